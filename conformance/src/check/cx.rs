@@ -1,0 +1,222 @@
+//! What a check has in its hands: peers of any kind and number, claims, names of its own, hooks.
+
+use super::{Alternative, Check, Hook, Outcome, Shown, Stop};
+use crate::{
+    event::{Expected, Log, What},
+    protocol::Protocol,
+    target::{Features, Target},
+    wire::{Link, Seen, app::App, http, raw, ws},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use wireproof_spec::{
+    http::Request,
+    requirement::{Level, RequirementId},
+};
+
+/// The hands of one check.
+pub struct Cx {
+    pub(crate) check: &'static Check,
+    pub(crate) protocol: &'static Protocol,
+    pub(crate) target: Arc<Target>,
+    pub(crate) features: Arc<Features>,
+    pub(crate) link: Link,
+    pub(crate) log: Log,
+    pub(crate) seed: u64,
+    pub(crate) names: AtomicU64,
+    pub(crate) made: Mutex<Vec<Request>>,
+}
+
+impl Cx {
+    /// Claims that an observation meets one of these alternatives, and hands out what was seen.
+    ///
+    /// # Errors
+    /// Stops the check if a MUST is broken, or if there is nothing to hand out.
+    pub fn expect<'a, T: Shown>(
+        &self,
+        requirement: RequirementId,
+        seen: &'a Seen<T>,
+        alternatives: &[Alternative<T>],
+    ) -> Outcome<&'a T> {
+        if !self.check.requirements.contains(&requirement) {
+            return Err(self
+                .link
+                .harness(&format!("{} claims {requirement} and does not name it", self.check.name)));
+        }
+        let expected = listed(alternatives);
+        let on = seen.on().to_vec();
+        let requirement = requirement.as_str().to_owned();
+        match seen.look() {
+            Ok(what) => match alternatives.iter().find(|a| a.holds(what)) {
+                Some(hit) => {
+                    let alternative = hit.expected().name.clone();
+                    self.log.record(What::Met { requirement, alternative, expected, on });
+                    Ok(what)
+                }
+                None => {
+                    let must = self.protocol.level(&requirement) == Some(Level::Must);
+                    self.log.record(What::Broken { requirement, expected, actual: what.shown(), on });
+                    if must { Err(Stop::new()) } else { Ok(what) }
+                }
+            },
+            Err(lost) => {
+                self.log.record(What::Broken { requirement, expected, actual: lost.to_string(), on });
+                Err(Stop::new())
+            }
+        }
+    }
+
+    /// Needs that set-up worked: that an observation meets one of these alternatives, for this requirement to be kept.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, naming the requirement.
+    pub fn need<'a, T: Shown>(
+        &self,
+        requirement: RequirementId,
+        seen: &'a Seen<T>,
+        alternatives: &[Alternative<T>],
+    ) -> Outcome<&'a T> {
+        let actual = match seen.look() {
+            Ok(what) if alternatives.iter().any(|a| a.holds(what)) => return Ok(what),
+            Ok(what) => what.shown(),
+            Err(lost) => lost.to_string(),
+        };
+        let on = seen.on().to_vec();
+        let requirement = requirement.as_str().to_owned();
+        self.log.record(What::SetUp { requirement, expected: listed(alternatives), actual, on });
+        Err(Stop::new())
+    }
+
+    /// Stops the check for a reason that blames nobody.
+    pub fn stop(&self, why: &str) -> Stop {
+        self.link.stop(why)
+    }
+
+    /// Another HTTP client.
+    pub fn http(&self) -> http::Peer {
+        http::Peer::new(self.link.clone())
+    }
+
+    /// Sends one request from a client of its own.
+    ///
+    /// # Errors
+    /// As [`http::Peer::send`].
+    pub async fn send(&self, request: Request) -> Outcome<Seen<wireproof_spec::http::Response>> {
+        self.http().send(request).await
+    }
+
+    /// Sends one request from a client of its own and returns when it has left; its answer may take `wait`.
+    ///
+    /// # Errors
+    /// As [`http::Peer::begin`].
+    pub async fn begin(&self, request: Request, wait: Duration) -> Outcome<http::Pending> {
+        self.http().patient(wait).begin(request).await
+    }
+
+    /// Another TCP connection, for bytes that no library would send.
+    ///
+    /// # Errors
+    /// Stops the check if there is no connection.
+    pub async fn raw(&self) -> Outcome<raw::Peer> {
+        raw::Peer::open(&self.link).await
+    }
+
+    /// Another WebSocket, dialled at this path below the root.
+    ///
+    /// # Errors
+    /// Stops the check if the handshake fails.
+    pub async fn ws(&self, path: &str, protocols: &[&str]) -> Outcome<ws::Peer> {
+        ws::Peer::dial(&self.link, path, protocols).await
+    }
+
+    /// A port at which the client under test can find us.
+    ///
+    /// # Errors
+    /// Stops the check if there is no port.
+    pub async fn listen(&self) -> Outcome<ws::Listener> {
+        ws::Listener::open(&self.link).await
+    }
+
+    /// The client under test: another session with its adapter.
+    ///
+    /// # Errors
+    /// Stops the check if it does not start.
+    pub async fn app(&self) -> Outcome<App> {
+        match self.target.apps() {
+            Some(apps) => App::start(&self.link, apps).await,
+            None => Err(self.link.harness("a check of a client runs against a server")),
+        }
+    }
+
+    /// A name that nothing else in this target has: for what the check makes.
+    pub fn name(&self) -> String {
+        format!("wp-{}", self.token(12))
+    }
+
+    /// So many characters that cannot be guessed, different at each call, equal in each run of one seed.
+    pub fn token(&self, length: usize) -> String {
+        let n = self.names.fetch_add(1, Ordering::Relaxed);
+        let digest = Sha256::digest(format!("{}/{}/{n}", self.seed, self.check.name));
+        let mut text = crate::event::hex(&digest);
+        text.truncate(length);
+        text
+    }
+
+    /// The path of something below the protocol's root.
+    pub fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.link.reach.root)
+    }
+
+    /// The origin of the target: `http://host:port`.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.link.reach.authority)
+    }
+
+    /// What is known of the target.
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// How long an answer may take that has no reason to wait.
+    pub fn answer_time(&self) -> Duration {
+        self.link.times.answer
+    }
+
+    /// What a wait for a declared limit may take on top of the limit.
+    pub fn slack(&self) -> Duration {
+        self.link.times.slack
+    }
+
+    /// Has this request sent when the check is over, so that nothing of it stays behind.
+    pub fn clean_up(&self, request: Request) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    }
+
+    /// Acts on the process of the target.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if the hook fails.
+    pub async fn hook(&self, hook: Hook) -> Outcome {
+        let started = std::time::Instant::now();
+        let result = tokio::time::timeout(self.link.times.hook, self.target.hook(hook)).await;
+        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match result {
+            Ok(Ok(())) => {
+                self.log.record(What::Hook { name: hook.name().into(), ms });
+                Ok(())
+            }
+            Ok(Err(why)) => Err(self.link.stop(&format!("the hook {} failed: {why}", hook.name()))),
+            Err(_) => Err(self.link.stop(&format!("the hook {} took longer than {ms} ms", hook.name()))),
+        }
+    }
+}
+
+fn listed<T>(alternatives: &[Alternative<T>]) -> Vec<Expected> {
+    alternatives.iter().map(|a| a.expected().clone()).collect()
+}

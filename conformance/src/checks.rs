@@ -1,0 +1,3 @@
+//! The checks, one folder a protocol, one file an area.
+
+pub mod stream;

@@ -1,0 +1,202 @@
+//! Fresh settings for the checks of this protocol, and the requests that they are made of.
+
+use crate::{
+    check::{Answer, Cx, Outcome, answer},
+    one_of,
+    wire::Seen,
+};
+use wireproof_spec::{
+    http::{Request, Response},
+    stream::{
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, query},
+        requirements::*,
+    },
+};
+
+/// The media type of most settings.
+pub const TEXT: &str = "text/plain";
+/// Another one.
+pub const OTHER: &str = "application/octet-stream";
+
+/// A stream that a check made for itself.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Its path.
+    pub path: String,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// Its tail when it was made.
+    pub start: String,
+}
+
+/// A PUT that creates a stream.
+pub fn put(path: &str, media_type: &str) -> Request {
+    Request::new("PUT", path).header(CONTENT_TYPE, media_type)
+}
+
+/// With closure.
+pub fn closing(request: Request) -> Request {
+    request.header(CLOSED, "true")
+}
+
+/// What an append without a producer is answered with.
+pub fn appended() -> Answer {
+    answer(204).has(NEXT_OFFSET)
+}
+
+/// What creating is answered with.
+pub fn created() -> Answer {
+    answer(201).has(NEXT_OFFSET)
+}
+
+/// What closing is answered with.
+pub fn closed() -> Answer {
+    answer(204).has(NEXT_OFFSET).with(CLOSED, "true")
+}
+
+/// The token in `Stream-Next-Offset`.
+pub fn next_offset(response: &Response) -> String {
+    response.headers.get(NEXT_OFFSET).unwrap_or_default().to_owned()
+}
+
+impl Stream {
+    /// A path that nothing is at yet.
+    pub fn nowhere(cx: &Cx) -> Self {
+        let path = cx.path(&cx.name());
+        cx.clean_up(Request::new("DELETE", &path));
+        Self { path, media_type: TEXT, start: String::new() }
+    }
+
+    /// A new open stream with this content.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if it cannot be created.
+    pub async fn create(cx: &Cx, media_type: &'static str, content: &str) -> Outcome<Self> {
+        let mut stream = Self { media_type, ..Self::nowhere(cx) };
+        let request = put(&stream.path, media_type).body(content.to_owned());
+        let seen = cx.send(request).await?;
+        stream.start = next_offset(cx.need(STREAM_CREATE_1, &seen, &one_of![created()])?);
+        Ok(stream)
+    }
+
+    /// An append of this content.
+    pub fn append(&self, content: impl Into<bytes::Bytes>) -> Request {
+        Request::new("POST", &self.path).header(CONTENT_TYPE, self.media_type).body(content)
+    }
+
+    /// A close without content.
+    pub fn close(&self) -> Request {
+        closing(Request::new("POST", &self.path))
+    }
+
+    /// A deletion.
+    pub fn delete(&self) -> Request {
+        Request::new("DELETE", &self.path)
+    }
+
+    /// A HEAD.
+    pub fn head(&self) -> Request {
+        Request::new("HEAD", &self.path)
+    }
+
+    /// A read from the start.
+    pub fn read(&self) -> Request {
+        Request::new("GET", &self.path)
+    }
+
+    /// A read from an offset.
+    pub fn read_at(&self, offset: &str) -> Request {
+        self.read().param(query::OFFSET, offset)
+    }
+
+    /// A long-poll from an offset.
+    pub fn long_poll(&self, offset: &str) -> Request {
+        self.read_at(offset).param(query::LIVE, "long-poll")
+    }
+
+    /// Appends, as set-up, and tells the new tail.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if the append is not accepted.
+    pub async fn appended(&self, cx: &Cx, content: impl Into<bytes::Bytes>) -> Outcome<String> {
+        let seen = cx.send(self.append(content)).await?;
+        Ok(next_offset(cx.need(STREAM_APPEND_1, &seen, &one_of![appended()])?))
+    }
+
+    /// Closes, as set-up, and tells the tail.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if the close is not accepted.
+    pub async fn closed(&self, cx: &Cx) -> Outcome<String> {
+        let seen = cx.send(self.close()).await?;
+        Ok(next_offset(cx.need(STREAM_CLOSE_1, &seen, &one_of![closed()])?))
+    }
+
+    /// Reads everything there is, from the start to the tail, however many answers that takes.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if a read is not answered with content.
+    pub async fn content(&self, cx: &Cx) -> Outcome<Seen<Vec<u8>>> {
+        self.content_from(cx, "-1").await
+    }
+
+    /// Reads everything there is behind an offset.
+    ///
+    /// # Errors
+    /// As [`Stream::content`].
+    pub async fn content_from(&self, cx: &Cx, offset: &str) -> Outcome<Seen<Vec<u8>>> {
+        let replies = self.walk(cx, offset).await?;
+        Ok(replies.map(|replies| replies.iter().flat_map(|r| r.body.to_vec()).collect()))
+    }
+
+    /// The answers of reading from an offset to the tail.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if a read is not answered with content, or if there is no end of it.
+    pub async fn walk(&self, cx: &Cx, offset: &str) -> Outcome<Seen<Vec<Response>>> {
+        /// So many answers for the few megabytes that a check writes are no reading any more.
+        const MOST: usize = 10_000;
+        let mut peer = cx.http();
+        let mut offset = offset.to_owned();
+        let mut replies = Vec::new();
+        for _ in 0..MOST {
+            let seen = peer.send(self.read_at(&offset)).await?;
+            let reply = cx.need(STREAM_READ_2, &seen, &one_of![answer(200).has(NEXT_OFFSET)])?;
+            let next = next_offset(reply);
+            let end = reply.body.is_empty() || next == offset;
+            let up_to_date = reply.headers.get(wireproof_spec::stream::header::UP_TO_DATE).is_some();
+            replies.push(seen);
+            if end || up_to_date {
+                return Ok(Seen::all(replies));
+            }
+            offset = next;
+        }
+        Err(cx.stop("reading does not come to an end: every answer promises more"))
+    }
+}
+
+/// Every operation once, in the ordinary way.
+///
+/// # Errors
+/// Stops where an operation does not answer as it should.
+pub async fn ordinary(cx: &Cx) -> Outcome {
+    let stream = Stream::create(cx, TEXT, "one").await?;
+    let tail = stream.appended(cx, "two").await?;
+    let mut peer = cx.http();
+    for request in [
+        stream.head(),
+        stream.read(),
+        stream.read_at(&tail),
+        stream.long_poll("-1"),
+        stream.append(""),
+        stream.close(),
+        stream.head(),
+        stream.delete(),
+        stream.head(),
+    ] {
+        let broken =
+            request.method == "POST" && request.body.is_empty() && request.headers.get(CLOSED).is_none();
+        let _ = if broken { peer.send_broken(request).await? } else { peer.send(request).await? };
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The one door to the reference: nothing else in this crate names it. A check never comes here.
+
+pub use wireproof_reference as reference;
+
+use crate::{
+    check::{BoxFuture, Hook},
+    protocol::Reference,
+    selftest::defects::{self, Breakage},
+    target::{Hooks, Target},
+};
+use reference::stream::{Limits, Options, Running, Seams, Server};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use tokio::sync::Mutex;
+
+/// The reference of the stream protocol.
+pub static STREAM: Stream = Stream;
+
+/// The reference of the stream protocol.
+pub struct Stream;
+
+/// The full reference, in memory.
+pub const FULL: &str = "full";
+/// With data that survives a restart and a kill.
+pub const DURABLE: &str = "durable";
+/// Answers of a few bytes, so that every read takes many.
+pub const SMALL_CHUNKS: &str = "small-chunks";
+
+/// How long the long-polls of the embedded references wait, in milliseconds.
+pub const LONG_POLL_MS: u64 = 400;
+
+impl Reference for Stream {
+    fn variants(&self) -> &'static [&'static str] {
+        &[FULL, DURABLE, SMALL_CHUNKS]
+    }
+
+    fn start<'a>(
+        &'a self,
+        variant: &'a str,
+        defect: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Target, String>> {
+        Box::pin(async move {
+            let breakage = match defect {
+                Some(id) => {
+                    Some(defects::stream::find(id).ok_or_else(|| format!("there is no defect {id}"))?)
+                }
+                None => None,
+            };
+            let chunk = if variant == SMALL_CHUNKS { 16 } else { Limits::default().chunk };
+            let limits = Limits { long_poll_ms: LONG_POLL_MS, chunk, ..Limits::default() };
+            let data = (variant == DURABLE).then(Directory::new).transpose()?;
+            let process = Process::start(limits, data, breakage).await?;
+            let target = Target::server(&process.root)?
+                .declare("long-poll-ms", LONG_POLL_MS.to_string())
+                .declare("stream.crash-safe", if process.data.is_some() { "on" } else { "off" });
+            Ok(target.hooks(Arc::new(process)))
+        })
+    }
+}
+
+/// The seams of a defect, or the honest ones.
+pub fn seams(breakage: Option<&Breakage<Seams>>) -> Seams {
+    breakage.map_or_else(Seams::honest, |b| (b.seams)())
+}
+
+/// A running reference, and how to start it again.
+struct Process {
+    root: String,
+    addr: SocketAddr,
+    limits: Limits,
+    data: Option<Directory>,
+    breakage: Option<&'static Breakage<Seams>>,
+    running: Mutex<Option<Running>>,
+}
+
+impl Process {
+    async fn start(
+        limits: Limits,
+        data: Option<Directory>,
+        breakage: Option<&'static Breakage<Seams>>,
+    ) -> Result<Self, String> {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let running = serve(any, limits, data.as_ref(), breakage).await?;
+        let (addr, root) = (running.addr, running.root.clone());
+        Ok(Self { root, addr, limits, data, breakage, running: Mutex::new(Some(running)) })
+    }
+}
+
+async fn serve(
+    addr: SocketAddr,
+    limits: Limits,
+    data: Option<&Directory>,
+    breakage: Option<&Breakage<Seams>>,
+) -> Result<Running, String> {
+    let data = data.map(|d| d.0.clone());
+    Server::start(Options { addr, data, limits, seams: seams(breakage) }).await.map_err(|e| e.to_string())
+}
+
+impl Hooks for Process {
+    fn offers(&self, _: Hook) -> bool {
+        self.data.is_some()
+    }
+
+    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let mut running = self.running.lock().await;
+            match (running.take(), hook) {
+                (Some(process), Hook::Restart) => process.stop().await.map_err(|e| e.to_string())?,
+                // Dropped without order: what was not committed at this moment is lost.
+                (process, _) => drop(process),
+            }
+            *running = Some(serve(self.addr, self.limits, self.data.as_ref(), self.breakage).await?);
+            Ok(())
+        })
+    }
+}
+
+/// A directory that is removed when nobody needs it any more.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Result<Self, String> {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("wireproof-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // A directory for temporary files may keep what cannot be removed.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,175 @@
+//! A protocol as a value: all that the runner knows of one. The binary passes its protocols, a test passes a dummy.
+
+use crate::{
+    check::{BoxFuture, Check, Cx, Need},
+    target::Target,
+    wire::Alive,
+};
+use std::sync::OnceLock;
+use wireproof_spec::{
+    http::{Request, Response},
+    requirement::{Level, Requirement, RequirementId, Role, requirements},
+    schema::Schema,
+};
+
+/// All that the runner knows of a protocol.
+pub struct Protocol {
+    /// `stream`.
+    pub name: &'static str,
+    /// The normative document.
+    pub document: &'static str,
+    /// The optional parts.
+    pub features: &'static [Feature],
+    /// What a target may declare about itself, in numbers.
+    pub limits: &'static [Limit],
+    /// The check tables, one an area.
+    pub checks: &'static [&'static [Check]],
+    /// The schemas of the messages.
+    pub schemas: fn() -> Vec<Schema>,
+    /// Which message an answer is: the requirement for its shape and the name of its schema.
+    pub shape: fn(&Request, &Response) -> Option<(RequirementId, &'static str)>,
+    /// Whether our own decoder accepts a request.
+    pub accepts_request: fn(&Request) -> Result<(), String>,
+    /// Asks a target whether it is alive.
+    pub alive: Alive,
+    /// Asks a target for what was not declared: names and values.
+    pub probe: for<'a> fn(&'a Cx) -> BoxFuture<'a, Vec<(&'static str, String)>>,
+    /// What the self-test needs.
+    pub trial: Trial,
+    /// The requirements, read once.
+    pub registry: OnceLock<Vec<Requirement>>,
+}
+
+/// What the self-test needs of a protocol.
+pub struct Trial {
+    /// A working implementation.
+    pub reference: &'static dyn Reference,
+    /// Every way to break it.
+    pub defects: fn() -> Vec<&'static Defect>,
+    /// The minimal success of its operation for every request; nothing is kept.
+    pub agreeable: Option<fn(&Request) -> Response>,
+    /// Every operation once, in the ordinary way: what a defect that bites later does not disturb.
+    pub ordinary: Option<for<'a> fn(&'a Cx) -> BoxFuture<'a, crate::check::Outcome>>,
+}
+
+/// An optional part of a protocol, or a variant with a value.
+#[derive(Clone, Copy, Debug)]
+pub struct Feature {
+    /// `stream.crash-safe`.
+    pub name: &'static str,
+    /// What a target has that neither declares it nor was probed for it.
+    pub default: &'static str,
+    /// In a sentence.
+    pub text: &'static str,
+}
+
+/// A number that a target may declare.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// `long-poll-ms`.
+    pub name: &'static str,
+    /// In a sentence.
+    pub text: &'static str,
+}
+
+/// Where a defect cuts into the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Headers, status, frames, bytes, timing.
+    Wire,
+    /// The inputs, outputs, clock or state of the model.
+    Port,
+    /// Records lost, torn or old at restart.
+    Log,
+}
+
+/// When a defect bites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// At once.
+    Always,
+    /// The second time.
+    Second,
+    /// At the edge of something.
+    Boundary,
+    /// When things happen at once.
+    Race,
+    /// At a restart.
+    Restart,
+}
+
+/// A way to break exactly one requirement.
+#[derive(Clone, Copy, Debug)]
+pub struct Defect {
+    /// `stream/append/empty-body-accepted`.
+    pub id: &'static str,
+    /// What it breaks.
+    pub requirement: RequirementId,
+    /// Where it cuts.
+    pub cut: Cut,
+    /// When it bites.
+    pub trigger: Trigger,
+    /// Why what it says need not be valid and plausible: the requirement is about form itself.
+    pub shape: Option<&'static str>,
+    /// Why it turns many unrelated checks red.
+    pub wide: Option<&'static str>,
+}
+
+/// A working implementation that can be started in variants and with a defect.
+pub trait Reference: Sync {
+    /// The names of its variants; the first is the full one.
+    fn variants(&self) -> &'static [&'static str];
+
+    /// Starts it. It ends when the target is dropped.
+    fn start<'a>(
+        &'a self,
+        variant: &'a str,
+        defect: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Target, String>>;
+}
+
+impl Protocol {
+    /// Its requirements, in the order of the document.
+    ///
+    /// # Panics
+    /// If the document breaks the grammar of requirements. The documents of this suite are read by its build.
+    pub fn requirements(&self) -> &[Requirement] {
+        self.registry.get_or_init(|| match requirements(self.document) {
+            Ok(list) => list,
+            Err(e) => panic!("{}.md:{e}", self.name),
+        })
+    }
+
+    /// A requirement by its id.
+    pub fn requirement(&self, id: &str) -> Option<&Requirement> {
+        self.requirements().iter().find(|r| r.id == id)
+    }
+
+    /// How binding a requirement is.
+    pub fn level(&self, id: &str) -> Option<Level> {
+        self.requirement(id).map(|r| r.level)
+    }
+
+    /// Every check, in the order of the tables.
+    pub fn checks(&self) -> impl Iterator<Item = &'static Check> + use<> {
+        self.checks.iter().flat_map(|area| area.iter())
+    }
+
+    /// The role that a check tests.
+    pub fn role(&self, check: &Check) -> Role {
+        let first = check.requirements.first().and_then(|id| self.requirement(id.as_str()));
+        first.map_or(Role::Server, |r| r.role)
+    }
+
+    /// What a check needs: its own needs, and the features of its requirements.
+    pub fn needs(&self, check: &Check) -> Vec<(Need, Option<&str>)> {
+        let own = check.needs.iter().map(|need| (*need, None));
+        let features =
+            check.requirements.iter().filter_map(|id| self.requirement(id.as_str())?.feature.as_deref());
+        own.chain(features.filter_map(|name| {
+            let feature = self.features.iter().find(|f| f.name == name)?;
+            Some((Need::Feature(feature.name, "on"), Some(name)))
+        }))
+        .collect()
+    }
+}

@@ -1,0 +1,437 @@
+//! One run: which checks, in which lanes, within which budgets; what came of it.
+
+pub mod schemas;
+pub mod select;
+
+use crate::{
+    check::{Body, Check, Cx, Hook, Lane, Waits},
+    event::{Event, Log, Sink, What},
+    observers::Observed,
+    protocol::Protocol,
+    redact::Redaction,
+    target::{Features, Kind, Target},
+    verdict::{self, Verdict},
+    wire::{Link, limit::Times},
+};
+use globset::GlobSet;
+use schemas::Schemas;
+use select::Choice;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, atomic::AtomicU64},
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    task::{Id, JoinSet},
+    time::{Instant, timeout},
+};
+use wireproof_spec::requirement::Level;
+
+/// How a run is to be done.
+#[derive(Clone)]
+pub struct Settings {
+    /// How many checks of the shared lane run at once.
+    pub jobs: usize,
+    /// From which names and tokens are made.
+    pub seed: u64,
+    /// For an answer that has no reason to wait.
+    pub timeout: Duration,
+    /// By which every wait of ours is multiplied.
+    pub time_scale: f64,
+    /// Only checks, requirements and features that match.
+    pub only: Option<GlobSet>,
+    /// Only these checks.
+    pub names: Option<BTreeSet<&'static str>>,
+    /// Only requirements of this level or a stronger one.
+    pub level: Option<Level>,
+    /// Without checks that wait long.
+    pub fast: bool,
+    /// Whether a broken SHOULD counts in the exit code.
+    pub strict: bool,
+    /// Without probe, canary and early stop: each check is judged by itself.
+    pub bare: bool,
+    /// Becomes true when the run is to end.
+    pub interrupt: Option<watch::Receiver<bool>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            jobs: 16,
+            seed: 1,
+            timeout: Duration::from_secs(5),
+            time_scale: 1.0,
+            only: None,
+            names: None,
+            level: None,
+            fast: false,
+            strict: false,
+            bare: false,
+            interrupt: None,
+        }
+    }
+}
+
+/// What came of a run.
+pub struct Finished {
+    /// The protocol.
+    pub protocol: &'static Protocol,
+    /// The target, as shown.
+    pub target: Target,
+    /// What was known of it.
+    pub features: Features,
+    /// How it was done.
+    pub settings: Settings,
+    /// The round trip to the target, if it was measured.
+    pub round_trip: Option<Duration>,
+    /// What came of each check, in the order of the tables.
+    pub checks: Vec<Checked>,
+    /// Every event, in order.
+    pub events: Vec<Arc<Event>>,
+    /// Whether somebody ended it before its time.
+    pub interrupted: bool,
+    /// Why the target could not be reached.
+    pub unreachable: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What came of a check.
+pub struct Checked {
+    /// Its entry.
+    pub check: &'static Check,
+    /// The fold of its events.
+    pub verdict: Verdict,
+    /// Why it did not run, where it did not.
+    pub reason: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+    /// Its events.
+    pub events: Vec<Arc<Event>>,
+}
+
+/// Runs every check of a protocol that fits against a target. `seen` is told each event as it happens.
+///
+/// # Errors
+/// A mistake of ours that no check can be blamed for, such as a schema that is none.
+pub async fn run(
+    protocol: &'static Protocol,
+    target: Target,
+    settings: Settings,
+    seen: impl FnMut(&Event) + Send + 'static,
+) -> Result<Finished, String> {
+    let started = Instant::now();
+    let schemas = Schemas::compile(&(protocol.schemas)())?;
+    let (sink, events) = Sink::new(Redaction::new(&target.secrets));
+    let collector = tokio::spawn(collect(events, seen));
+    let mut runner = Runner {
+        protocol,
+        target: Arc::new(target),
+        features: Arc::default(),
+        times: Times::new(settings.timeout, settings.time_scale),
+        settings,
+        sink,
+        checked: BTreeMap::new(),
+        unreachable: None,
+        interrupted: false,
+    };
+    runner.start();
+    let round_trip = runner.meet().await;
+    runner.drive().await;
+    runner.observe(&schemas);
+    let Runner { target, features, settings, sink, mut checked, unreachable, interrupted, .. } = runner;
+    sink.record(What::RunFinished { interrupted });
+    drop(sink);
+    let mut events = collector.await.map_err(|e| format!("the collector of events ended: {e}"))?;
+    events.sort_by_key(|event| event.seq);
+    Ok(Finished {
+        protocol,
+        target: Arc::unwrap_or_clone(target),
+        features: Arc::unwrap_or_clone(features),
+        settings,
+        round_trip,
+        checks: protocol.checks().filter_map(|check| checked.remove(check.name)).collect(),
+        events,
+        interrupted,
+        unreachable,
+        took: started.elapsed(),
+    })
+}
+
+async fn collect(
+    mut events: tokio::sync::mpsc::UnboundedReceiver<Arc<Event>>,
+    mut seen: impl FnMut(&Event) + Send,
+) -> Vec<Arc<Event>> {
+    let mut all = Vec::new();
+    while let Some(event) = events.recv().await {
+        seen(&event);
+        all.push(event);
+    }
+    all
+}
+
+struct Runner {
+    protocol: &'static Protocol,
+    target: Arc<Target>,
+    features: Arc<Features>,
+    times: Times,
+    settings: Settings,
+    sink: Sink,
+    checked: BTreeMap<&'static str, Checked>,
+    unreachable: Option<String>,
+    interrupted: bool,
+}
+
+/// The entry under which the runner itself talks to a target.
+const GREETING: Check = Check::new("greeting", &[], Body::Observes(|_| {}));
+
+impl Runner {
+    fn start(&self) {
+        let s = &self.settings;
+        let settings = [
+            ("seed", s.seed.to_string()),
+            ("jobs", s.jobs.to_string()),
+            ("answer", format!("{} ms", self.times.answer.as_millis())),
+            ("time scale", s.time_scale.to_string()),
+            ("tier", if s.fast { "fast" } else { "full" }.into()),
+        ];
+        self.sink.record(What::RunStarted {
+            protocol: self.protocol.name.into(),
+            target: self.target.shown.clone(),
+            settings: settings.into_iter().map(|(n, v)| (n.to_owned(), v)).collect(),
+        });
+    }
+
+    /// Asks whether the target is there, how far away it is, and what it has.
+    async fn meet(&mut self) -> Option<Duration> {
+        let mut round_trip = None;
+        let mut probed = Vec::new();
+        if !self.settings.bare && matches!(self.target.kind, Kind::Server(_)) {
+            let cx = self.cx(&GREETING, self.times.check);
+            let asked = Instant::now();
+            if !matches!(timeout(self.times.answer, (self.protocol.alive)(&cx.link)).await, Ok(Some(_))) {
+                self.unreachable = Some(first_stop(&cx.log).unwrap_or_else(|| "it did not answer".into()));
+            } else {
+                round_trip = Some(asked.elapsed());
+                let probe = (self.protocol.probe)(&cx);
+                probed = timeout(self.times.check, probe).await.unwrap_or_default();
+            }
+        }
+        let features = Features::gather(self.protocol, &self.target, probed);
+        for (name, value, source) in features.iter() {
+            self.sink.record(What::Feature { name: name.into(), value: value.into(), source });
+        }
+        self.features = Arc::new(features);
+        round_trip
+    }
+
+    /// Drives the checks, lane by lane.
+    async fn drive(&mut self) {
+        let mut lanes: BTreeMap<Lane, VecDeque<&'static Check>> = BTreeMap::new();
+        for check in self.protocol.checks().filter(|c| matches!(c.body, Body::Drives(_))) {
+            match select::choose(self.protocol, check, &self.target, &self.features, &self.settings) {
+                Choice::Runs => lanes.entry(check.lane).or_default().push_back(check),
+                Choice::Not(verdict, reason) => self.leave_out(check, verdict, reason),
+            }
+        }
+        for (lane, queue) in lanes {
+            let jobs = if lane == Lane::Shared { self.settings.jobs.max(1) } else { 1 };
+            self.lane(lane, queue, jobs).await;
+        }
+    }
+
+    async fn lane(&mut self, lane: Lane, mut queue: VecDeque<&'static Check>, jobs: usize) {
+        let mut running: JoinSet<()> = JoinSet::new();
+        let mut flying: BTreeMap<Id, (&'static Check, Log, Instant)> = BTreeMap::new();
+        let mut interrupt = self.settings.interrupt.clone();
+        loop {
+            while running.len() < jobs && self.unreachable.is_none() && !self.interrupted {
+                let Some(check) = queue.pop_front() else { break };
+                if lane != Lane::Shared && self.target.hooks.as_ref().is_some_and(|h| h.is_launched()) {
+                    if let Err(why) = self.target.hook(Hook::Restart).await {
+                        self.unreachable = Some(format!("it could not be restarted: {why}"));
+                        queue.push_front(check);
+                        break;
+                    }
+                }
+                let budget = self.budget(check);
+                let cx = self.cx(check, budget);
+                let log = cx.log.clone();
+                let over = budget + self.times.answer + self.times.slack;
+                let id = running.spawn(drive(cx, over)).id();
+                flying.insert(id, (check, log, Instant::now()));
+            }
+            if running.is_empty() {
+                break;
+            }
+            let joined = tokio::select! {
+                joined = running.join_next_with_id() => joined,
+                () = interrupted(&mut interrupt) => {
+                    self.interrupted = true;
+                    running.shutdown().await;
+                    break;
+                }
+            };
+            let Some(joined) = joined else { break };
+            let id = joined.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
+            let Some((check, log, since)) = flying.remove(&id) else { continue };
+            if let Err(e) = joined {
+                log.record(What::Harness { message: format!("the check ended with {e}") });
+            }
+            self.finish(check, &log, since.elapsed());
+            self.look_after(&log).await;
+        }
+        for (check, log, since) in flying.into_values() {
+            log.record(What::Stopped { why: "the run was interrupted".into(), unreachable: false });
+            self.finish(check, &log, since.elapsed());
+        }
+        for check in queue {
+            let why = self.unreachable.clone().map_or_else(
+                || "the run was interrupted".into(),
+                |w| format!("the target is unreachable: {w}"),
+            );
+            self.leave_out(check, Verdict::Inconclusive, why);
+        }
+    }
+
+    /// After a check that could not reach the target: is it still there?
+    async fn look_after(&mut self, log: &Log) {
+        if self.settings.bare || self.unreachable.is_some() || matches!(self.target.kind, Kind::Client(_)) {
+            return;
+        }
+        if let Some(why) = first_unreachable(log) {
+            let cx = self.cx(&GREETING, self.times.check);
+            if !matches!(timeout(self.times.alive, (self.protocol.alive)(&cx.link)).await, Ok(Some(_))) {
+                self.unreachable = Some(why);
+            }
+        }
+    }
+
+    fn observe(&mut self, schemas: &Schemas) {
+        let observers = self.protocol.checks().filter(|c| matches!(c.body, Body::Observes(_)));
+        let events: Vec<Arc<Event>> = self.checked.values().flat_map(|c| c.events.iter().cloned()).collect();
+        let observations = verdict::observations(&events);
+        let passed =
+            self.checked.values().filter(|c| c.verdict == Verdict::Pass).map(|c| c.check.name).collect();
+        for check in observers {
+            let Body::Observes(observe) = check.body else { continue };
+            if let Choice::Not(verdict, reason) =
+                select::choose(self.protocol, check, &self.target, &self.features, &self.settings)
+            {
+                self.leave_out(check, verdict, reason);
+                continue;
+            }
+            let (log, since) = (self.sink.log(check.name), Instant::now());
+            self.begin(check, &log);
+            observe(&Observed {
+                check,
+                protocol: self.protocol,
+                events: &events,
+                passed: &passed,
+                schemas,
+                log: &log,
+            });
+            self.conclude(check, &log, since.elapsed(), &observations);
+        }
+    }
+
+    fn cx(&self, check: &'static Check, budget: Duration) -> Cx {
+        let log = self.sink.log(check.name);
+        if check.name != GREETING.name {
+            self.begin(check, &log);
+        }
+        let deadline = Instant::now() + budget;
+        Cx {
+            check,
+            protocol: self.protocol,
+            target: self.target.clone(),
+            features: self.features.clone(),
+            link: Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol),
+            log,
+            seed: self.settings.seed,
+            names: AtomicU64::new(0),
+            made: Mutex::default(),
+        }
+    }
+
+    /// How long a check may take: round trips, and what it has to wait for on this target.
+    fn budget(&self, check: &Check) -> Duration {
+        let waits = match check.waits {
+            Waits::Not => Duration::ZERO,
+            Waits::Limit(name, times) => {
+                Duration::from_millis(self.features.limit(name).unwrap_or(UNKNOWN_LIMIT_MS)) * times
+                    + self.times.slack * times
+            }
+        };
+        let hooks = check.needs.iter().filter(|n| matches!(n, crate::check::Need::Hook(_))).count();
+        self.times.check + waits + self.times.hook * u32::try_from(hooks).unwrap_or(1)
+    }
+
+    fn begin(&self, check: &Check, log: &Log) {
+        let requirements = check.requirements.iter().map(ToString::to_string).collect();
+        log.record(What::CheckStarted { requirements });
+    }
+
+    fn finish(&mut self, check: &'static Check, log: &Log, took: Duration) {
+        let observations = verdict::observations(&log.events());
+        self.conclude(check, log, took, &observations);
+    }
+
+    fn conclude(&mut self, check: &'static Check, log: &Log, took: Duration, observations: &BTreeSet<u64>) {
+        let names = check.requirements.iter().map(|id| id.as_str());
+        let verdict = verdict::fold(names, |id| self.protocol.level(id), &log.events(), observations);
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        log.record(What::CheckFinished { verdict: verdict.name().into(), ms });
+        let events = log.events();
+        self.checked.insert(check.name, Checked { check, verdict, reason: None, took, events });
+    }
+
+    fn leave_out(&mut self, check: &'static Check, verdict: Verdict, reason: String) {
+        let checked =
+            Checked { check, verdict, reason: Some(reason), took: Duration::ZERO, events: Vec::new() };
+        self.checked.insert(check.name, checked);
+    }
+}
+
+/// How long a wait may be for a limit that the target did not declare, in milliseconds.
+pub const UNKNOWN_LIMIT_MS: u64 = 65_000;
+
+/// Drives one check and then removes what it made.
+async fn drive(cx: Cx, over: Duration) {
+    if let Body::Drives(function) = cx.check.body
+        && timeout(over, function(&cx)).await.is_err()
+    {
+        cx.log.record(What::Harness {
+            message: format!("the check did not end within {} ms", over.as_millis()),
+        });
+    }
+    let made = std::mem::take(&mut *cx.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    crate::wire::http::sweep(&cx.link, made).await;
+}
+
+async fn interrupted(interrupt: &mut Option<watch::Receiver<bool>>) {
+    match interrupt {
+        // Whoever could interrupt is gone: nobody will.
+        Some(watch) => {
+            if watch.wait_for(|stop| *stop).await.is_err() {
+                std::future::pending().await
+            }
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn first_stop(log: &Log) -> Option<String> {
+    log.events().iter().find_map(|e| match &e.what {
+        What::Stopped { why, .. } => Some(why.clone()),
+        _ => None,
+    })
+}
+
+fn first_unreachable(log: &Log) -> Option<String> {
+    log.events().iter().find_map(|e| match &e.what {
+        What::Stopped { why, unreachable: true } => Some(why.clone()),
+        _ => None,
+    })
+}

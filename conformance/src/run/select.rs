@@ -1,0 +1,92 @@
+//! Which checks run, and why the others do not.
+
+use super::Settings;
+use crate::{
+    check::{Check, Need, Waits},
+    protocol::Protocol,
+    target::{Features, Kind, Target},
+    verdict::Verdict,
+};
+use wireproof_spec::requirement::{Level, Role};
+
+/// What is to become of a check before it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// It runs.
+    Runs,
+    /// It does not, with this verdict and the reason.
+    Not(Verdict, String),
+}
+
+/// Decides for one check.
+pub fn choose(
+    protocol: &Protocol,
+    check: &Check,
+    target: &Target,
+    features: &Features,
+    settings: &Settings,
+) -> Choice {
+    let role = match target.kind {
+        Kind::Server(_) => Role::Server,
+        Kind::Client(_) => Role::Client,
+    };
+    if protocol.role(check) != role {
+        return Choice::Not(Verdict::NotApplicable, format!("the target is a {}", role.name()));
+    }
+    if let Some(why) = filtered(protocol, check, features, settings) {
+        return Choice::Not(Verdict::NotSelected, why);
+    }
+    for (need, _) in protocol.needs(check) {
+        match need {
+            Need::Feature(name, value) if !features.is(name, value) => {
+                return Choice::Not(Verdict::NotApplicable, format!("{name} is not {value}"));
+            }
+            Need::Hook(hook) if !target.offers(hook) => {
+                let name = hook.name();
+                let why = format!(
+                    "it takes the hook {name}: `[hooks]` with `{name} = \"COMMAND\"`, or `[launch]`, in the target file"
+                );
+                return Choice::Not(Verdict::Untestable, why);
+            }
+            Need::Feature(..) | Need::Hook(_) => {}
+        }
+    }
+    Choice::Runs
+}
+
+fn filtered(protocol: &Protocol, check: &Check, features: &Features, settings: &Settings) -> Option<String> {
+    if let Some(names) = &settings.names
+        && !names.contains(check.name)
+    {
+        return Some("not asked for".into());
+    }
+    if let Some(only) = &settings.only {
+        let by_requirement = |id: &str| {
+            let feature = protocol.requirement(id).and_then(|r| r.feature.clone());
+            only.is_match(id) || feature.is_some_and(|f| only.is_match(f))
+        };
+        if !only.is_match(check.name) && !check.requirements.iter().any(|id| by_requirement(id.as_str())) {
+            return Some("not matched by --only".into());
+        }
+    }
+    if let Some(level) = settings.level {
+        let levels = check.requirements.iter().filter_map(|id| protocol.level(id.as_str()));
+        if levels.min().unwrap_or(Level::May) > level {
+            return Some(format!("below --level {}", level.name()));
+        }
+    }
+    if settings.fast
+        && let Waits::Limit(name, times) = check.waits
+    {
+        let waits = features.limit(name).map(|ms| ms * u64::from(times));
+        if waits.is_none_or(|ms| ms > FAST_MS) {
+            let length =
+                waits.map_or_else(|| format!("{name}, which is not known"), |ms| format!("about {ms} ms"));
+            return Some(format!("--tier fast: it waits for {length}"));
+        }
+    }
+    None
+}
+
+/// How long a check of the fast tier may have to wait, in milliseconds.
+pub const FAST_MS: u64 = 1_200;

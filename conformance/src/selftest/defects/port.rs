@@ -1,0 +1,1 @@
+//! Breakages of a model's port, written once for all protocols.

@@ -1,0 +1,1 @@
+//! Breakages of decoded requests and replies, written once for all protocols over HTTP.

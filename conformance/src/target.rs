@@ -1,0 +1,211 @@
+//! What is tested: where it is, what it has, what acts on its process.
+
+pub mod baseline;
+pub mod file;
+pub mod launch;
+
+use crate::{
+    check::{BoxFuture, Hook},
+    event::Source,
+    protocol::Protocol,
+    wire::{Reach, app::Apps},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A server or a client under test.
+#[derive(Clone)]
+pub struct Target {
+    /// Its URL or command, as shown.
+    pub shown: String,
+    /// Name and version, where the owner gave them.
+    pub implementation: Option<(String, String)>,
+    /// Features and limits that the owner declares: name and value.
+    pub declared: BTreeMap<String, String>,
+    /// Texts that may not stand in any report.
+    pub secrets: Vec<String>,
+    pub(crate) kind: Kind,
+    pub(crate) hooks: Option<Arc<dyn Hooks>>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Server(Arc<Reach>),
+    Client(Arc<dyn Apps>),
+}
+
+/// Acts on the process of a target.
+pub trait Hooks: Send + Sync {
+    /// Whether this can be done.
+    fn offers(&self, hook: Hook) -> bool;
+    /// Does it, and returns when the target can be used again.
+    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), String>>;
+    /// Whether a check of the lanes `alone` and `last` gets a process of its own by a restart.
+    fn is_launched(&self) -> bool {
+        false
+    }
+}
+
+impl Target {
+    /// A server at this URL: the protocol's root.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the URL.
+    pub fn server(url: &str) -> Result<Self, String> {
+        let reach = reach(url)?;
+        Ok(Self {
+            shown: format!("http://{}{}", reach.authority, reach.root),
+            implementation: None,
+            declared: BTreeMap::new(),
+            secrets: Vec::new(),
+            kind: Kind::Server(Arc::new(reach)),
+            hooks: None,
+        })
+    }
+
+    /// A client whose adapter is started this way.
+    pub fn client(shown: &str, apps: Arc<dyn Apps>) -> Self {
+        Self {
+            shown: shown.into(),
+            implementation: None,
+            declared: BTreeMap::new(),
+            secrets: Vec::new(),
+            kind: Kind::Client(apps),
+            hooks: None,
+        }
+    }
+
+    /// With this feature or limit declared.
+    #[must_use]
+    pub fn declare(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.declared.insert(name.into(), value.into());
+        self
+    }
+
+    /// With these hooks on its process.
+    #[must_use]
+    pub fn hooks(mut self, hooks: Arc<dyn Hooks>) -> Self {
+        self.hooks = Some(hooks);
+        self
+    }
+
+    /// With a header that goes with every request and whose value is a secret.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Kind::Server(reach) = &mut self.kind {
+            Arc::make_mut(reach).headers.push((name.to_ascii_lowercase(), value.into()));
+        }
+        self.secrets.push(value.into());
+        self
+    }
+
+    pub(crate) fn reach(&self) -> Arc<Reach> {
+        match &self.kind {
+            Kind::Server(reach) => reach.clone(),
+            Kind::Client(_) => Arc::new(Reach {
+                authority: String::new(),
+                address: String::new(),
+                root: String::new(),
+                headers: Vec::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn apps(&self) -> Option<&dyn Apps> {
+        match &self.kind {
+            Kind::Client(apps) => Some(&**apps),
+            Kind::Server(_) => None,
+        }
+    }
+
+    pub(crate) fn offers(&self, hook: Hook) -> bool {
+        self.hooks.as_ref().is_some_and(|h| h.offers(hook))
+    }
+
+    pub(crate) async fn hook(&self, hook: Hook) -> Result<(), String> {
+        match &self.hooks {
+            Some(hooks) => hooks.act(hook).await,
+            None => Err("the target offers no hooks".into()),
+        }
+    }
+}
+
+fn reach(url: &str) -> Result<Reach, String> {
+    let example = "give the protocol's root as in http://127.0.0.1:4437/v1/stream";
+    let uri: hyper::Uri = url.parse().map_err(|e| format!("`{url}` is no URL ({e}); {example}"))?;
+    let default = match uri.scheme_str() {
+        Some("http" | "ws") => 80,
+        Some("https" | "wss") => return Err(format!("`{url}`: TLS is not spoken yet; {example}")),
+        _ => return Err(format!("`{url}` does not begin with http:// or ws://; {example}")),
+    };
+    let authority = uri.authority().ok_or_else(|| format!("`{url}` has no host; {example}"))?;
+    if authority.as_str().contains('@') {
+        return Err(
+            "credentials do not belong into the URL, where reports would show them; use --header".into()
+        );
+    }
+    if uri.query().is_some() {
+        return Err(format!("`{url}` has a query, and a root has none; {example}"));
+    }
+    let host = authority.host();
+    let port = authority.port_u16().unwrap_or(default);
+    Ok(Reach {
+        authority: authority.to_string(),
+        address: format!("{host}:{port}"),
+        root: uri.path().trim_end_matches('/').to_owned(),
+        headers: Vec::new(),
+    })
+}
+
+/// What is known of a target.
+#[derive(Clone, Debug, Default)]
+pub struct Features {
+    known: BTreeMap<String, (String, Source)>,
+}
+
+impl Features {
+    /// From the declarations of the owner, then the answers of the target, then the defaults of the document.
+    pub fn gather(protocol: &Protocol, target: &Target, probed: Vec<(&'static str, String)>) -> Self {
+        let mut known: BTreeMap<String, (String, Source)> = protocol
+            .features
+            .iter()
+            .map(|f| (f.name.to_owned(), (f.default.to_owned(), Source::Default)))
+            .collect();
+        known.extend(probed.into_iter().map(|(name, value)| (name.to_owned(), (value, Source::Probed))));
+        known.extend(target.declared.iter().map(|(n, v)| (n.clone(), (v.clone(), Source::Declared))));
+        Self { known }
+    }
+
+    /// Whether a feature has this value.
+    pub fn is(&self, name: &str, value: &str) -> bool {
+        self.known.get(name).is_some_and(|(v, _)| v == value)
+    }
+
+    /// A limit, if it is known.
+    pub fn limit(&self, name: &str) -> Option<u64> {
+        self.known.get(name).and_then(|(v, _)| v.parse().ok())
+    }
+
+    /// All of it: name, value, source.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, Source)> {
+        self.known.iter().map(|(name, (value, source))| (name.as_str(), value.as_str(), *source))
+    }
+}
+
+/// Whether a declaration speaks of a feature or limit that the protocol has, and with a value that it can have.
+///
+/// # Errors
+/// A sentence that lists what there is.
+pub fn proper(protocol: &Protocol, name: &str, value: &str) -> Result<(), String> {
+    if protocol.limits.iter().any(|l| l.name == name) {
+        return match value.parse::<u64>() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("the limit {name} is a whole number, not `{value}`")),
+        };
+    }
+    if protocol.features.iter().any(|f| f.name == name) {
+        return Ok(());
+    }
+    let features = protocol.features.iter().map(|f| f.name);
+    let all: Vec<&str> = features.chain(protocol.limits.iter().map(|l| l.name)).collect();
+    Err(format!("{} has no feature or limit `{name}`; it has {}", protocol.name, all.join(", ")))
+}

@@ -1,0 +1,16 @@
+//! Peers that record: everything that the runner says to a target, and everything that it hears from it.
+//!
+//! Only this layer makes an observation ([`Seen`]); nothing outside can forge one. Everything read is bounded in size and
+//! time ([`limit`]).
+
+pub mod app;
+pub mod http;
+pub mod limit;
+mod link;
+pub mod raw;
+mod seen;
+mod tap;
+pub mod ws;
+
+pub use link::{Alive, Link, Reach};
+pub use seen::{Lost, Seen};

@@ -1,0 +1,291 @@
+//! A peer that sends HTTP/1.1 requests and records what is answered.
+
+use super::{
+    Link, Lost, Seen,
+    limit::{self, words},
+    tap::Passed,
+};
+use crate::{
+    check::Stop,
+    event::{Bytes as Kept, Message, What},
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use std::time::Duration;
+use tokio::{
+    net::TcpStream,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
+use wireproof_spec::http::{Body, Fields, Request, Response};
+
+/// One client with one connection at a time, which it keeps between requests.
+pub struct Peer {
+    link: Link,
+    conn: Option<Conn>,
+    wait: Duration,
+}
+
+struct Conn {
+    number: u32,
+    sender: http1::SendRequest<Full<Bytes>>,
+    passed: Passed,
+    used: Instant,
+}
+
+/// A request that has left, on a connection of its own, and whose answer was not awaited yet.
+pub struct Pending {
+    link: Link,
+    conn: u32,
+    sent: u64,
+    started: Instant,
+    answer: JoinHandle<Result<Response, Lost>>,
+}
+
+impl Drop for Pending {
+    /// A reader who goes away takes its connection along.
+    fn drop(&mut self) {
+        self.answer.abort();
+    }
+}
+
+impl Peer {
+    pub(crate) fn new(link: Link) -> Self {
+        let wait = link.times.answer;
+        Self { link, conn: None, wait }
+    }
+
+    /// A peer whose answers may take so long.
+    pub fn patient(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Sends a request and waits for the whole answer. 429 and 503 are tried again, with growing pauses.
+    ///
+    /// # Errors
+    /// Stops the check if the target cannot be reached or stays overloaded.
+    pub async fn send(&mut self, request: Request) -> Result<Seen<Response>, Stop> {
+        self.insist(&request, false).await
+    }
+
+    /// Sends a request that was broken on purpose.
+    pub(crate) async fn send_broken(&mut self, request: Request) -> Result<Seen<Response>, Stop> {
+        self.insist(&request, true).await
+    }
+
+    async fn insist(&mut self, request: &Request, broken: bool) -> Result<Seen<Response>, Stop> {
+        let mut pause = self.link.times.back_off;
+        for _ in 0..3 {
+            let seen = self.exchange(request, broken).await?;
+            match seen.look() {
+                Ok(response) if matches!(response.status, 429 | 503) => {}
+                _ => return Ok(seen),
+            }
+            // The one wait that is no event: the target asked for it.
+            sleep(pause).await;
+            pause *= 2;
+        }
+        Err(self.link.stop("the target stays overloaded: it goes on answering 429 or 503"))
+    }
+
+    async fn exchange(&mut self, request: &Request, broken: bool) -> Result<Seen<Response>, Stop> {
+        if !broken {
+            self.link.proper(request)?;
+        }
+        let built = build(&self.link, request)?;
+        let mut conn = match self.conn.take() {
+            Some(c) if c.sender.is_ready() && c.used.elapsed() < self.link.times.idle => c,
+            _ => open(&self.link).await?,
+        };
+        let sent = record_sent(&self.link, conn.number, request, broken);
+        let started = Instant::now();
+        let result = read(conn.sender.send_request(built), self.link.until(self.wait), started).await;
+        conn.used = Instant::now();
+        let number = conn.number;
+        if result.is_ok() && conn.sender.ready().await.is_ok() {
+            self.conn = Some(conn);
+        }
+        finish(&self.link, number, sent, started, result).await
+    }
+
+    /// Sends a request on a connection of its own and returns when its bytes have left.
+    ///
+    /// # Errors
+    /// Stops the check if the target cannot be reached.
+    pub async fn begin(&self, request: Request) -> Result<Pending, Stop> {
+        self.link.proper(&request)?;
+        let built = build(&self.link, &request)?;
+        let mut conn = open(&self.link).await?;
+        let (link, number, until) = (self.link.clone(), conn.number, self.link.until(self.wait));
+        let sent = record_sent(&link, number, &request, false);
+        let started = Instant::now();
+        let mut passed = conn.passed.clone();
+        let answer = tokio::spawn(async move { read(conn.sender.send_request(built), until, started).await });
+        // Ends too if the connection does, and then the answer says so.
+        let _ = timeout_at(until, passed.beyond(0)).await;
+        Ok(Pending { link, conn: number, sent, started, answer })
+    }
+}
+
+impl Pending {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// Stops the check if there is none and the target is not alive.
+    pub async fn answer(mut self) -> Result<Seen<Response>, Stop> {
+        let result = match (&mut self.answer).await {
+            Ok(result) => result,
+            Err(e) => return Err(self.link.harness(&format!("a reader ended: {e}"))),
+        };
+        finish(&self.link, self.conn, self.sent, self.started, result).await
+    }
+
+    /// Waits for the answer, and tells how long it took from the moment at which the request left.
+    ///
+    /// # Errors
+    /// As [`Pending::answer`].
+    pub async fn timed(self) -> Result<Seen<(Response, Duration)>, Stop> {
+        let started = self.started;
+        let seen = self.answer().await?;
+        let took = started.elapsed();
+        Ok(seen.map(|response| (response, took)))
+    }
+}
+
+/// Whether anything at all is answered to a HEAD below the root, on a fresh connection.
+pub async fn alive(link: &Link) -> Option<u64> {
+    let request = Request::new("HEAD", &format!("{}/wireproof-alive", link.reach.root));
+    let built = build(link, &request).ok()?;
+    let mut conn = open(link).await.ok()?;
+    let sent = record_sent(link, conn.number, &request, false);
+    let started = Instant::now();
+    let response = read(conn.sender.send_request(built), started + link.times.alive, started).await.ok()?;
+    Some(record_received(link, conn.number, sent, &response))
+}
+
+/// Sends requests that remove what a check made. What is left behind by a target that does not answer stays there.
+pub(crate) async fn sweep(link: &Link, requests: Vec<Request>) {
+    if requests.is_empty() {
+        return;
+    }
+    let all = async {
+        let Ok(stream) = TcpStream::connect(&link.reach.address).await else { return };
+        let Ok((mut sender, connection)) = http1::handshake(TokioIo::new(stream)).await else { return };
+        tokio::spawn(connection);
+        for request in requests {
+            let Ok(built) = build(link, &request) else { return };
+            let until = Instant::now() + link.times.alive;
+            if sender.ready().await.is_err()
+                || read(sender.send_request(built), until, Instant::now()).await.is_err()
+            {
+                return;
+            }
+        }
+    };
+    let _ = timeout_at(Instant::now() + link.times.alive, all).await;
+}
+
+async fn open(link: &Link) -> Result<Conn, Stop> {
+    let (number, tap, passed) = link.connect("http").await?;
+    let handshake = http1::Builder::new().max_buf_size(limit::HEAD).handshake(TokioIo::new(tap)).await;
+    let (sender, connection) =
+        handshake.map_err(|e| link.harness(&format!("the HTTP client did not start: {e}")))?;
+    // It ends when the sender is dropped or the target closes; what went wrong is told to the request.
+    tokio::spawn(connection);
+    Ok(Conn { number, sender, passed, used: Instant::now() })
+}
+
+fn build(link: &Link, request: &Request) -> Result<hyper::Request<Full<Bytes>>, Stop> {
+    let mut built = hyper::Request::builder()
+        .method(request.method.as_str())
+        .uri(request.target())
+        .header("host", &link.reach.authority)
+        .header("user-agent", concat!("wireproof/", env!("CARGO_PKG_VERSION")));
+    for (name, value) in request.headers.0.iter().chain(&link.reach.headers) {
+        built = built.header(name, value);
+    }
+    built
+        .body(Full::new(request.body.0.clone()))
+        .map_err(|e| link.harness(&format!("{} {} cannot be written: {e}", request.method, request.path)))
+}
+
+async fn read(
+    answer: impl Future<Output = hyper::Result<hyper::Response<Incoming>>>,
+    until: Instant,
+    started: Instant,
+) -> Result<Response, Lost> {
+    let all = async {
+        let (head, mut body) = answer.await.map_err(lost)?.into_parts();
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(lost)?.into_data() else { continue };
+            if bytes.len() + data.len() > limit::BODY {
+                return Err(Lost::TooLong(limit::BODY as u64));
+            }
+            bytes.extend_from_slice(&data);
+        }
+        let headers = head
+            .headers
+            .iter()
+            .map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()));
+        Ok(Response {
+            status: head.status.as_u16(),
+            headers: Fields(headers.collect()),
+            body: Body(bytes.freeze()),
+        })
+    };
+    match timeout_at(until, all).await {
+        Ok(result) => result,
+        Err(_) => Err(Lost::Silence(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))),
+    }
+}
+
+fn lost(error: hyper::Error) -> Lost {
+    use std::error::Error;
+    let cause = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+    if error.is_parse() || error.is_parse_too_large() {
+        Lost::Malformed(words(&cause))
+    } else {
+        Lost::Closed(words(&cause))
+    }
+}
+
+async fn finish(
+    link: &Link,
+    conn: u32,
+    sent: u64,
+    started: Instant,
+    result: Result<Response, Lost>,
+) -> Result<Seen<Response>, Stop> {
+    match result {
+        Ok(response) => Ok(Seen::new(record_received(link, conn, sent, &response), response)),
+        Err(why) => link.lost(conn, started.elapsed(), why).await,
+    }
+}
+
+pub(super) fn record_sent(link: &Link, conn: u32, request: &Request, broken: bool) -> u64 {
+    let message = Message::Request {
+        method: request.method.clone(),
+        target: request.target(),
+        headers: owned(&request.headers),
+        body: Kept::keep(&request.body),
+        broken,
+    };
+    link.log.record(What::Sent { conn, message })
+}
+
+pub(super) fn record_received(link: &Link, conn: u32, sent: u64, response: &Response) -> u64 {
+    let message = Message::Response {
+        status: response.status,
+        headers: owned(&response.headers),
+        body: Kept::keep(&response.body),
+    };
+    link.log.record(What::Received { conn, message, answers: Some(sent) })
+}
+
+fn owned(fields: &Fields) -> std::collections::BTreeMap<String, String> {
+    fields.joined().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,156 @@
+//! The way from a check to the target: where it is, how long to wait, and what to do when nothing comes.
+
+use super::{
+    Lost, Seen,
+    limit::{Times, words},
+    tap::{Passed, Tap},
+};
+use crate::{
+    check::Stop,
+    event::{Log, What},
+    protocol::Protocol,
+};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
+use wireproof_spec::http::Request;
+
+/// Where the target is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Host, and port, as in `Host`.
+    pub authority: String,
+    /// What to connect to: `host:port`.
+    pub address: String,
+    /// The path of the protocol's root, without a slash at its end.
+    pub root: String,
+    /// Headers that go with every request.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Asks a target whether it is alive, and tells the event of its answer.
+pub type Alive = for<'a> fn(&'a Link) -> Pin<Box<dyn Future<Output = Option<u64>> + Send + 'a>>;
+
+/// The way to the target for one check.
+#[derive(Clone)]
+pub struct Link {
+    pub(crate) reach: Arc<Reach>,
+    pub(crate) log: Log,
+    pub(crate) times: Times,
+    /// After this moment nothing is waited for.
+    pub(crate) deadline: Instant,
+    protocol: &'static Protocol,
+    connections: Arc<AtomicU32>,
+}
+
+impl Link {
+    pub(crate) fn new(
+        reach: Arc<Reach>,
+        log: Log,
+        times: Times,
+        deadline: Instant,
+        protocol: &'static Protocol,
+    ) -> Self {
+        Self { reach, log, times, deadline, protocol, connections: Arc::default() }
+    }
+
+    /// A number for a new connection of this check.
+    pub(in crate::wire) fn number(&self) -> u32 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Connects, without delay of small packets, and records it.
+    pub(in crate::wire) async fn connect(&self, peer: &str) -> Result<(u32, Tap, Passed), Stop> {
+        let conn = self.number();
+        let until = self.deadline.min(Instant::now() + self.times.connect);
+        let connected = timeout_at(until, TcpStream::connect(&self.reach.address)).await;
+        let stream = match connected {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(e)) => {
+                return Err(self.unreachable(&format!("cannot connect to {}: {e}", self.reach.address)));
+            }
+            Err(_) => {
+                return Err(self.unreachable(&format!("no connection to {} in time", self.reach.address)));
+            }
+        };
+        // A socket that refuses the option still works; it is only slower.
+        let _ = stream.set_nodelay(true);
+        self.log.record(What::Opened { conn, peer: format!("{peer} {}", self.reach.authority) });
+        let (tap, passed) = Tap::new(stream);
+        Ok((conn, tap, passed))
+    }
+
+    /// The time for an answer that may take so long, cut at the end of the check.
+    pub(in crate::wire) fn until(&self, wait: Duration) -> Instant {
+        self.deadline.min(Instant::now() + wait)
+    }
+
+    pub(crate) fn unreachable(&self, why: &str) -> Stop {
+        let why = words(why);
+        self.log.record(What::Stopped {
+            why: format!("the target could not be reached: {why}"),
+            unreachable: true,
+        });
+        Stop::new()
+    }
+
+    /// Stops the check for a reason that is not the target's violation.
+    pub(crate) fn stop(&self, why: &str) -> Stop {
+        self.log.record(What::Stopped { why: words(why), unreachable: false });
+        Stop::new()
+    }
+
+    /// Stops the check for a mistake of ours.
+    pub(crate) fn harness(&self, message: &str) -> Stop {
+        self.log.record(What::Harness { message: words(message) });
+        Stop::new()
+    }
+
+    /// A request of ours that our own decoder refuses, and that was not broken on purpose, is a mistake of ours.
+    pub(in crate::wire) fn proper(&self, request: &Request) -> Result<(), Stop> {
+        (self.protocol.accepts_request)(request).map_err(|why| {
+            self.harness(&format!("our own {} {} is not valid: {why}", request.method, request.path))
+        })
+    }
+
+    /// Whether the time of this check is over.
+    pub(in crate::wire) fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// Makes an observation of an answer that did not come, if the target is alive behind it.
+    pub(in crate::wire) async fn lost<T>(
+        &self,
+        conn: u32,
+        waited: Duration,
+        why: Lost,
+    ) -> Result<Seen<T>, Stop> {
+        if matches!(why, Lost::Silence(_)) && self.is_over() {
+            return Err(self.stop("the time of this check is over: the target answers too slowly for it"));
+        }
+        let alive = timeout(self.times.alive, (self.protocol.alive)(self)).await.ok().flatten();
+        let Some(alive) = alive else {
+            return Err(self.unreachable(
+                &format!("{why}, and no answer on a fresh connection").replace("; the target was alive", ""),
+            ));
+        };
+        let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        let event = match &why {
+            Lost::Silence(_) => What::Silence { conn, ms, alive: vec![alive] },
+            Lost::Closed(_) | Lost::Malformed(_) | Lost::TooLong(_) => {
+                What::Closed { conn, how: words(&why.to_string()), code: None }
+            }
+        };
+        Ok(Seen::lost(self.log.record(event), why))
+    }
+}

@@ -1,0 +1,170 @@
+//! A peer that writes bytes as they are, for what an HTTP library would not send, and reads what comes.
+
+use super::{
+    Link, Lost, Seen,
+    http::{record_received, record_sent},
+    limit,
+    tap::Tap,
+};
+use crate::{
+    check::Stop,
+    event::{Bytes as Kept, Message, What},
+};
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout_at},
+};
+use wireproof_spec::http::{Body, Fields, Request, Response};
+
+/// One TCP connection.
+pub struct Peer {
+    link: Link,
+    conn: u32,
+    tap: Tap,
+}
+
+/// An HTTP answer with the bytes behind its head, as they came until the target closed or fell silent.
+#[derive(Clone, Debug)]
+pub struct RawAnswer {
+    /// Status and headers.
+    pub head: Response,
+    /// Every byte behind the head.
+    pub rest: bytes::Bytes,
+}
+
+impl Peer {
+    pub(crate) async fn open(link: &Link) -> Result<Self, Stop> {
+        let (conn, tap, _) = link.connect("tcp").await?;
+        Ok(Self { link: link.clone(), conn, tap })
+    }
+
+    /// The head of a request with exactly these headers, and `Host` and the target's own headers before them.
+    pub fn head(&self, request: &Request) -> Vec<u8> {
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\nhost: {}\r\n",
+            request.method,
+            request.target(),
+            self.link.reach.authority
+        );
+        for (name, value) in self.link.reach.headers.iter().chain(&request.headers.0) {
+            head.push_str(name);
+            head.push_str(": ");
+            head.push_str(value);
+            head.push_str("\r\n");
+        }
+        head.push_str("\r\n");
+        head.into_bytes()
+    }
+
+    /// Writes bytes. A target that no longer reads is found out when its answer is read.
+    pub async fn write(&mut self, bytes: &[u8]) {
+        self.link
+            .log
+            .record(What::Sent { conn: self.conn, message: Message::Raw { bytes: Kept::keep(bytes) } });
+        self.put(bytes).await;
+    }
+
+    async fn put(&mut self, bytes: &[u8]) {
+        let until = self.link.until(self.link.times.answer);
+        let _ = timeout_at(until, async {
+            self.tap.write_all(bytes).await?;
+            self.tap.flush().await
+        })
+        .await;
+    }
+
+    /// Sends an HTTP request with its body in chunks of these sizes; the last may be shorter. `finish` ends the body.
+    pub async fn send_chunked(&mut self, request: &Request, size: usize, finish: bool) -> u64 {
+        let mut shown = request.clone();
+        shown.headers.set("transfer-encoding", "chunked");
+        let sent = record_sent(&self.link, self.conn, &shown, !finish);
+        let head = self.head(&Request { body: Body::default(), ..shown.clone() });
+        self.put(&head).await;
+        for chunk in request.body.chunks(size.max(1)) {
+            let framed = [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat();
+            self.put(&framed).await;
+        }
+        if finish {
+            self.put(b"0\r\n\r\n").await;
+        }
+        sent
+    }
+
+    /// Sends an HTTP request as it is, with its length if it has a body.
+    pub async fn send(&mut self, request: &Request) -> u64 {
+        let mut shown = request.clone();
+        if !request.body.is_empty() {
+            shown.headers.set("content-length", request.body.len().to_string());
+        }
+        let sent = record_sent(&self.link, self.conn, &shown, false);
+        let bytes = [self.head(&shown), request.body.to_vec()].concat();
+        self.put(&bytes).await;
+        sent
+    }
+
+    /// Reads the head of an answer, and all that follows until the target closes.
+    ///
+    /// The request has to ask for that with `Connection: close`.
+    ///
+    /// # Errors
+    /// Stops the check if nothing complete comes and the target is not alive.
+    pub async fn answer(mut self, sent: u64) -> Result<Seen<RawAnswer>, Stop> {
+        let started = Instant::now();
+        let until = self.link.until(self.link.times.answer);
+        let mut bytes = BytesMut::new();
+        let result = loop {
+            if bytes.len() > limit::BODY {
+                break Err(Lost::TooLong(limit::BODY as u64));
+            }
+            match timeout_at(until, self.tap.read_buf(&mut bytes)).await {
+                Ok(Ok(0)) => break split(&bytes),
+                Ok(Ok(_)) => {}
+                Ok(Err(e)) => break split(&bytes).map_err(|_| Lost::Closed(e.to_string())),
+                // A target that does not close has still said what it said.
+                Err(_) => {
+                    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    break split(&bytes).map_err(|_| Lost::Silence(ms));
+                }
+            }
+        };
+        match result {
+            Ok(answer) => {
+                let shown = Response { body: Body(answer.rest.clone()), ..answer.head.clone() };
+                let seq = record_received(&self.link, self.conn, sent, &shown);
+                Ok(Seen::new(seq, answer))
+            }
+            Err(why) => self.link.lost(self.conn, started.elapsed(), why).await,
+        }
+    }
+
+    /// Ends the connection in the middle of what was sent.
+    pub async fn cut(mut self) {
+        let _ = self.tap.shutdown().await;
+        self.link.log.record(What::Cut { conn: self.conn });
+    }
+}
+
+fn split(bytes: &[u8]) -> Result<RawAnswer, Lost> {
+    if bytes.is_empty() {
+        return Err(Lost::Closed("nothing was sent".into()));
+    }
+    let mut headers = [httparse::EMPTY_HEADER; 128];
+    let mut parsed = httparse::Response::new(&mut headers);
+    match parsed.parse(bytes) {
+        Ok(httparse::Status::Complete(end)) => {
+            let fields = parsed
+                .headers
+                .iter()
+                .map(|h| (h.name.to_ascii_lowercase(), String::from_utf8_lossy(h.value).into_owned()));
+            let head = Response {
+                status: parsed.code.unwrap_or_default(),
+                headers: Fields(fields.collect()),
+                body: Body::default(),
+            };
+            Ok(RawAnswer { head, rest: bytes::Bytes::copy_from_slice(&bytes[end..]) })
+        }
+        Ok(httparse::Status::Partial) => Err(Lost::Closed("in the middle of the head".into())),
+        Err(e) => Err(Lost::Malformed(e.to_string())),
+    }
+}

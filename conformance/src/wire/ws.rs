@@ -1,0 +1,301 @@
+//! A peer that speaks WebSocket, whoever dials, and records every message.
+
+use super::{
+    Link, Lost, Seen,
+    limit::{self, words},
+    tap::Tap,
+};
+use crate::{
+    check::Stop,
+    event::{Bytes as Kept, Message, What},
+};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use std::time::Duration;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{Instant, timeout_at},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self,
+        client::IntoClientRequest,
+        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+
+/// One WebSocket connection.
+pub struct Peer {
+    link: Link,
+    conn: u32,
+    socket: WebSocketStream<Tap>,
+}
+
+/// What came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Bytes),
+    /// The end, with the code and reason of the target if it gave one.
+    Close(Option<(u16, String)>),
+}
+
+/// A port at which clients under test are awaited.
+pub struct Listener {
+    link: Link,
+    socket: TcpListener,
+    /// `ws://127.0.0.1:port`.
+    pub url: String,
+}
+
+impl Peer {
+    /// Dials the target at this path and query, offering these subprotocols.
+    pub(crate) async fn dial(link: &Link, path: &str, protocols: &[&str]) -> Result<Self, Stop> {
+        let (conn, tap, _) = link.connect("websocket").await?;
+        let mut request = format!("ws://{}{}{path}", link.reach.authority, link.reach.root)
+            .into_client_request()
+            .map_err(|e| link.harness(&format!("{path} cannot be dialled: {e}")))?;
+        let own = link.reach.headers.iter().map(|(n, v)| (n.clone(), v.clone()));
+        let offered =
+            (!protocols.is_empty()).then(|| ("sec-websocket-protocol".to_owned(), protocols.join(",")));
+        for (name, value) in own.chain(offered) {
+            let parsed =
+                (hyper::header::HeaderName::try_from(&name), hyper::header::HeaderValue::try_from(&value));
+            let (Ok(name), Ok(value)) = parsed else {
+                return Err(link.harness(&format!("the header {name} cannot be written")));
+            };
+            request.headers_mut().append(name, value);
+        }
+        let started = Instant::now();
+        let until = link.until(link.times.answer);
+        let handshake = tokio_tungstenite::client_async_with_config(request, tap, Some(config()));
+        match timeout_at(until, handshake).await {
+            Ok(Ok((socket, _))) => Ok(Self { link: link.clone(), conn, socket }),
+            Ok(Err(e)) => {
+                // What stands in the way of a dial is set-up: no requirement of the caller was reached.
+                let _: Seen<()> =
+                    link.lost(conn, started.elapsed(), Lost::Malformed(words(&e.to_string()))).await?;
+                Err(link.stop(&format!("the WebSocket handshake failed: {e}")))
+            }
+            Err(_) => {
+                let _: Seen<()> = link.lost(conn, started.elapsed(), Lost::Silence(ms(started))).await?;
+                Err(link.stop("no answer to the WebSocket handshake"))
+            }
+        }
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    /// None of its own: a connection that ended is found out when the next message is read.
+    pub async fn send_binary(&mut self, bytes: impl Into<Bytes>) {
+        let bytes = bytes.into();
+        self.link
+            .log
+            .record(What::Sent { conn: self.conn, message: Message::Binary { bytes: Kept::keep(&bytes) } });
+        self.put(tungstenite::Message::Binary(bytes)).await;
+    }
+
+    /// Sends a text message.
+    pub async fn send_text(&mut self, text: &str) {
+        self.link.log.record(What::Sent {
+            conn: self.conn,
+            message: Message::Text { text: Kept::keep(text.as_bytes()) },
+        });
+        self.put(tungstenite::Message::text(text)).await;
+    }
+
+    /// Closes with this code.
+    pub async fn close(&mut self, code: u16, reason: &str) {
+        let frame = CloseFrame { code: CloseCode::from(code), reason: reason.to_owned().into() };
+        self.put(tungstenite::Message::Close(Some(frame))).await;
+    }
+
+    async fn put(&mut self, message: tungstenite::Message) {
+        let until = self.link.until(self.link.times.answer);
+        let _ = timeout_at(until, self.socket.send(message)).await;
+    }
+
+    /// Waits for the next message.
+    ///
+    /// # Errors
+    /// Stops the check if none comes and the target is not alive.
+    pub async fn next(&mut self) -> Result<Seen<Frame>, Stop> {
+        let started = Instant::now();
+        let until = self.link.until(self.link.times.answer);
+        match timeout_at(until, next(&mut self.socket)).await {
+            Ok(Ok(frame)) => Ok(self.saw(frame)),
+            Ok(Err(why)) => self.link.lost(self.conn, started.elapsed(), why).await,
+            Err(_) => {
+                let waited = ms(started);
+                match self.pinged().await {
+                    Some(Ok(alive)) => {
+                        let silence = What::Silence { conn: self.conn, ms: waited, alive: vec![alive] };
+                        Ok(Seen::lost(self.link.log.record(silence), Lost::Silence(waited)))
+                    }
+                    Some(Err(frame)) => Ok(self.saw(frame)),
+                    None => self.link.lost(self.conn, started.elapsed(), Lost::Silence(waited)).await,
+                }
+            }
+        }
+    }
+
+    /// Sees that nothing comes for so long; the silence counts because a ping behind it is answered on this connection.
+    ///
+    /// What comes instead is seen as `Some`.
+    ///
+    /// # Errors
+    /// Stops the check if the ping is not answered.
+    pub async fn quiet(&mut self, length: Duration) -> Result<Seen<Option<Frame>>, Stop> {
+        let started = Instant::now();
+        let until = self.link.until(length);
+        match timeout_at(until, next(&mut self.socket)).await {
+            Ok(Ok(frame)) => return Ok(self.saw(frame).map(Some)),
+            Ok(Err(why)) => return self.link.lost(self.conn, started.elapsed(), why).await,
+            Err(_) => {}
+        }
+        let waited = ms(started);
+        match self.pinged().await {
+            Some(Ok(alive)) => {
+                let silence = What::Silence { conn: self.conn, ms: waited, alive: vec![alive] };
+                Ok(Seen::new(self.link.log.record(silence), None))
+            }
+            Some(Err(frame)) => Ok(self.saw(frame).map(Some)),
+            None => {
+                Err(self.link.stop("silence, and no answer to a ping behind it: nothing is proven by it"))
+            }
+        }
+    }
+
+    /// Whether a ping is answered on this connection: the event of the pong, or what came before it.
+    async fn pinged(&mut self) -> Option<Result<u64, Frame>> {
+        let token = Bytes::from_static(b"wireproof");
+        self.put(tungstenite::Message::Ping(token.clone())).await;
+        let until = Instant::now() + self.link.times.alive;
+        let answered = async {
+            loop {
+                match hear(&mut self.socket).await {
+                    Ok(Heard::Pong(data)) if data == token => return Some(Ok(())),
+                    Ok(Heard::Pong(_)) => {}
+                    Ok(Heard::Frame(frame)) => return Some(Err(frame)),
+                    Err(_) => return None,
+                }
+            }
+        };
+        let heard = timeout_at(until, answered).await.ok().flatten()?;
+        Some(heard.map(|()| {
+            let message = Message::Raw { bytes: Kept::keep(&token) };
+            self.link.log.record(What::Received { conn: self.conn, message, answers: None })
+        }))
+    }
+
+    fn saw(&self, frame: Frame) -> Seen<Frame> {
+        let conn = self.conn;
+        let event = match &frame {
+            Frame::Text(text) => What::Received {
+                conn,
+                message: Message::Text { text: Kept::keep(text.as_bytes()) },
+                answers: None,
+            },
+            Frame::Binary(bytes) => {
+                What::Received { conn, message: Message::Binary { bytes: Kept::keep(bytes) }, answers: None }
+            }
+            Frame::Close(with) => What::Closed {
+                conn,
+                how: with.as_ref().map_or_else(|| "without a code".into(), |(_, reason)| words(reason)),
+                code: with.as_ref().map(|(code, _)| *code),
+            },
+        };
+        Seen::new(self.link.log.record(event), frame)
+    }
+}
+
+impl Listener {
+    pub(crate) async fn open(link: &Link) -> Result<Self, Stop> {
+        let opened = async {
+            let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
+            let url = format!("ws://{}", socket.local_addr()?);
+            std::io::Result::Ok((socket, url))
+        };
+        let (socket, url) = opened.await.map_err(|e| link.harness(&format!("no port to listen at: {e}")))?;
+        Ok(Self { link: link.clone(), socket, url })
+    }
+
+    /// Waits for a client to dial, and answers its handshake.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if nobody comes.
+    pub async fn accept(&self) -> Result<Peer, Stop> {
+        let until = self.link.until(self.link.times.answer);
+        let accepted = timeout_at(until, async {
+            let (stream, _) = self.socket.accept().await?;
+            let _ = stream.set_nodelay(true);
+            Ok::<TcpStream, std::io::Error>(stream)
+        })
+        .await;
+        let stream = match accepted {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(e)) => return Err(self.link.harness(&format!("cannot accept: {e}"))),
+            Err(_) => return Err(self.link.stop("the client did not connect in time")),
+        };
+        let conn = self.link.number();
+        self.link.log.record(What::Opened { conn, peer: "websocket, dialled by the client".into() });
+        let (tap, _) = Tap::new(stream);
+        match timeout_at(until, tokio_tungstenite::accept_async_with_config(tap, Some(config()))).await {
+            Ok(Ok(socket)) => Ok(Peer { link: self.link.clone(), conn, socket }),
+            Ok(Err(e)) => Err(self.link.stop(&format!("the client's WebSocket handshake failed: {e}"))),
+            Err(_) => Err(self.link.stop("the client did not finish its WebSocket handshake in time")),
+        }
+    }
+}
+
+/// What a connection yields: a message, or the pong to a ping of ours.
+enum Heard {
+    Frame(Frame),
+    Pong(Bytes),
+}
+
+/// The next message; pongs that nobody asked for are passed over.
+async fn next(socket: &mut WebSocketStream<Tap>) -> Result<Frame, Lost> {
+    loop {
+        if let Heard::Frame(frame) = hear(socket).await? {
+            return Ok(frame);
+        }
+    }
+}
+
+async fn hear(socket: &mut WebSocketStream<Tap>) -> Result<Heard, Lost> {
+    loop {
+        return match socket.next().await {
+            None => Err(Lost::Closed("without a close frame".into())),
+            Some(Ok(tungstenite::Message::Text(text))) => {
+                Ok(Heard::Frame(Frame::Text(text.as_str().to_owned())))
+            }
+            Some(Ok(tungstenite::Message::Binary(bytes))) => Ok(Heard::Frame(Frame::Binary(bytes))),
+            Some(Ok(tungstenite::Message::Close(frame))) => {
+                Ok(Heard::Frame(Frame::Close(frame.map(|f| (f.code.into(), f.reason.as_str().to_owned())))))
+            }
+            Some(Ok(tungstenite::Message::Pong(data))) => Ok(Heard::Pong(data)),
+            Some(Ok(_)) => continue,
+            Some(Err(tungstenite::Error::Capacity(_))) => Err(Lost::TooLong(limit::FRAME as u64)),
+            Some(Err(
+                e @ tungstenite::Error::Protocol(
+                    tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+                ),
+            )) => Err(Lost::Closed(words(&e.to_string()))),
+            Some(Err(tungstenite::Error::Io(e))) => Err(Lost::Closed(words(&e.to_string()))),
+            Some(Err(e)) => Err(Lost::Malformed(words(&e.to_string()))),
+        };
+    }
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default().max_message_size(Some(limit::FRAME)).max_frame_size(Some(limit::FRAME))
+}
+
+fn ms(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,183 @@
+//! Between hyper and HTTP messages as values: reading a request whole within its bounds, writing an answer.
+
+use super::{message::refuse, seams::Limits};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    body::{Body as _, Incoming},
+    header::{HeaderName, HeaderValue},
+    http::request::Parts,
+};
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep},
+};
+use wireproof_spec::http::{Body, Request, Response};
+
+/// Why a request has no answer: its connection ends without one.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unanswered {
+    /// The request ended early, or its connection did.
+    #[error("the request ended early: {0}")]
+    Early(#[from] hyper::Error),
+    /// The server ended.
+    #[error("the server has ended")]
+    Ended,
+    /// Other bytes are written in the place of the answer.
+    #[error("other bytes are written")]
+    Replaced,
+}
+
+/// A body that is this many times longer than allowed is no longer read to its end, but cut off.
+const PATIENCE: usize = 4;
+
+/// Reads a request whole. What comes with an answer is refused with it.
+pub(super) async fn request(
+    parts: &Parts,
+    body: Incoming,
+    limits: &Limits,
+) -> Result<(Request, Option<Response>), Unanswered> {
+    let mut request = Request::new(parts.method.as_str(), "");
+    request.set_target(parts.uri.path_and_query().map_or("", |target| target.as_str()));
+    request.headers.0.reserve(parts.headers.len());
+    for (name, value) in &parts.headers {
+        request.headers.push(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
+    }
+    if body.is_end_stream() {
+        return Ok((request, None));
+    }
+    let time = Duration::from_millis(limits.body_ms);
+    match tokio::time::timeout(time, collect(body, limits.max_body)).await {
+        Err(_) => {
+            let refused = refuse(408, format_args!("expected the whole body within {time:?}"));
+            Ok((request, Some(refused.header("connection", "close"))))
+        }
+        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(None)) => {
+            let refused = refuse(413, format_args!("expected a body of at most {} bytes", limits.max_body));
+            Ok((request, Some(refused)))
+        }
+        Ok(Ok(Some(bytes))) => {
+            request.body = Body(bytes);
+            Ok((request, None))
+        }
+    }
+}
+
+/// The bytes of a body, or none if it is too long. Of one that is, some more is read, or the client would find its
+/// connection reset before it finds the answer.
+async fn collect(mut body: Incoming, max: usize) -> Result<Option<Bytes>, hyper::Error> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length > max {
+            all = BytesMut::new();
+            if length > max.saturating_mul(PATIENCE) {
+                break;
+            }
+        } else if length == data.len() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                let rest = usize::try_from(body.size_hint().lower()).unwrap_or(max);
+                all.reserve(length.saturating_add(rest).min(max));
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok((length <= max).then(|| if all.is_empty() { first } else { all.freeze() }))
+}
+
+/// Writes an answer. A header that HTTP cannot hold is left out.
+pub(super) fn response(response: Response) -> hyper::Response<Full<Bytes>> {
+    let mut written = hyper::Response::new(Full::new(response.body.0));
+    *written.status_mut() =
+        hyper::StatusCode::from_u16(response.status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = written.headers_mut();
+    headers.reserve(response.headers.0.len());
+    for (name, value) in response.headers.0 {
+        let pair = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::try_from(value));
+        match pair {
+            (Ok(name), Ok(value)) => {
+                headers.append(name, value);
+            }
+            _ => tracing::warn!(name, "a header that HTTP cannot hold"),
+        }
+    }
+    written
+}
+
+/// A connection whose writes fail if the other side takes nothing for too long.
+pub(super) struct Bounded {
+    stream: TcpStream,
+    patience: Duration,
+    /// When the write that waits has waited too long.
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl Bounded {
+    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self { stream, patience, stuck: None }
+    }
+
+    fn bound<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let patience = self.patience;
+        let stuck =
+            self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + patience)));
+        ready!(stuck.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.bound(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.bound(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,384 @@
+//! The shell of the stream server: sockets, bounds and the way from a request through the core to its answer.
+
+use super::{
+    http::{self, Bounded, Unanswered},
+    message::{self, Asked, refuse},
+    model::{Answer, Effect, Input, StreamModel},
+    seams::{Delay, Limits, MapReply, MapRequest, RawBytes, Seams},
+};
+use crate::{
+    core::{Core, Sink},
+    log::{self, Content, Lease},
+};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{body::Incoming, http::uri::Authority, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{mpsc, oneshot, watch},
+    task::{JoinHandle, JoinSet},
+};
+use wireproof_spec::http::{Request, Response};
+
+/// How many inputs wait for the core before requests wait to become one.
+const INPUTS: usize = 1024;
+/// How many connections wait for the listener.
+const BACKLOG: u32 = 1024;
+/// How long requests in flight may take at an orderly stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How to start a server.
+pub struct Options {
+    /// Where to listen; port 0 for any.
+    pub addr: SocketAddr,
+    /// The directory in which state survives; without it state is in memory.
+    pub data: Option<PathBuf>,
+    /// The bounds.
+    pub limits: Limits,
+    /// Where it is broken.
+    pub seams: Seams,
+}
+
+impl Default for Options {
+    /// An honest server in memory on a free port of the loopback.
+    fn default() -> Self {
+        Self {
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            data: None,
+            limits: Limits::default(),
+            seams: Seams::honest(),
+        }
+    }
+}
+
+/// Why a server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be had.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// The log failed. What was not acknowledged then never is.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// A part of the server was cut off: its runtime ended or it panicked.
+    #[error("the server was cut off")]
+    CutOff,
+}
+
+/// The server of the stream protocol.
+#[derive(Debug)]
+pub enum Server {}
+
+/// A server that runs. Dropping it ends it without order: requests in flight are cut off.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The root: the URL below which streams are made, without a slash at the end.
+    pub root: String,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl Server {
+    /// Recovers the state, listens and answers.
+    ///
+    /// # Errors
+    /// The address or the data directory cannot be used.
+    pub async fn start(options: Options) -> Result<Running, Error> {
+        let Options { addr, data, limits, seams } = options;
+        let Seams { request, reply, delay, bytes, port, recovery } = seams;
+        let core =
+            tokio::task::spawn_blocking(move || Core::<StreamModel>::open(data.as_deref(), recovery, port))
+                .await
+                .map_err(|_| Error::CutOff)??;
+        let listener = listen(addr).map_err(|error| Error::Listen(addr, error))?;
+        let addr = listener.local_addr().map_err(|error| Error::Listen(addr, error))?;
+
+        let (inputs, queue) = mpsc::channel(INPUTS);
+        let sessions = Arc::new(Sessions::default());
+        let sink = sink(Arc::clone(&sessions), core.content());
+        let shared = Shared {
+            addr,
+            limits,
+            request,
+            reply,
+            delay,
+            bytes,
+            content: core.content(),
+            inputs,
+            sessions,
+            next: AtomicU64::new(0),
+        };
+        let mut parts = JoinSet::new();
+        parts.spawn(core.run(queue, sink));
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(supervise(listener, Arc::new(shared), parts, stopped));
+        let root = format!("http://{addr}{}", message::ROOT.trim_end_matches('/'));
+        Ok(Running { addr, root, stop, task })
+    }
+}
+
+impl Running {
+    /// Ends it in order: waiting long-polls are answered, requests in flight finish, commits are done, everything is
+    /// closed. The address and the data directory are free at once.
+    ///
+    /// # Errors
+    /// The log failed, now or before.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        self.stop.send_replace(true);
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself, which only a failure makes it do.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub async fn ended(&mut self) -> Result<(), Error> {
+        (&mut self.task).await.unwrap_or(Err(Error::CutOff))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A server that starts again takes over an address whose old connections are still fading.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
+/// Whom answers go to: the requests that wait for one.
+#[derive(Default)]
+struct Sessions(Mutex<HashMap<u64, oneshot::Sender<Reply>>>);
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Reply>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer, and what keeps the content that it names.
+struct Reply {
+    answer: Answer,
+    _lease: Option<Lease>,
+}
+
+/// Takes each effect to where it belongs. A session that has ended gets no answer.
+fn sink(sessions: Arc<Sessions>, content: Content) -> Sink<StreamModel> {
+    Box::new(move |effect| match effect {
+        Effect::Answer { session, answer } => {
+            let Some(waiting) = sessions.lock().remove(&session) else { return };
+            let lease = match &answer {
+                Answer::Content { range, .. } if range.from < range.to => Some(content.lease(range.owner)),
+                _ => None,
+            };
+            // The request may have ended at this moment.
+            let _ = waiting.send(Reply { answer, _lease: lease });
+        }
+        Effect::Remove { incarnation } => content.remove(incarnation),
+        Effect::Retain { incarnations } => content.retain(incarnations),
+    })
+}
+
+/// What all connections of a server use.
+struct Shared {
+    addr: SocketAddr,
+    limits: Limits,
+    request: MapRequest,
+    reply: MapReply,
+    delay: Option<Delay>,
+    bytes: Option<RawBytes>,
+    content: Content,
+    inputs: mpsc::Sender<Input>,
+    sessions: Arc<Sessions>,
+    next: AtomicU64,
+}
+
+/// Accepts connections until it is told to stop or the core fails, then ends everything in order.
+async fn supervise(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    mut core: JoinSet<Result<(), log::Error>>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let mut connections = JoinSet::new();
+    // After a failure to accept, the end of a connection may free what was missing.
+    let mut short = false;
+    loop {
+        let room = connections.len() < shared.limits.connections && (!short || connections.is_empty());
+        tokio::select! {
+            // The sender is gone only if the handle is, and then this task is cut off.
+            _ = stop.changed() => break,
+            ended = core.join_next() => return finished(ended),
+            Some(_) = connections.join_next() => short = false,
+            accepted = listener.accept(), if room => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, Arc::clone(&shared), stop.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    short = true;
+                }
+            }
+        }
+    }
+    drop(listener);
+    // An error means that the core has ended, and below it says why.
+    let _ = shared.inputs.send(Input::Stopping).await;
+    let orderly = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(GRACE, orderly).await;
+    connections.shutdown().await;
+    // The last sender of inputs: the core finishes what it has and closes the log.
+    drop(shared);
+    finished(core.join_next().await)
+}
+
+fn finished(ended: Option<Result<Result<(), log::Error>, tokio::task::JoinError>>) -> Result<(), Error> {
+    match ended {
+        Some(Ok(result)) => Ok(result?),
+        Some(Err(_)) | None => Err(Error::CutOff),
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    // Without it, every second small answer waits 40 ms for an acknowledgement.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let limits = shared.limits;
+    let replaced: Arc<OnceLock<Vec<u8>>> = Arc::default();
+    let service = {
+        let replaced = Arc::clone(&replaced);
+        service_fn(move |request| Box::pin(serve(Arc::clone(&shared), Arc::clone(&replaced), request)))
+    };
+    let io = TokioIo::new(Bounded::new(stream, Duration::from_millis(limits.write_ms)));
+    let mut served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(limits.head_ms))
+        .max_header_size(limits.max_head)
+        .serve_connection(io, service);
+    let mut stopping = false;
+    loop {
+        let ended = tokio::select! {
+            // An error is the client's: it went away, or what it sent is no HTTP and was refused.
+            _ = poll_fn(|cx| served.poll_without_shutdown(cx)) => true,
+            _ = stop.changed(), if !stopping => false,
+        };
+        if ended {
+            break;
+        }
+        stopping = true;
+        Pin::new(&mut served).graceful_shutdown();
+    }
+    let mut io = served.into_parts().io.into_inner();
+    if let Some(bytes) = replaced.get() {
+        // Whoever reads this may be gone.
+        let _ = io.write_all(bytes).await;
+    }
+    let _ = io.shutdown().await;
+}
+
+async fn serve(
+    shared: Arc<Shared>,
+    replaced: Arc<OnceLock<Vec<u8>>>,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<Full<Bytes>>, Unanswered> {
+    let (parts, body) = request.into_parts();
+    let (mut request, refused) = http::request(&parts, body, &shared.limits).await?;
+    (shared.request)(&mut request);
+    let mut reply = match refused {
+        Some(refused) => refused,
+        None => shared.answer(&request).await?,
+    };
+    reply.headers.push("x-content-type-options", "nosniff");
+    reply.headers.push("cross-origin-resource-policy", "cross-origin");
+    (shared.reply)(&request, &mut reply);
+    if let Some(time) = shared.delay.as_ref().and_then(|delay| delay(&request, &reply)) {
+        tokio::time::sleep(time).await;
+    }
+    if let Some(bytes) = shared.bytes.as_ref().and_then(|bytes| bytes(&request, &reply)) {
+        // Set once: the connection ends here.
+        let _ = replaced.set(bytes);
+        return Err(Unanswered::Replaced);
+    }
+    Ok(http::response(reply))
+}
+
+impl Shared {
+    /// Takes a request through the core to its answer.
+    async fn answer(&self, request: &Request) -> Result<Response, Unanswered> {
+        let asked = match Asked::read(request, &self.limits) {
+            Ok(asked) => asked,
+            Err(refused) => return Ok(refused),
+        };
+        let kind = asked.kind();
+        // The lease in the reply keeps the content until it is read.
+        let Reply { answer, _lease } = self.ask(asked).await?;
+        let body = match &answer {
+            Answer::Content { range, .. } => match self.content.read(*range).await {
+                Ok(body) => body,
+                Err(error) => {
+                    tracing::error!(%error, "content was not read");
+                    return Ok(refuse(500, "expected to read the content, and could not"));
+                }
+            },
+            _ => Bytes::new(),
+        };
+        Ok(message::response(request, kind, answer, body, &self.host(request)))
+    }
+
+    async fn ask(&self, asked: Asked) -> Result<Reply, Unanswered> {
+        let session = self.next.fetch_add(1, Ordering::Relaxed);
+        let (waiting, reply) = oneshot::channel();
+        self.sessions.lock().insert(session, waiting);
+        // If the client goes away, hyper drops this future, and the session ends.
+        let _session = Session { shared: self, session };
+        let Asked { name, ask, .. } = asked;
+        let input = Input::Ask { session, name, ask };
+        self.inputs.send(input).await.map_err(|_| Unanswered::Ended)?;
+        reply.await.map_err(|_| Unanswered::Ended)
+    }
+
+    /// The host that the client speaks to, or else the address: for the URL in `Location`.
+    fn host(&self, request: &Request) -> String {
+        let named = request.headers.get("host").and_then(|host| host.parse::<Authority>().ok());
+        named.map_or_else(|| self.addr.to_string(), |authority| authority.to_string())
+    }
+}
+
+/// A request that waits for its answer.
+struct Session<'a> {
+    shared: &'a Shared,
+    session: u64,
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        // Still there: it was not answered. If the queue is full, its wait ends at its deadline.
+        if self.shared.sessions.lock().remove(&self.session).is_some() {
+            let _ = self.shared.inputs.try_send(Input::Gone { session: self.session });
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The one test binary of the crate.
+
+mod client;
+mod log;
+mod robust;
+mod stream_model;
+mod stream_wire;
+
+#[test]
+fn no_file_is_forgotten() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let listed = include_str!("runner.rs");
+    for file in std::fs::read_dir(directory).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|e| e == "rs") {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            assert!(
+                name == "runner" || listed.contains(&format!("mod {name};")),
+                "{name}.rs is no mod of the runner"
+            );
+        }
+    }
+}

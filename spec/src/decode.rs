@@ -1,0 +1,527 @@
+//! Between HTTP messages and typed messages: one table a message, from which its type, decoder, encoder and JSON document
+//! come.
+//!
+//! [`request!`] and [`response!`] turn such a table into a struct whose fields are the parts of the message that the
+//! protocol speaks of. Its serde form is the document form of [`crate::http`]. Decoders never panic, ignore headers and
+//! parameters that they do not know, and say in a [`Violation`] where and why they refuse.
+
+use crate::requirement::RequirementId;
+use std::{borrow::Cow, fmt};
+
+/// Why a message is none of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The requirement that it breaks, if one says so.
+    pub requirement: Option<RequirementId>,
+    /// Where in the document of the message, as a JSON pointer; empty for the whole.
+    pub at: String,
+    /// What was expected there, and what was found.
+    pub why: String,
+}
+
+impl Violation {
+    /// A violation that no single requirement names.
+    pub fn new(at: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { requirement: None, at: at.into(), why: why.into() }
+    }
+
+    /// Names the requirement, if none is named yet.
+    pub fn of(mut self, requirement: RequirementId) -> Self {
+        self.requirement.get_or_insert(requirement);
+        self
+    }
+
+    /// Whether the method is one that the protocol does not use: a server answers 405.
+    pub fn is_method(&self) -> bool {
+        self.at == "/method"
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(requirement) = self.requirement {
+            write!(f, "{requirement}: ")?;
+        }
+        if !self.at.is_empty() {
+            write!(f, "at {}: ", self.at)?;
+        }
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// `expected …, found …`; a long value is cut, as it comes from the other side.
+pub fn expected(what: &str, found: &str) -> String {
+    const SHOWN: usize = 80;
+    match found.char_indices().nth(SHOWN) {
+        Some((end, _)) => {
+            format!("expected {what}, found {:?} and {} bytes more", &found[..end], found.len() - end)
+        }
+        None => format!("expected {what}, found {found:?}"),
+    }
+}
+
+/// The side that a message comes from. Requests are read more leniently than answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The side that asks.
+    Client,
+    /// The side that answers.
+    Server,
+}
+
+/// A value of a header or a parameter that is text with a syntax.
+pub trait Value: Sized {
+    /// What it is, with its article, for the errors.
+    const WHAT: &'static str;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The text breaks the syntax; `at` is empty.
+    fn parse(text: &str) -> Result<Self, Violation>;
+
+    /// How it stands on the wire.
+    fn text(&self) -> &str;
+
+    /// The syntax as a JSON Schema.
+    #[cfg(feature = "schema")]
+    fn syntax() -> serde_json::Value;
+}
+
+impl Value for String {
+    const WHAT: &'static str = "a value";
+
+    fn parse(text: &str) -> Result<Self, Violation> {
+        Ok(text.into())
+    }
+
+    fn text(&self) -> &str {
+        self
+    }
+
+    #[cfg(feature = "schema")]
+    fn syntax() -> serde_json::Value {
+        serde_json::json!({ "type": "string" })
+    }
+}
+
+/// A header or a parameter as a field of a typed message: required, optional or a flag.
+pub trait Field: Sized {
+    /// Whether a message has to have it.
+    const REQUIRED: bool;
+
+    /// Reads it from its value, if it is there.
+    ///
+    /// # Errors
+    /// It is missing, or its value breaks the syntax; `at` is empty.
+    fn read(value: Option<&str>, from: Side) -> Result<Self, Violation>;
+
+    /// Its value, if it is to be there.
+    fn write(&self) -> Option<&str>;
+
+    /// The syntax of its value as a JSON Schema.
+    #[cfg(feature = "schema")]
+    fn schema(from: Side) -> serde_json::Value;
+}
+
+impl<V: Value> Field for V {
+    const REQUIRED: bool = true;
+
+    fn read(value: Option<&str>, _: Side) -> Result<Self, Violation> {
+        let missing = || Violation::new("", format!("expected {}, found nothing", V::WHAT));
+        V::parse(value.ok_or_else(missing)?)
+    }
+
+    fn write(&self) -> Option<&str> {
+        Some(self.text())
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: Side) -> serde_json::Value {
+        V::syntax()
+    }
+}
+
+/// Absent is the only way to leave it out: `null` is refused, as no header can be `null`.
+impl<V: Value> Field for Option<V> {
+    const REQUIRED: bool = false;
+
+    fn read(value: Option<&str>, _: Side) -> Result<Self, Violation> {
+        value.map(V::parse).transpose()
+    }
+
+    fn write(&self) -> Option<&str> {
+        self.as_ref().map(V::text)
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(_: Side) -> serde_json::Value {
+        V::syntax()
+    }
+}
+
+/// A flag. In a request `true` in any case sets it, and any other value is as if it were absent; in an answer it is exactly
+/// `true` or absent.
+impl Field for bool {
+    const REQUIRED: bool = false;
+
+    fn read(value: Option<&str>, from: Side) -> Result<Self, Violation> {
+        match (value, from) {
+            (None, _) => Ok(false),
+            (Some(text), Side::Client) => Ok(text.eq_ignore_ascii_case("true")),
+            (Some(_), Side::Server) => True::read(value, from).map(|True| true),
+        }
+    }
+
+    fn write(&self) -> Option<&str> {
+        self.then_some("true")
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(from: Side) -> serde_json::Value {
+        match from {
+            Side::Client => String::syntax(),
+            Side::Server => True::schema(from),
+        }
+    }
+}
+
+/// A flag that has to be set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct True;
+
+impl Field for True {
+    const REQUIRED: bool = true;
+
+    fn read(value: Option<&str>, from: Side) -> Result<Self, Violation> {
+        match value {
+            Some("true") => Ok(Self),
+            Some(text) if from == Side::Client && text.eq_ignore_ascii_case("true") => Ok(Self),
+            Some(text) => Err(Violation::new("", expected("the value true", text))),
+            None => Err(Violation::new("", "expected the value true, found nothing")),
+        }
+    }
+
+    fn write(&self) -> Option<&str> {
+        Some("true")
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(from: Side) -> serde_json::Value {
+        match from {
+            Side::Client => serde_json::json!({ "type": "string", "pattern": "^[Tt][Rr][Uu][Ee]$" }),
+            Side::Server => serde_json::json!({ "const": "true" }),
+        }
+    }
+}
+
+/// The one value of this name; several are joined with `, `, as documents do it.
+pub(crate) fn value<'a>(fields: &'a crate::http::Fields, name: &str) -> Option<Cow<'a, str>> {
+    let mut all = fields.0.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+    let first = all.next()?;
+    Some(all.fold(Cow::Borrowed(first), |joined, next| Cow::Owned(format!("{joined}, {next}"))))
+}
+
+/// Reads one field of the part (`headers` or `query`) of a message.
+pub(crate) fn field<F: Field>(
+    fields: &crate::http::Fields,
+    part: &str,
+    name: &str,
+    from: Side,
+) -> Result<F, Violation> {
+    F::read(value(fields, name).as_deref(), from)
+        .map_err(|v| Violation { at: format!("/{part}/{name}"), ..v })
+}
+
+/// Every request of the protocols has a path that begins with `/`.
+pub(crate) fn path(request: &crate::http::Request, method: &str) -> Result<String, Violation> {
+    if request.method != method {
+        return Err(Violation::new("/method", expected(method, &request.method)));
+    }
+    if !request.path.starts_with('/') {
+        return Err(Violation::new("/path", expected("a path that begins with /", &request.path)));
+    }
+    Ok(request.path.clone())
+}
+
+/// Reads a value from a JSON object only: what serde derives for a struct takes an array as well.
+pub(crate) fn object<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: serde::Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    struct Object<T>(std::marker::PhantomData<T>);
+    impl<'de, T: serde::Deserialize<'de>> serde::de::Visitor<'de> for Object<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Object(std::marker::PhantomData))
+}
+
+/// Declares a request: `Type = "name", "METHOD"`, then what it has in `query` and `headers`, and whether it has a body.
+///
+/// `check` is a function that sees the HTTP request first, for rules about more than one part and for those that a
+/// requirement names; `refine` says the same in the JSON Schema.
+macro_rules! request {
+    (
+        $(#[doc = $doc:literal])+
+        $name:ident = $wire:literal, $method:literal $(, check = $check:path, refine = $refine:path)?;
+        query { $( $(#[doc = $qdoc:literal])+ $qfield:ident: $qtype:ty = $qname:path, )* }
+        headers { $( $(#[doc = $hdoc:literal])+ $hfield:ident: $htype:ty = $hname:path, )* }
+        $( $(#[doc = $bdoc:literal])+ $body:ident: Bytes, )?
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            /// The path of the stream, percent-encoded.
+            pub path: String,
+            $( $(#[doc = $qdoc])+ pub $qfield: $qtype, )*
+            $( $(#[doc = $hdoc])+ pub $hfield: $htype, )*
+            $( $(#[doc = $bdoc])+ pub $body: bytes::Bytes, )?
+        }
+
+        impl $name {
+            /// Reads it from an HTTP request.
+            ///
+            /// # Errors
+            /// The request is not this message.
+            pub fn decode(request: &crate::http::Request) -> Result<Self, crate::decode::Violation> {
+                let path = crate::decode::path(request, $method)?;
+                $( $check(request)?; )?
+                Ok(Self {
+                    path,
+                    $( $qfield: crate::decode::field(&request.query, "query", $qname, crate::decode::Side::Client)?, )*
+                    $( $hfield: crate::decode::field(&request.headers, "headers", $hname, crate::decode::Side::Client)?, )*
+                    $( $body: request.body.0.clone(), )?
+                })
+            }
+
+            /// Writes it as an HTTP request.
+            pub fn encode(self) -> crate::http::Request {
+                #[allow(unused_mut)]
+                let mut request = crate::http::Request::new($method, &self.path);
+                $( if let Some(value) = crate::decode::Field::write(&self.$qfield) { request.query.push($qname, value); } )*
+                $( if let Some(value) = crate::decode::Field::write(&self.$hfield) { request.headers.push($hname, value); } )*
+                $( request.body = crate::http::Body(self.$body); )?
+                request
+            }
+        }
+
+        crate::decode::document!($name, crate::http::Request);
+
+        #[cfg(feature = "schema")]
+        impl crate::schema::Message for $name {
+            const NAME: &'static str = $wire;
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                use crate::schema::{request, words};
+                #[allow(unused_mut)]
+                let mut schema = request(
+                    &words(&[$($doc),+]),
+                    $method,
+                    &[$( crate::schema::Part::new::<$qtype>($qname, &[$($qdoc),+], crate::decode::Side::Client) ),*],
+                    &[$( crate::schema::Part::new::<$htype>($hname, &[$($hdoc),+], crate::decode::Side::Client) ),*],
+                    [$( words(&[$($bdoc),+]) )?].first(),
+                );
+                $( $refine(&mut schema); )?
+                crate::schema::finish(schema)
+            }
+        }
+    };
+}
+
+/// The status of an answer, and what a typed answer keeps of it.
+pub(crate) trait Status {
+    /// What the answer keeps.
+    type Kept;
+    /// Reads it; nothing for a status that the answer cannot have.
+    fn read(&self, status: u16) -> Option<Self::Kept>;
+    /// The status.
+    fn write(&self, kept: Self::Kept) -> u16;
+    /// What it can be, for the errors.
+    fn what(&self) -> String;
+    /// What it can be, as a JSON Schema.
+    #[cfg(feature = "schema")]
+    fn schema(&self) -> serde_json::Value;
+}
+
+/// Always this status.
+pub(crate) struct Only(pub(crate) u16);
+
+/// The first status for yes, the second for no.
+pub(crate) struct Either(pub(crate) u16, pub(crate) u16);
+
+/// Any status from the first to the second.
+pub(crate) struct Between(pub(crate) u16, pub(crate) u16);
+
+impl Status for Only {
+    type Kept = ();
+    fn read(&self, status: u16) -> Option<()> {
+        (status == self.0).then_some(())
+    }
+    fn write(&self, (): ()) -> u16 {
+        self.0
+    }
+    fn what(&self) -> String {
+        self.0.to_string()
+    }
+    #[cfg(feature = "schema")]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "const": self.0 })
+    }
+}
+
+impl Status for Either {
+    type Kept = bool;
+    fn read(&self, status: u16) -> Option<bool> {
+        [(self.0, true), (self.1, false)].into_iter().find_map(|(s, yes)| (s == status).then_some(yes))
+    }
+    fn write(&self, yes: bool) -> u16 {
+        if yes { self.0 } else { self.1 }
+    }
+    fn what(&self) -> String {
+        format!("{} or {}", self.0, self.1)
+    }
+    #[cfg(feature = "schema")]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "enum": [self.0, self.1] })
+    }
+}
+
+impl Status for Between {
+    type Kept = u16;
+    fn read(&self, status: u16) -> Option<u16> {
+        (self.0..=self.1).contains(&status).then_some(status)
+    }
+    fn write(&self, status: u16) -> u16 {
+        status
+    }
+    fn what(&self) -> String {
+        format!("a status from {} to {}", self.0, self.1)
+    }
+    #[cfg(feature = "schema")]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "integer", "minimum": self.0, "maximum": self.1 })
+    }
+}
+
+/// Reads the status of an answer.
+pub(crate) fn status<S: Status>(allowed: &S, response: &crate::http::Response) -> Result<S::Kept, Violation> {
+    let refuse =
+        || Violation::new("/status", format!("expected {}, found {}", allowed.what(), response.status));
+    allowed.read(response.status).ok_or_else(refuse)
+}
+
+/// Declares an answer: `Type = "name", REQUIREMENT` (that of its shape), its `status` and the field that keeps it, its
+/// `headers`, and whether it has a body. `check` and `refine` are those of [`request!`].
+macro_rules! response {
+    (
+        $(#[doc = $doc:literal])+
+        $name:ident = $wire:literal, $shape:path $(, check = $check:path, refine = $refine:path)?;
+        status = $status:expr $(, $(#[doc = $sdoc:literal])+ $sfield:ident: $stype:ty)?;
+        headers { $( $(#[doc = $hdoc:literal])+ $hfield:ident: $htype:ty = $hname:path, )* }
+        $( $(#[doc = $bdoc:literal])+ $body:ident: Bytes, )?
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            $( $(#[doc = $sdoc])+ pub $sfield: $stype, )?
+            $( $(#[doc = $hdoc])+ pub $hfield: $htype, )*
+            $( $(#[doc = $bdoc])+ pub $body: bytes::Bytes, )?
+        }
+
+        impl $name {
+            /// Reads it from an HTTP answer.
+            ///
+            /// # Errors
+            /// The answer has not the shape of this message.
+            pub fn decode(response: &crate::http::Response) -> Result<Self, crate::decode::Violation> {
+                Self::read(response).map_err(|violation| violation.of($shape))
+            }
+
+            fn read(response: &crate::http::Response) -> Result<Self, crate::decode::Violation> {
+                let _status = crate::decode::status(&$status, response)?;
+                $( $check(response)?; )?
+                Ok(Self {
+                    $( $sfield: _status, )?
+                    $( $hfield: crate::decode::field(&response.headers, "headers", $hname, crate::decode::Side::Server)?, )*
+                    $( $body: response.body.0.clone(), )?
+                })
+            }
+
+            /// Writes it as an HTTP answer.
+            #[allow(clippy::let_unit_value)]
+            pub fn encode(self) -> crate::http::Response {
+                let _kept = ();
+                $( let _kept = self.$sfield; )?
+                #[allow(unused_mut)]
+                let mut response = crate::http::Response::new(crate::decode::Status::write(&$status, _kept));
+                $( if let Some(value) = crate::decode::Field::write(&self.$hfield) { response.headers.push($hname, value); } )*
+                $( response.body = crate::http::Body(self.$body); )?
+                response
+            }
+        }
+
+        crate::decode::document!($name, crate::http::Response);
+
+        #[cfg(feature = "schema")]
+        impl crate::schema::Message for $name {
+            const NAME: &'static str = $wire;
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                use crate::schema::{response, words};
+                #[allow(unused_mut)]
+                let mut schema = response(
+                    &words(&[$($doc),+]),
+                    crate::decode::Status::schema(&$status),
+                    &words(&[$( $($sdoc),+ )?]),
+                    &[$( crate::schema::Part::new::<$htype>($hname, &[$($hdoc),+], crate::decode::Side::Server) ),*],
+                    [$( words(&[$($bdoc),+]) )?].first(),
+                );
+                $( $refine(&mut schema); )?
+                crate::schema::finish(schema)
+            }
+        }
+    };
+}
+
+/// The serde form of a message: the document of its HTTP message, so that there is one decoder for both.
+macro_rules! document {
+    ($name:ident, $http:ty) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.clone().encode().serialize(serializer)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let message: $http = crate::decode::object(deserializer)?;
+                Self::decode(&message).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(crate) use {document, request, response};

@@ -1,0 +1,10 @@
+//! What the wireproof protocols say: numbered requirements, typed messages and JSON Schemas.
+//!
+//! Each protocol is a module with one file an area, named as the heading of its document: [`stream`].
+
+pub mod decode;
+pub mod http;
+pub mod requirement;
+#[cfg(feature = "schema")]
+pub mod schema;
+pub mod stream;

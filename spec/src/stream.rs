@@ -1,0 +1,61 @@
+//! The stream protocol: spec/stream.md. One file an area, named as its heading.
+
+pub mod append;
+pub mod close;
+pub mod create;
+pub mod delete;
+pub mod head;
+pub mod header;
+pub mod longpoll;
+pub mod media_type;
+pub mod offset;
+pub mod operation;
+pub mod read;
+pub mod refusal;
+
+pub use append::{AppendRequest, AppendResponse};
+pub use close::{CloseRequest, CloseResponse};
+pub use create::{CreateRequest, CreateResponse};
+pub use delete::{DeleteRequest, DeleteResponse};
+pub use head::{HeadRequest, HeadResponse};
+pub use longpoll::{Cursor, Longpoll, LongpollRequest, LongpollResponse};
+pub use media_type::MediaType;
+pub use offset::{Offset, ReadOffset};
+pub use operation::Operation;
+pub use read::{ReadRequest, ReadResponse};
+pub use refusal::Refusal;
+
+pub use crate::decode::{True, Violation};
+
+/// The requirements of spec/stream.md.
+#[allow(missing_docs)]
+pub mod requirements {
+    include!(concat!(env!("OUT_DIR"), "/stream_requirements.rs"));
+}
+
+/// The normative document.
+#[cfg(feature = "registry")]
+pub const DOCUMENT: &str = include_str!("../stream.md");
+
+/// The JSON Schema of every message.
+#[cfg(feature = "schema")]
+pub fn schemas() -> Vec<crate::schema::Schema> {
+    use crate::schema::Schema;
+    vec![
+        Schema::of::<CreateRequest>(),
+        Schema::of::<CreateResponse>(),
+        Schema::of::<AppendRequest>(),
+        Schema::of::<AppendResponse>(),
+        Schema::of::<CloseRequest>(),
+        Schema::of::<CloseResponse>(),
+        Schema::of::<DeleteRequest>(),
+        Schema::of::<DeleteResponse>(),
+        Schema::of::<HeadRequest>(),
+        Schema::of::<HeadResponse>(),
+        Schema::of::<ReadRequest>(),
+        Schema::of::<ReadResponse>(),
+        Schema::of::<LongpollRequest>(),
+        Schema::of::<LongpollResponse>(),
+        Schema::of::<Refusal>(),
+    ]
+}

@@ -1,0 +1,109 @@
+//! Offsets: "Offsets" in stream.md.
+
+use super::requirements::STREAM_READ_7;
+use crate::decode::{Value, Violation, expected};
+
+/// A token that a server gave out in `Stream-Next-Offset`. Opaque: it is compared byte by byte and never built by a client.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(String);
+
+/// Where a read starts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ReadOffset {
+    /// `-1`: the start of the stream.
+    Start,
+    /// `now`: its tail.
+    Now,
+    /// A token that the server gave out.
+    At(Offset),
+}
+
+/// The characters that no offset can hold are these and all that are not visible ASCII.
+const FORBIDDEN: &[u8] = b",&=?/";
+const LONGEST: usize = 255;
+const START: &str = "-1";
+const NOW: &str = "now";
+
+fn can_hold(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !FORBIDDEN.contains(&byte)
+}
+
+impl Offset {
+    /// Reads a token.
+    ///
+    /// # Errors
+    /// It is empty or longer than 255 characters, holds a character that no offset can hold, or is one of the reserved `-1`
+    /// and `now`.
+    pub fn parse(text: &str) -> Result<Self, Violation> {
+        let refuse = |what: &str| Err(Violation::new("", expected(what, text)));
+        if text == START || text == NOW {
+            refuse("an offset other than the reserved -1 and now")
+        } else if !text.bytes().all(can_hold) {
+            refuse("an offset of visible ASCII characters without , & = ? /")
+        } else if !(1..=LONGEST).contains(&text.len()) {
+            refuse("an offset of 1 to 255 characters")
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+
+    /// The token.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Offset {
+    const WHAT: &'static str = "an offset";
+
+    fn parse(text: &str) -> Result<Self, Violation> {
+        Self::parse(text)
+    }
+
+    fn text(&self) -> &str {
+        &self.0
+    }
+
+    #[cfg(feature = "schema")]
+    fn syntax() -> serde_json::Value {
+        let mut schema = ReadOffset::syntax();
+        schema["not"] = serde_json::json!({ "enum": [START, NOW] });
+        schema
+    }
+}
+
+impl Value for ReadOffset {
+    const WHAT: &'static str = "an offset";
+
+    fn parse(text: &str) -> Result<Self, Violation> {
+        match text {
+            START => Ok(Self::Start),
+            NOW => Ok(Self::Now),
+            token => {
+                Offset::parse(token).map(Self::At).map_err(|violation| match text.bytes().all(can_hold) {
+                    true => violation,
+                    false => violation.of(STREAM_READ_7),
+                })
+            }
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Start => START,
+            Self::Now => NOW,
+            Self::At(offset) => offset.as_str(),
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    fn syntax() -> serde_json::Value {
+        // Visible ASCII is `!` to `~`; left out are `&` `,` `/` `=` and `?`.
+        serde_json::json!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": LONGEST,
+            "pattern": r"^[!-%'-+\-.0-<>@-~]+$",
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! Which request of the protocol an HTTP request is.
+
+use super::{
+    AppendRequest, CloseRequest, CreateRequest, DeleteRequest, HeadRequest, LongpollRequest, ReadRequest,
+    header, read::unknown_live,
+};
+use crate::{
+    decode::{Field, Side, Violation, expected, value},
+    http,
+};
+
+/// Any request of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// PUT.
+    Create(CreateRequest),
+    /// POST with a body.
+    Append(AppendRequest),
+    /// POST with closure and without a body.
+    Close(CloseRequest),
+    /// DELETE.
+    Delete(DeleteRequest),
+    /// HEAD.
+    Head(HeadRequest),
+    /// GET without `live`.
+    Read(ReadRequest),
+    /// GET with `live=long-poll`.
+    Longpoll(LongpollRequest),
+}
+
+impl Operation {
+    /// Reads any request of the protocol.
+    ///
+    /// # Errors
+    /// The request is none of the protocol. [`Violation::is_method`] says whether its method is the reason, which is
+    /// answered with 405; every other is answered with 400.
+    pub fn decode(request: &http::Request) -> Result<Self, Violation> {
+        match request.method.as_str() {
+            "PUT" => CreateRequest::decode(request).map(Self::Create),
+            "POST" if request.body.is_empty() && closes(request) => {
+                CloseRequest::decode(request).map(Self::Close)
+            }
+            "POST" => AppendRequest::decode(request).map(Self::Append),
+            "DELETE" => DeleteRequest::decode(request).map(Self::Delete),
+            "HEAD" => HeadRequest::decode(request).map(Self::Head),
+            "GET" => match value(&request.query, header::query::LIVE).as_deref() {
+                None => ReadRequest::decode(request).map(Self::Read),
+                Some("long-poll") => LongpollRequest::decode(request).map(Self::Longpoll),
+                // Known to the protocol, so no violation of STREAM-READ-8; its section is not written yet.
+                Some("sse") => Err(Violation::new("/query/live", "live=sse is not supported here yet")),
+                Some(live) => Err(unknown_live("long-poll or sse", live)),
+            },
+            other => Err(Violation::new("/method", expected("PUT, POST, DELETE, HEAD or GET", other))),
+        }
+    }
+
+    /// Writes it as an HTTP request.
+    pub fn encode(self) -> http::Request {
+        match self {
+            Self::Create(request) => request.encode(),
+            Self::Append(request) => request.encode(),
+            Self::Close(request) => request.encode(),
+            Self::Delete(request) => request.encode(),
+            Self::Head(request) => request.encode(),
+            Self::Read(request) => request.encode(),
+            Self::Longpoll(request) => request.encode(),
+        }
+    }
+
+    /// The path of the stream.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Create(request) => &request.path,
+            Self::Append(request) => &request.path,
+            Self::Close(request) => &request.path,
+            Self::Delete(request) => &request.path,
+            Self::Head(request) => &request.path,
+            Self::Read(request) => &request.path,
+            Self::Longpoll(request) => &request.path,
+        }
+    }
+}
+
+fn closes(request: &http::Request) -> bool {
+    let value = value(&request.headers, header::CLOSED);
+    // In a request no value of a flag is an error.
+    bool::read(value.as_deref(), Side::Client).unwrap_or(false)
+}

@@ -1,0 +1,59 @@
+//! Read: `GET` without `live`.
+
+use super::{
+    Cursor, MediaType, Offset, ReadOffset, header,
+    requirements::{STREAM_MESSAGE_6, STREAM_READ_8},
+};
+use crate::{
+    decode::{Only, Violation, expected, request, response, value},
+    http,
+};
+
+request! {
+    /// Reads from an offset towards the tail and does not wait.
+    ReadRequest = "stream/read-request", "GET", check = check, refine = refine;
+    query {
+        /// Where the read starts; without it at the start of the stream.
+        offset: Option<ReadOffset> = header::query::OFFSET,
+    }
+    headers {}
+}
+
+fn check(request: &http::Request) -> Result<(), Violation> {
+    match value(&request.query, header::query::LIVE) {
+        None => Ok(()),
+        Some(live) => Err(unknown_live("no live", &live)),
+    }
+}
+
+/// The refusal of a value of `live` other than those that `what` names.
+pub(super) fn unknown_live(what: &str, live: &str) -> Violation {
+    Violation::new("/query/live", expected(what, live)).of(STREAM_READ_8)
+}
+
+#[cfg(feature = "schema")]
+fn refine(schema: &mut serde_json::Value) {
+    schema["properties"]["query"]["not"] = serde_json::json!({ "required": [header::query::LIVE] });
+}
+
+response! {
+    /// The answer to a GET without live that succeeded.
+    ReadResponse = "stream/read-response", STREAM_MESSAGE_6;
+    status = Only(200);
+    headers {
+        /// The media type of the stream.
+        content_type: MediaType = header::CONTENT_TYPE,
+        /// Where the next read starts.
+        next_offset: Offset = header::NEXT_OFFSET,
+        /// Whether the body reaches the tail.
+        up_to_date: bool = header::UP_TO_DATE,
+        /// Whether the stream is closed and the body reaches its end.
+        closed: bool = header::CLOSED,
+        /// The cursor, which is of use in a long-poll.
+        cursor: Option<Cursor> = header::CURSOR,
+        /// What caches may do with this answer.
+        cache_control: Option<String> = header::CACHE_CONTROL,
+    }
+    /// The content behind the offset, or the first part of it.
+    body: Bytes,
+}

@@ -1,0 +1,146 @@
+//! The normative documents: they can be read, their ids and areas hold, and bad lines are refused where they stand.
+
+use std::collections::BTreeSet;
+use wireproof_spec::{
+    requirement::{Kind, Level, Role, constants::constants, requirements},
+    stream,
+};
+
+#[test]
+fn the_constants_are_the_registry() {
+    let registry = requirements(stream::DOCUMENT).expect("stream.md");
+    let ids: Vec<_> = registry.iter().map(|r| r.id.as_str()).collect();
+    let constants: Vec<_> = stream::requirements::ALL.iter().map(|id| id.as_str()).collect();
+    assert_eq!(constants, ids);
+    assert_eq!(stream::requirements::STREAM_APPEND_4.to_string(), "STREAM-APPEND-4");
+}
+
+#[test]
+fn ids_are_unique_and_of_their_protocol() {
+    let registry = requirements(stream::DOCUMENT).expect("stream.md");
+    let ids: BTreeSet<_> = registry.iter().map(|r| &r.id).collect();
+    assert_eq!(ids.len(), registry.len());
+    assert!(ids.iter().all(|id| id.starts_with("STREAM-")));
+}
+
+#[test]
+fn every_area_with_messages_has_its_file() {
+    let registry = requirements(stream::DOCUMENT).expect("stream.md");
+    let areas: BTreeSet<_> = registry.iter().map(|r| r.area()).collect();
+    let with_messages: BTreeSet<_> = stream::schemas()
+        .iter()
+        .filter_map(|schema| schema.name.strip_prefix("stream/")?.split('-').next())
+        .map(str::to_owned)
+        .collect();
+    for area in &with_messages {
+        // A refusal belongs to no operation: its shape is under Message.
+        assert!(areas.contains(area) || area == "refusal", "stream.md has no requirement in the area {area}");
+        assert!(
+            crate::workspace(&format!("spec/src/stream/{area}.rs")).is_file(),
+            "no file for the area {area}"
+        );
+    }
+    // Content is a promise about all messages, Message their shapes.
+    for area in areas.iter().filter(|area| !["content", "message"].contains(&area.as_str())) {
+        assert!(with_messages.contains(area), "the area {area} has no message");
+    }
+}
+
+const GOOD: &str =
+    "## Append\n\n**X-APPEND-1** · MUST · server · x.fast — A sentence.\n  kind: race\n  unobservable: no.\n";
+
+#[test]
+fn a_requirement_is_read() {
+    let read = requirements(GOOD).expect("a good document");
+    let [r] = read.as_slice() else { panic!("{read:?}") };
+    assert_eq!(
+        (r.id.as_str(), r.level, r.role, r.kind),
+        ("X-APPEND-1", Level::Must, Role::Server, Some(Kind::Race))
+    );
+    assert_eq!((r.feature.as_deref(), r.section.as_str()), (Some("x.fast"), "Append"));
+    assert_eq!((r.text.as_str(), r.unobservable.as_deref()), ("A sentence.", Some("no.")));
+    assert_eq!(r.area(), "append");
+}
+
+#[test]
+fn what_only_looks_like_a_requirement_is_prose() {
+    let prose = "## Append\n\n**Ruling** (X-APPEND-1). Because.\n**bold** · MUST\n  indented prose\n";
+    assert_eq!(requirements(prose), Ok(vec![]));
+}
+
+#[test]
+fn bad_lines_are_refused_where_they_stand() {
+    let table: &[(&str, usize, &str)] = &[
+        ("**X-APPEND-1 · MUST", 0, ""),
+        ("**X-APPEND-1** · MUST · server - A sentence.", 3, "there is no ` — ` before the sentence"),
+        ("**X-APPEND-1** · must · server — A sentence.", 3, "X-APPEND-1 has no level MUST, SHOULD or MAY"),
+        (
+            "**X-APPEND-1** · MUST NOT · server — A sentence.",
+            3,
+            "X-APPEND-1 has no level MUST, SHOULD or MAY",
+        ),
+        ("**X-APPEND-1** · MUST · proxy — A sentence.", 3, "X-APPEND-1 has no role server or client"),
+        ("**X-APPEND-1** · MUST — A sentence.", 3, "X-APPEND-1 has no role server or client"),
+        (
+            "**X-APPEND-1** · MUST · server · a · b — A sentence.",
+            3,
+            "X-APPEND-1 has more than level, role and feature before its sentence",
+        ),
+        (
+            "**X-APPEND-1** · MUST · server — A sentence",
+            3,
+            "the sentence of X-APPEND-1 does not end with a full stop",
+        ),
+        ("**X-CLOSE-1** · MUST · server — A sentence.", 3, "X-CLOSE-1 stands under the heading `Append`"),
+        (
+            "**X-APPEND-0** · MUST · server — A.",
+            3,
+            "X-APPEND-0 does not end in one number that counts from 1",
+        ),
+        (
+            "**X-APPEND-01** · MUST · server — A.",
+            3,
+            "X-APPEND-01 does not end in one number that counts from 1",
+        ),
+        (
+            "**X-APPEND-1-2** · MUST · server — A.",
+            3,
+            "X-APPEND-1-2 does not end in one number that counts from 1",
+        ),
+        ("**X-APPEND** · MUST · server — A.", 3, "X-APPEND does not end in one number that counts from 1"),
+        (
+            "**X-APPEND-1** · MUST · server — A.\n**X-APPEND-1** · MUST · server — B.",
+            4,
+            "X-APPEND-1 is used twice",
+        ),
+        ("**X-APPEND-1** · MUST · server — A.\n  kind: often", 4, "X-APPEND-1 has the unknown kind `often`"),
+        (
+            "**X-APPEND-1** · MUST · server — A.\n  since: 1",
+            4,
+            "`since: 1` is no fact about X-APPEND-1, or one that it has already",
+        ),
+        (
+            "**X-APPEND-1** · MUST · server — A.\n  kind: race\n  kind: time",
+            5,
+            "`kind: time` is no fact about X-APPEND-1, or one that it has already",
+        ),
+    ];
+    for (lines, line, why) in table {
+        let read = requirements(&format!("## Append\n\n{lines}\n"));
+        if *line == 0 {
+            continue;
+        }
+        let error = read.expect_err(lines);
+        assert_eq!((error.line, error.why.as_str()), (*line, *why), "{lines}");
+    }
+}
+
+#[test]
+fn constants_carry_level_and_sentence() {
+    let read = requirements(&GOOD.replace("A sentence.", "See [RFC].")).expect("a good document");
+    let code = constants(&read, "Id");
+    assert!(
+        code.contains("/// **must**: See \\[RFC\\].\npub const X_APPEND_1: Id = Id::new(\"X-APPEND-1\");\n")
+    );
+    assert!(code.ends_with("pub const ALL: &[Id] = &[\n    X_APPEND_1,\n];\n"));
+}

@@ -1,0 +1,175 @@
+//! Every message with what the tests do to it, and the fixtures.
+
+use jsonschema::Validator;
+use serde_json::Value;
+use std::sync::LazyLock;
+use wireproof_spec::{
+    http,
+    requirement::RequirementId,
+    schema::{Message as _, Schema},
+    stream::{self, Violation},
+};
+
+/// One message type, its schema, and the type as functions over documents.
+pub struct Message {
+    /// `stream/create-request`.
+    pub name: &'static str,
+    /// Its schema, ready to validate.
+    pub schema: Validator,
+    /// Reads a document through serde.
+    pub accepts: fn(&str) -> Result<(), String>,
+    /// Reads a document through the HTTP message, as a peer does.
+    pub decode: fn(&str) -> Result<(), Violation>,
+    /// Document to type to document.
+    pub rewritten: fn(&str) -> Value,
+    /// Whether the type survives HTTP and its own document.
+    pub round_trips: fn(&str) -> bool,
+}
+
+macro_rules! message {
+    ($type:ident, $http:ident) => {
+        Message {
+            name: stream::$type::NAME,
+            schema: jsonschema::validator_for(&Schema::of::<stream::$type>().document).expect("a schema"),
+            accepts: |text| serde_json::from_str::<stream::$type>(text).map(drop).map_err(|e| e.to_string()),
+            decode: |text| {
+                let message: http::$http = serde_json::from_str(text).expect("an HTTP message");
+                stream::$type::decode(&message).map(drop)
+            },
+            rewritten: |text| {
+                let message: stream::$type = serde_json::from_str(text).expect("a valid message");
+                serde_json::to_value(message).expect("a document")
+            },
+            round_trips: |text| {
+                let message: stream::$type = serde_json::from_str(text).expect("a valid message");
+                let again = serde_json::to_string(&message).expect("a document");
+                stream::$type::decode(&message.clone().encode()).as_ref() == Ok(&message)
+                    && serde_json::from_str::<stream::$type>(&again).is_ok_and(|m| m == message)
+            },
+        }
+    };
+}
+
+/// Every message of every protocol.
+pub static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| {
+    vec![
+        message!(CreateRequest, Request),
+        message!(CreateResponse, Response),
+        message!(AppendRequest, Request),
+        message!(AppendResponse, Response),
+        message!(CloseRequest, Request),
+        message!(CloseResponse, Response),
+        message!(DeleteRequest, Request),
+        message!(DeleteResponse, Response),
+        message!(HeadRequest, Request),
+        message!(HeadResponse, Response),
+        message!(ReadRequest, Request),
+        message!(ReadResponse, Response),
+        message!(LongpollRequest, Request),
+        message!(LongpollResponse, Response),
+        message!(Refusal, Response),
+    ]
+});
+
+/// A golden vector.
+pub struct Fixture {
+    /// The message that it is, or is not.
+    pub message: &'static Message,
+    /// Its file, below fixtures/.
+    pub file: String,
+    /// What the file holds.
+    pub text: String,
+    /// For an invalid one the id of the requirement that its rule comes from.
+    pub breaks: Option<String>,
+}
+
+/// Every fixture of every message, in order.
+pub fn fixtures() -> Vec<Fixture> {
+    let mut found = Vec::new();
+    for message in MESSAGES.iter() {
+        for kind in ["valid", "invalid"] {
+            let dir = format!("{}/{kind}", message.name);
+            for name in crate::names(&format!("fixtures/{dir}")) {
+                let file = format!("{dir}/{name}");
+                let text = crate::text(&format!("fixtures/{file}"));
+                let breaks =
+                    (kind == "invalid").then(|| id_of(&name).unwrap_or_else(|| panic!("{file} names no id")));
+                found.push(Fixture { message, file, text, breaks });
+            }
+        }
+    }
+    found
+}
+
+/// The id in `rule.STREAM-APPEND-6.json`.
+fn id_of(name: &str) -> Option<String> {
+    let (rule, id) = name.strip_suffix(".json")?.split_once('.')?;
+    (!rule.is_empty()).then(|| id.to_owned())
+}
+
+#[test]
+fn the_table_names_every_message() {
+    let mut named: Vec<_> = MESSAGES.iter().map(|m| m.name).collect();
+    let mut known: Vec<_> = stream::schemas().iter().map(|s| s.name).collect();
+    named.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(named, known);
+}
+
+#[test]
+fn every_message_has_a_minimal_a_full_and_an_invalid_fixture() {
+    for message in MESSAGES.iter() {
+        for name in ["minimal.json", "full.json"] {
+            let valid = crate::names(&format!("fixtures/{}/valid", message.name));
+            assert!(valid.iter().any(|n| n == name), "{} has no valid/{name}", message.name);
+        }
+        let invalid = crate::names(&format!("fixtures/{}/invalid", message.name));
+        assert!(!invalid.is_empty(), "{} has no invalid fixture", message.name);
+    }
+}
+
+#[test]
+fn fixtures_are_of_messages_that_exist() {
+    let dirs: Vec<_> =
+        crate::names("fixtures/stream").into_iter().map(|name| format!("stream/{name}")).collect();
+    let mut known: Vec<_> = MESSAGES.iter().map(|m| m.name).collect();
+    known.sort_unstable();
+    assert_eq!(dirs, known);
+}
+
+#[test]
+fn fixtures_decide_as_their_names_say() {
+    let ids: Vec<&str> = stream::requirements::ALL.iter().copied().map(RequirementId::as_str).collect();
+    for fixture in fixtures() {
+        let accepted = (fixture.message.accepts)(&fixture.text);
+        match &fixture.breaks {
+            None => assert_eq!(accepted, Ok(()), "{}", fixture.file),
+            Some(id) => {
+                assert!(ids.contains(&id.as_str()), "{}: no requirement {id}", fixture.file);
+                assert!(accepted.is_err(), "{} was accepted", fixture.file);
+                // Where the decoder names a requirement it is that of the file.
+                if let Some(named) = requirement_named(&fixture) {
+                    assert_eq!(named.as_str(), id, "{}", fixture.file);
+                }
+            }
+        }
+    }
+}
+
+/// What the decoder names, if the document is an HTTP message at all.
+fn requirement_named(fixture: &Fixture) -> Option<RequirementId> {
+    let is_http = if fixture.message.name.ends_with("-request") {
+        serde_json::from_str::<http::Request>(&fixture.text).is_ok()
+    } else {
+        serde_json::from_str::<http::Response>(&fixture.text).is_ok()
+    };
+    is_http.then(|| (fixture.message.decode)(&fixture.text).err()?.requirement).flatten()
+}
+
+#[test]
+fn the_shape_of_every_answer_is_a_requirement() {
+    for fixture in fixtures().iter().filter(|f| f.breaks.is_some() && !f.message.name.ends_with("-request")) {
+        let id = fixture.breaks.as_deref().unwrap_or_default();
+        assert!(id.starts_with("STREAM-MESSAGE-"), "{}", fixture.file);
+    }
+}
