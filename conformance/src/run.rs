@@ -394,6 +394,39 @@ impl Runner {
     }
 }
 
+/// Drives one flow that is no check and claims nothing, and tells what happened.
+///
+/// # Errors
+/// The flow stopped: why.
+pub(crate) async fn drive_alone(
+    protocol: &'static Protocol,
+    target: Target,
+    settings: Settings,
+    flow: for<'a> fn(&'a Cx) -> crate::check::BoxFuture<'a, crate::check::Outcome>,
+) -> Result<Vec<Arc<Event>>, String> {
+    let (sink, events) = Sink::new(Redaction::new(&target.secrets));
+    let times = Times::new(settings.timeout, settings.time_scale);
+    let features = Arc::new(Features::gather(protocol, &target, Vec::new()));
+    let runner = Runner {
+        protocol,
+        target: Arc::new(target),
+        features,
+        times,
+        settings,
+        sink,
+        checked: BTreeMap::new(),
+        unreachable: None,
+        interrupted: false,
+    };
+    let cx = runner.cx(&GREETING, times.check);
+    let outcome = flow(&cx).await;
+    drop(events);
+    match outcome {
+        Ok(()) => Ok(cx.log.events()),
+        Err(_) => Err(format!("an ordinary flow stopped: {}", crate::selftest::last_word(&cx.log.events()))),
+    }
+}
+
 /// How long a wait may be for a limit that the target did not declare, in milliseconds.
 pub const UNKNOWN_LIMIT_MS: u64 = 65_000;
 
