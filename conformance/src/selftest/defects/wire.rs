@@ -33,7 +33,7 @@ impl Count {
 pub struct Flying(Arc<Mutex<BTreeMap<String, Vec<Instant>>>>);
 
 /// How long a request counts as under way.
-pub const HOLD: Duration = Duration::from_millis(3);
+pub const HOLD: Duration = Duration::from_millis(25);
 
 impl Flying {
     /// For the map over requests.

@@ -1,16 +1,19 @@
 //! Defects of "Append".
 
 use super::{
-    Answer, Ask, Record, Refusal, START, Table, answers, appended_record, ask, ask_mut, decide, is_append,
-    plain, racing, refusal, reply, request, stream_of, through,
+    Answer, Ask, Record, Refusal, START, Seams, Table, answers, appended_record, ask, ask_mut, decide,
+    is_append, plain, racing, refusal, reply, request, stream_of, through,
 };
 use crate::{
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, port, wire::Count},
 };
-use wireproof_spec::stream::{
-    header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET},
-    requirements::*,
+use wireproof_spec::{
+    http::Body,
+    stream::{
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET},
+        requirements::*,
+    },
 };
 
 pub(super) const TABLE: Table = &[
@@ -88,6 +91,16 @@ pub(super) const TABLE: Table = &[
                 *response = refusal(400);
             }
         })
+    }),
+    Breakage::second("stream/append/cut-off-garbled", STREAM_APPEND_9, Wire, || {
+        let count = Count::new();
+        Seams {
+            early: Some(Box::new(move |request| {
+                request.body = Body("nobody sent this".into());
+                count.up(&request.path) > 0
+            })),
+            ..Seams::honest()
+        }
     }),
     Breakage::second("stream/append/closed-tells-start", STREAM_APPEND_10, Wire, || {
         let count = Count::new();
