@@ -7,7 +7,7 @@ use crate::{
     wire::Seen,
 };
 use bytes::Bytes;
-use futures_util::future::{join, try_join_all};
+use futures_util::future::{join3, try_join_all};
 use wireproof_spec::{
     http::{Body, Response},
     stream::{
@@ -216,15 +216,22 @@ async fn closed_first(cx: &Cx) -> Outcome {
 
 async fn appends_and_closes(cx: &Cx) -> Outcome {
     const WRITERS: usize = 6;
-    for _ in 0..5 {
+    for round in 0..6 {
         let stream = Stream::create(cx, TEXT, "").await?;
         let last = format!("[{}]", cx.token(16));
-        let closing_one = closing(stream.append(last.clone()));
         let mut closer = cx.http();
         let mut writers: Vec<_> = (0..WRITERS).map(|_| cx.http()).collect();
         let others = try_join_all(writers.iter_mut().map(|peer| peer.send(stream.append("."))));
+        let close = closer.send(closing(stream.append(last.clone())));
         let readers = watch(cx, &stream, &last);
-        let (closed, (others, watched)) = join(closer.send(closing_one), join(others, readers)).await;
+        // Whoever is polled first sends first.
+        let (closed, others, watched) = match round % 2 {
+            0 => join3(close, others, readers).await,
+            _ => {
+                let (others, close, readers) = join3(others, close, readers).await;
+                (close, others, readers)
+            }
+        };
         let (closed, others, watched) = (closed?, others?, watched?);
         cx.expect(STREAM_APPEND_12, &closed, &one_of![answer(204).with(CLOSED, "true").has(NEXT_OFFSET)])?;
         let whole =
