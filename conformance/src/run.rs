@@ -342,12 +342,14 @@ impl Runner {
             self.begin(check, &log);
         }
         let deadline = Instant::now() + budget;
+        let link = Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol);
         Cx {
             check,
             protocol: self.protocol,
             target: self.target.clone(),
             features: self.features.clone(),
-            link: Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol),
+            kept: tokio::sync::Mutex::new(crate::wire::http::Peer::new(link.clone())),
+            link,
             log,
             seed: self.settings.seed,
             names: AtomicU64::new(0),
