@@ -248,12 +248,13 @@ impl Runner {
         loop {
             while running.len() < jobs && self.unreachable.is_none() && !self.interrupted {
                 let Some(check) = queue.pop_front() else { break };
-                if lane != Lane::Shared && self.target.hooks.as_ref().is_some_and(|h| h.is_launched()) {
-                    if let Err(why) = self.target.hook(Hook::Restart).await {
-                        self.unreachable = Some(format!("it could not be restarted: {why}"));
-                        queue.push_front(check);
-                        break;
-                    }
+                if lane != Lane::Shared
+                    && self.target.hooks.as_ref().is_some_and(|h| h.is_launched())
+                    && let Err(why) = self.target.hook(Hook::Restart).await
+                {
+                    self.unreachable = Some(format!("it could not be restarted: {why}"));
+                    queue.push_front(check);
+                    break;
                 }
                 let budget = self.budget(check);
                 let cx = self.cx(check, budget);

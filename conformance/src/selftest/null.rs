@@ -1,5 +1,7 @@
 //! Targets that do nothing useful. No check may pass against one.
 
+mod client;
+
 use super::{NULL_TIMEOUT, Nulls, settings};
 use crate::{
     event::{ExpectedAnswer, What},
@@ -24,7 +26,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
-use wireproof_spec::http::{Body, Fields, Request, Response};
+use wireproof_spec::{
+    http::{Body, Fields, Request, Response},
+    requirement::Role,
+};
 
 /// How many null targets run at the same time.
 const AT_ONCE: usize = 8;
@@ -46,6 +51,12 @@ enum Manner {
     Echo,
     /// The minimal success of each operation.
     Agreeable(fn(&Request) -> Response),
+}
+
+/// A null server, or a null client.
+enum Trial {
+    Server(Manner),
+    Client(Target),
 }
 
 /// A null target that runs until it is dropped.
@@ -82,18 +93,27 @@ pub(super) async fn passes<'a>(
     if let Some(agreeable) = protocol.trial.agreeable {
         manners.push(("null/agreeable", Manner::Agreeable(agreeable)));
     }
-    let mut trials: Vec<(String, Manner, Option<BTreeSet<&'static str>>)> =
-        manners.into_iter().map(|(name, manner)| (name.to_owned(), manner, None)).collect();
+    let mut trials: Vec<(String, Trial, Option<BTreeSet<&'static str>>)> =
+        manners.into_iter().map(|(name, manner)| (name.to_owned(), Trial::Server(manner), None)).collect();
+    if protocol.checks().any(|check| protocol.role(check) == Role::Client) {
+        trials.extend(client::all().into_iter().map(|(name, target)| (name, Trial::Client(target), None)));
+    }
+    // The refuser is one kind, built anew for each check and alternative.
     let kinds = trials.len() + 1;
     for (check, answers) in refusals(honest) {
         for (index, answer) in answers.into_iter().enumerate() {
             let name = format!("null/refuser-{index}");
-            trials.push((name, Manner::Same(refusal(&answer)), Some(BTreeSet::from([check]))));
+            trials.push((name, Trial::Server(Manner::Same(refusal(&answer))), Some(BTreeSet::from([check]))));
         }
     }
     let results: Vec<Result<(Vec<String>, usize), String>> = stream::iter(trials)
         .map(|(name, manner, names)| async move {
-            let finished = drive(protocol, manner, names).await?;
+            let finished = match manner {
+                Trial::Server(manner) => drive(protocol, manner, names).await?,
+                Trial::Client(target) => {
+                    run(protocol, target, Settings { jobs: 64, ..settings(NULL_TIMEOUT) }, |_| {}).await?
+                }
+            };
             let driven = finished.checks.iter().filter(|c| c.verdict.ran()).count();
             let wrong = |verdict| matches!(verdict, Verdict::Pass | Verdict::Error);
             let passed = finished.checks.iter().filter(|c| wrong(c.verdict));
