@@ -109,6 +109,8 @@ pub struct Defect {
     pub cut: Cut,
     /// When it bites.
     pub trigger: Trigger,
+    /// The variant of the reference that it breaks.
+    pub variant: &'static str,
     /// Why what it says need not be valid and plausible: the requirement is about form itself.
     pub shape: Option<&'static str>,
     /// Why it turns many unrelated checks red.

@@ -250,12 +250,13 @@ impl Runner {
         loop {
             while running.len() < jobs && self.unreachable.is_none() && !self.interrupted {
                 let Some(check) = queue.pop_front() else { break };
-                if lane != Lane::Shared && self.target.hooks.as_ref().is_some_and(|h| h.is_launched()) {
-                    if let Err(why) = self.target.hook(Hook::Restart).await {
-                        self.unreachable = Some(format!("it could not be restarted: {why}"));
-                        queue.push_front(check);
-                        break;
-                    }
+                if lane != Lane::Shared
+                    && self.target.hooks.as_ref().is_some_and(|h| h.is_launched())
+                    && let Err(why) = self.target.hook(Hook::Restart).await
+                {
+                    self.unreachable = Some(format!("it could not be restarted: {why}"));
+                    queue.push_front(check);
+                    break;
                 }
                 let budget = self.budget(check);
                 let cx = self.cx(check, budget);
@@ -344,12 +345,14 @@ impl Runner {
             self.begin(check, &log);
         }
         let deadline = Instant::now() + budget;
+        let link = Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol);
         Cx {
             check,
             protocol: self.protocol,
             target: self.target.clone(),
             features: self.features.clone(),
-            link: Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol),
+            kept: tokio::sync::Mutex::new(crate::wire::http::Peer::new(link.clone())),
+            link,
             log,
             seed: self.settings.seed,
             names: AtomicU64::new(0),
@@ -395,6 +398,39 @@ impl Runner {
         let checked =
             Checked { check, verdict, reason: Some(reason), took: Duration::ZERO, events: Vec::new() };
         self.checked.insert(check.name, checked);
+    }
+}
+
+/// Drives one flow that is no check and claims nothing, and tells what happened.
+///
+/// # Errors
+/// The flow stopped: why.
+pub(crate) async fn drive_alone(
+    protocol: &'static Protocol,
+    target: Target,
+    settings: Settings,
+    flow: for<'a> fn(&'a Cx) -> crate::check::BoxFuture<'a, crate::check::Outcome>,
+) -> Result<Vec<Arc<Event>>, String> {
+    let (sink, events) = Sink::new(Redaction::new(&target.secrets));
+    let times = Times::new(settings.timeout, settings.time_scale);
+    let features = Arc::new(Features::gather(protocol, &target, Vec::new()));
+    let runner = Runner {
+        protocol,
+        target: Arc::new(target),
+        features,
+        times,
+        settings,
+        sink,
+        checked: BTreeMap::new(),
+        unreachable: None,
+        interrupted: false,
+    };
+    let cx = runner.cx(&GREETING, times.check);
+    let outcome = flow(&cx).await;
+    drop(events);
+    match outcome {
+        Ok(()) => Ok(cx.log.events()),
+        Err(_) => Err(format!("an ordinary flow stopped: {}", crate::selftest::last_word(&cx.log.events()))),
     }
 }
 

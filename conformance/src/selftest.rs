@@ -1,3 +1,248 @@
-//! Who tests the tests: the reference in all variants, targets that do nothing useful, and defects.
+//! Who tests the tests: every suite against its reference in all variants, against targets that do nothing useful, and
+//! against one defect after the other.
 
 pub mod defects;
+pub mod gate;
+pub mod null;
+pub mod shape;
+
+use crate::{
+    check::Body,
+    event::{Event, What},
+    protocol::{Defect, Protocol},
+    run::{Finished, Settings, run},
+    target::Target,
+    verdict::Verdict,
+};
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+/// How many references are tried at the same time.
+const AT_ONCE: usize = 4;
+/// What a null target gets for an answer: it has none, and every check would wait for it.
+const NULL_TIMEOUT: Duration = Duration::from_millis(250);
+/// What a broken reference gets for an answer.
+const BROKEN_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// What came of a self-test.
+#[derive(Debug, Serialize)]
+pub struct Score {
+    /// The protocol.
+    pub protocol: &'static str,
+    /// Honest checks that did not pass on a variant of the reference: variant, check, verdict.
+    pub honest_failures: Vec<String>,
+    /// How many of the defects were caught.
+    pub defects: Defects,
+    /// Checks that passed on a target that does nothing useful.
+    pub null_passes: Vec<String>,
+    /// How many checks were tried against how many null targets.
+    pub nulls: Nulls,
+    /// Holes in the gate: what has no check, no defect that counts, or no reason.
+    pub holes: Vec<String>,
+    /// Checks counted by the distinct sets of defects that they catch.
+    pub distinct_checks: usize,
+    /// Which checks each defect turns red; with `--full` for all checks.
+    #[serde(skip)]
+    pub matrix: BTreeMap<&'static str, Red>,
+}
+
+/// What a defect turns red: check and verdict.
+pub type Red = BTreeMap<&'static str, Verdict>;
+
+/// The score over the defects.
+#[derive(Debug, Serialize)]
+pub struct Defects {
+    /// How many there are.
+    pub total: usize,
+    /// How many were caught through the requirement that they break.
+    pub caught: usize,
+    /// The others.
+    pub surviving: Vec<String>,
+}
+
+/// The score over the null targets.
+#[derive(Debug, Serialize)]
+pub struct Nulls {
+    /// How many kinds.
+    pub targets: usize,
+    /// How many checks were driven against them, all together.
+    pub driven: usize,
+}
+
+impl Score {
+    /// Whether nothing is wrong with the suite.
+    pub fn is_clean(&self) -> bool {
+        self.honest_failures.is_empty()
+            && self.defects.surviving.is_empty()
+            && self.null_passes.is_empty()
+            && self.holes.is_empty()
+    }
+}
+
+/// What one defect showed.
+struct Tried {
+    defect: &'static Defect,
+    caught_by: BTreeSet<&'static str>,
+    red: Red,
+    implausible: Option<String>,
+}
+
+/// Tests the suite of a protocol. `full` drives all checks against all defects.
+///
+/// # Errors
+/// A reference or a null target that does not start.
+pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, String> {
+    let honest = honest(protocol).await?;
+    let known = shape::Known::of(protocol, honest.iter().flat_map(|(_, f)| &f.events));
+    let defects = (protocol.trial.defects)();
+    let tried: Vec<Result<Tried, String>> = stream::iter(defects.iter().copied())
+        .map(|defect| attempt(protocol, defect, full, &known))
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let mut tried = tried.into_iter().collect::<Result<Vec<Tried>, String>>()?;
+    tried.sort_by_key(|t| t.defect.id);
+    let (null_passes, nulls) = null::passes(protocol, honest.iter().map(|(_, f)| f)).await?;
+    let caught: Vec<&Tried> = tried.iter().filter(|t| !t.caught_by.is_empty()).collect();
+    let surviving = tried.iter().filter(|t| t.caught_by.is_empty()).map(|t| t.defect.id.to_owned()).collect();
+    let mut holes = gate::holes(protocol, caught.iter().map(|t| t.defect));
+    holes.extend(tried.iter().filter_map(|t| t.implausible.clone()));
+    holes.extend(late_bites(protocol, &defects).await?);
+    let sets: BTreeSet<BTreeSet<&str>> = protocol
+        .checks()
+        .map(|c| tried.iter().filter(|t| t.caught_by.contains(c.name)).map(|t| t.defect.id).collect())
+        .filter(|set: &BTreeSet<&str>| !set.is_empty())
+        .collect();
+    Ok(Score {
+        protocol: protocol.name,
+        honest_failures: honest
+            .iter()
+            .flat_map(|(variant, finished)| honest_failures(variant, finished))
+            .chain(never_passed(protocol, &honest))
+            .collect(),
+        defects: Defects { total: tried.len(), caught: caught.len(), surviving },
+        null_passes,
+        nulls,
+        holes,
+        distinct_checks: sets.len(),
+        matrix: tried.into_iter().map(|t| (t.defect.id, t.red)).collect(),
+    })
+}
+
+async fn honest(protocol: &'static Protocol) -> Result<Vec<(&'static str, Finished)>, String> {
+    let mut all = Vec::new();
+    for variant in protocol.trial.reference.variants() {
+        let target = protocol.trial.reference.start(variant, None).await?;
+        all.push((*variant, run(protocol, target, settings(BROKEN_TIMEOUT), |_| {}).await?));
+    }
+    Ok(all)
+}
+
+fn honest_failures(variant: &str, finished: &Finished) -> Vec<String> {
+    let wrong = finished.checks.iter().filter(|c| {
+        !matches!(
+            c.verdict,
+            Verdict::Pass | Verdict::NotApplicable | Verdict::Untestable | Verdict::NotSelected
+        )
+    });
+    wrong
+        .map(|c| format!("{variant}: {} ends in {}: {}", c.check.name, c.verdict, last_word(&c.events)))
+        .collect()
+}
+
+/// A check that passes on no variant proves nothing.
+fn never_passed(protocol: &Protocol, honest: &[(&str, Finished)]) -> Vec<String> {
+    let passed: BTreeSet<&str> = honest
+        .iter()
+        .flat_map(|(_, f)| f.checks.iter().filter(|c| c.verdict == Verdict::Pass).map(|c| c.check.name))
+        .collect();
+    protocol
+        .checks()
+        .filter(|c| !passed.contains(c.name))
+        .map(|c| format!("{} passes on no variant", c.name))
+        .collect()
+}
+
+/// The last thing that a check recorded about itself, for people.
+pub(crate) fn last_word(events: &[Arc<Event>]) -> String {
+    let word = events.iter().rev().find_map(|e| match &e.what {
+        What::Broken { requirement, expected, actual, .. }
+        | What::SetUp { requirement, expected, actual, .. } => {
+            let expected: Vec<&str> = expected.iter().map(|e| e.name.as_str()).collect();
+            Some(format!("{requirement}: expected {}; came {actual}", expected.join(" or ")))
+        }
+        What::Stopped { why, .. } => Some(why.clone()),
+        What::Harness { message } => Some(message.clone()),
+        _ => None,
+    });
+    word.unwrap_or_else(|| "no claim".into())
+}
+
+fn settings(timeout: Duration) -> Settings {
+    Settings { bare: true, timeout, ..Settings::default() }
+}
+
+/// The checks that name a requirement; for the shape of a message all of them, for its observer looks at what they saw.
+fn naming(protocol: &Protocol, defect: &Defect) -> Option<BTreeSet<&'static str>> {
+    let named: Vec<_> = protocol.checks().filter(|c| c.requirements.contains(&defect.requirement)).collect();
+    let observed = named.iter().any(|c| matches!(c.body, Body::Observes(_)));
+    (!observed).then(|| named.iter().map(|c| c.name).collect())
+}
+
+async fn attempt(
+    protocol: &'static Protocol,
+    defect: &'static Defect,
+    full: bool,
+    known: &shape::Known,
+) -> Result<Tried, String> {
+    let names = if full { None } else { naming(protocol, defect) };
+    let target = protocol.trial.reference.start(defect.variant, Some(defect.id)).await?;
+    let finished = run(protocol, target, Settings { names, ..settings(BROKEN_TIMEOUT) }, |_| {}).await?;
+    let red = |c: &&crate::run::Checked| matches!(c.verdict, Verdict::Fail | Verdict::Warn);
+    let caught_by = finished
+        .checks
+        .iter()
+        .filter(red)
+        .filter(|c| breaks(&c.events, defect))
+        .map(|c| c.check.name)
+        .collect();
+    let red = finished.checks.iter().filter(red).map(|c| (c.check.name, c.verdict)).collect();
+    let implausible = match defect.shape {
+        Some(_) => None,
+        None => known
+            .implausible(protocol, &finished.events)
+            .map(|why| format!("{} is not plausible: {why}", defect.id)),
+    };
+    Ok(Tried { defect, caught_by, red, implausible })
+}
+
+/// Whether a claim that carries the defect's requirement did not hold.
+fn breaks(events: &[Arc<Event>], defect: &Defect) -> bool {
+    events.iter().any(
+        |e| matches!(&e.what, What::Broken { requirement, .. } if requirement == defect.requirement.as_str()),
+    )
+}
+
+/// Defects that say that they bite later, and bite at the first ordinary use.
+async fn late_bites(protocol: &'static Protocol, defects: &[&'static Defect]) -> Result<Vec<String>, String> {
+    let Some(_) = protocol.trial.ordinary else { return Ok(Vec::new()) };
+    let mut honest: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for defect in defects.iter().filter(|d| d.trigger != crate::protocol::Trigger::Always) {
+        if !honest.contains_key(defect.variant) {
+            let target = protocol.trial.reference.start(defect.variant, None).await?;
+            honest.insert(defect.variant, shape::ordinary(protocol, target).await?);
+        }
+        let target: Target = protocol.trial.reference.start(defect.variant, Some(defect.id)).await?;
+        let broken = shape::ordinary(protocol, target).await?;
+        if let Some((honest, broken)) = honest[defect.variant].iter().zip(&broken).find(|(h, b)| h != b) {
+            found.push(format!("{} bites at the first ordinary use: {broken} for {honest}", defect.id));
+        }
+    }
+    Ok(found)
+}

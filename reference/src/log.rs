@@ -38,13 +38,6 @@ pub struct Block {
     pub bytes: Bytes,
 }
 
-impl Block {
-    /// Where the bytes lie.
-    pub fn range(&self) -> Range {
-        Range { owner: self.owner, from: self.start, to: self.start + self.bytes.len() as u64 }
-    }
-}
-
 /// A record on its way into the log.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -156,14 +149,14 @@ impl Log {
     }
 
     /// The position up to which everything is durable.
-    pub fn durable(&mut self) -> u64 {
-        match &mut self.store {
+    pub fn durable(&self) -> u64 {
+        match &self.store {
             Store::Memory { position, .. } => *position,
             Store::Sqlite(sqlite) => sqlite.durable(),
         }
     }
 
-    /// Waits until more is durable, and fails with what ended the log.
+    /// Waits until more is durable than when it last returned, and fails with what ended the log.
     pub async fn progress(&mut self) -> Result<(), Error> {
         match &mut self.store {
             Store::Memory { .. } => std::future::pending().await,

@@ -2,11 +2,14 @@
 
 use crate::client::{Client, get, poll, post, put, raw, send, server, url, within};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+};
 use wireproof_reference::{
     model::{Decision, Model},
     stream::{
-        Limits, Options, Seams, Server, StreamModel,
+        Limits, Options, Running, Seams, Server, StreamModel,
         model::{Ask, Input},
     },
 };
@@ -16,9 +19,7 @@ fn status(answer: &[u8]) -> &str {
     std::str::from_utf8(answer.get(9..12).unwrap_or_default()).unwrap()
 }
 
-fn started(
-    seams: Seams,
-) -> impl Future<Output = Result<wireproof_reference::stream::Running, impl std::error::Error>> {
+fn started(seams: Seams) -> impl Future<Output = Result<Running, impl std::error::Error>> {
     Server::start(Options { seams, ..Options::default() })
 }
 
@@ -65,7 +66,10 @@ async fn bounds() {
     for garbage in [&b"\0\0\0\0\r\n\r\n"[..], b"GET /v1/stream/b HTTP/9.9\r\n\r\n", b"GET\r\n\r\n"] {
         assert_eq!(status(&raw(server.addr, garbage, true).await), "400");
     }
-    // Heads that never end are cut off; more of them than there is room for hold up others only until then.
+    // Cut off are connections on which nothing comes, first or next.
+    assert!(raw(server.addr, b"", false).await.is_empty());
+    assert_eq!(status(&raw(server.addr, b"GET /v1/stream/b HTTP/1.1\r\n\r\n", false).await), "200");
+    // And heads that never end; more of them than there is room for hold up others only until then.
     let stuck: Vec<_> = (0..8).map(|_| tokio::spawn(raw(server.addr, b"GET /v1", false))).collect();
     assert_eq!(send(&server, get("b", "-1")).await.status, 200);
     for connection in stuck {
@@ -86,26 +90,41 @@ async fn a_head_has_no_body_and_pipelined_requests_are_answered_in_order() {
     );
 }
 
-#[tokio::test]
-async fn a_client_that_goes_away_leaves_no_wait() {
-    let (seen, mut gone) = tokio::sync::mpsc::unbounded_channel();
+/// A server that tells how many records came of each long-poll and of each client that went away.
+async fn watched() -> (Running, UnboundedReceiver<usize>) {
+    let (seen, told) = unbounded_channel();
     let port = Box::new(move |state: &_, now, input: &Input| {
         let decision = StreamModel::decide(state, now, input);
-        match input {
-            Input::Ask { ask: Ask::LongPoll { .. }, .. } => seen.send(1).unwrap(),
-            Input::Gone { .. } => seen.send(decision.records.len()).unwrap(),
-            _ => {}
+        if matches!(input, Input::Gone { .. } | Input::Ask { ask: Ask::LongPoll { .. }, .. }) {
+            seen.send(decision.records.len()).unwrap();
         }
         decision
     });
-    let server = started(Seams { port, ..Seams::honest() }).await.unwrap();
+    (started(Seams { port, ..Seams::honest() }).await.unwrap(), told)
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_no_wait() {
+    let (server, mut told) = watched().await;
     send(&server, put("g")).await;
     let mut stream = tokio::net::TcpStream::connect(server.addr).await.unwrap();
-    stream.write_all(b"GET /v1/stream/g?offset=-1&live=long-poll HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    assert_eq!(within(gone.recv()).await, Some(1));
+    let request = b"GET /v1/stream/g?offset=-1&live=long-poll HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    assert_eq!(within(told.recv()).await, Some(1));
     drop(stream);
     // One record: the wait is left.
-    assert_eq!(within(gone.recv()).await, Some(1));
+    assert_eq!(within(told.recv()).await, Some(1));
+}
+
+#[tokio::test]
+async fn an_orderly_stop_answers_who_waits() {
+    let (server, mut told) = watched().await;
+    send(&server, put("s")).await;
+    let mut client = Client::to(server.addr).await;
+    let waiting = tokio::spawn(async move { client.send(poll("s", "-1")).await });
+    assert_eq!(within(told.recv()).await, Some(1));
+    within(server.stop()).await.unwrap();
+    assert_eq!(waiting.await.unwrap().status, 204);
 }
 
 #[tokio::test]
@@ -235,4 +254,19 @@ async fn a_failed_commit_ends_the_server_unanswered() {
     let mut client = Client::to(server.addr).await;
     assert!(within(client.try_send(post("x", "never"))).await.is_err());
     assert!(within(server.ended()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_off() {
+    let limits = Limits { write_ms: 50, connections: 1, chunk: u64::MAX, ..Limits::default() };
+    let server = Server::start(Options { limits, ..Options::default() }).await.unwrap();
+    let large = put("l").body(vec![b'x'; limits.max_body]);
+    assert_eq!(send(&server, large).await.status, 201);
+    let mut stuck = tokio::net::TcpStream::connect(server.addr).await.unwrap();
+    stuck.write_all(b"GET /v1/stream/l HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    // There is room for one connection only.
+    assert_eq!(send(&server, get("l", "now")).await.status, 200);
+    let mut part = Vec::new();
+    let _ = within(stuck.read_to_end(&mut part)).await;
+    assert!(part.starts_with(b"HTTP/1.1 200") && part.len() < limits.max_body);
 }

@@ -69,7 +69,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => (0_usize..2, ask()).prop_map(|(name, ask)| Step::Ask { name, ask }),
         2 => (0_usize..4).prop_map(Step::Gone),
-        2 => (0..2 * PATIENCE).prop_map(Step::Pass),
+        1 => (0..2 * PATIENCE).prop_map(Step::Pass),
+        1 => Just(Step::Pass(PATIENCE / 2)),
         1 => Just(Step::Restart),
     ]
 }

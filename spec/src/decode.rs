@@ -1,9 +1,12 @@
 //! Between HTTP messages and typed messages: one table a message, from which its type, decoder, encoder and JSON document
 //! come.
 //!
-//! [`request!`] and [`response!`] turn such a table into a struct whose fields are the parts of the message that the
+//! The macros `request!` and `response!` turn such a table into a struct whose fields are the parts of the message that the
 //! protocol speaks of. Its serde form is the document form of [`crate::http`]. Decoders never panic, ignore headers and
 //! parameters that they do not know, and say in a [`Violation`] where and why they refuse.
+
+mod message;
+pub(crate) use message::{document, request, response};
 
 use crate::requirement::RequirementId;
 use std::{borrow::Cow, fmt};
@@ -265,85 +268,6 @@ where
     deserializer.deserialize_map(Object(std::marker::PhantomData))
 }
 
-/// Declares a request: `Type = "name", "METHOD"`, then what it has in `query` and `headers`, and whether it has a body.
-///
-/// `check` is a function that sees the HTTP request first, for rules about more than one part and for those that a
-/// requirement names; `refine` says the same in the JSON Schema.
-macro_rules! request {
-    (
-        $(#[doc = $doc:literal])+
-        $name:ident = $wire:literal, $method:literal $(, check = $check:path, refine = $refine:path)?;
-        query { $( $(#[doc = $qdoc:literal])+ $qfield:ident: $qtype:ty = $qname:path, )* }
-        headers { $( $(#[doc = $hdoc:literal])+ $hfield:ident: $htype:ty = $hname:path, )* }
-        $( $(#[doc = $bdoc:literal])+ $body:ident: Bytes, )?
-    ) => {
-        $(#[doc = $doc])+
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct $name {
-            /// The path of the stream, percent-encoded.
-            pub path: String,
-            $( $(#[doc = $qdoc])+ pub $qfield: $qtype, )*
-            $( $(#[doc = $hdoc])+ pub $hfield: $htype, )*
-            $( $(#[doc = $bdoc])+ pub $body: bytes::Bytes, )?
-        }
-
-        impl $name {
-            /// Reads it from an HTTP request.
-            ///
-            /// # Errors
-            /// The request is not this message.
-            pub fn decode(request: &crate::http::Request) -> Result<Self, crate::decode::Violation> {
-                let path = crate::decode::path(request, $method)?;
-                $( $check(request)?; )?
-                Ok(Self {
-                    path,
-                    $( $qfield: crate::decode::field(&request.query, "query", $qname, crate::decode::Side::Client)?, )*
-                    $( $hfield: crate::decode::field(&request.headers, "headers", $hname, crate::decode::Side::Client)?, )*
-                    $( $body: request.body.0.clone(), )?
-                })
-            }
-
-            /// Writes it as an HTTP request.
-            pub fn encode(self) -> crate::http::Request {
-                #[allow(unused_mut)]
-                let mut request = crate::http::Request::new($method, &self.path);
-                $( if let Some(value) = crate::decode::Field::write(&self.$qfield) { request.query.push($qname, value); } )*
-                $( if let Some(value) = crate::decode::Field::write(&self.$hfield) { request.headers.push($hname, value); } )*
-                $( request.body = crate::http::Body(self.$body); )?
-                request
-            }
-        }
-
-        crate::decode::document!($name, crate::http::Request);
-
-        #[cfg(feature = "schema")]
-        impl crate::schema::Message for $name {
-            const NAME: &'static str = $wire;
-        }
-
-        #[cfg(feature = "schema")]
-        impl schemars::JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                use crate::schema::{request, words};
-                #[allow(unused_mut)]
-                let mut schema = request(
-                    &words(&[$($doc),+]),
-                    $method,
-                    &[$( crate::schema::Part::new::<$qtype>($qname, &[$($qdoc),+], crate::decode::Side::Client) ),*],
-                    &[$( crate::schema::Part::new::<$htype>($hname, &[$($hdoc),+], crate::decode::Side::Client) ),*],
-                    [$( words(&[$($bdoc),+]) )?].first(),
-                );
-                $( $refine(&mut schema); )?
-                crate::schema::finish(schema)
-            }
-        }
-    };
-}
-
 /// The status of an answer, and what a typed answer keeps of it.
 pub(crate) trait Status {
     /// What the answer keeps.
@@ -425,103 +349,3 @@ pub(crate) fn status<S: Status>(allowed: &S, response: &crate::http::Response) -
         || Violation::new("/status", format!("expected {}, found {}", allowed.what(), response.status));
     allowed.read(response.status).ok_or_else(refuse)
 }
-
-/// Declares an answer: `Type = "name", REQUIREMENT` (that of its shape), its `status` and the field that keeps it, its
-/// `headers`, and whether it has a body. `check` and `refine` are those of [`request!`].
-macro_rules! response {
-    (
-        $(#[doc = $doc:literal])+
-        $name:ident = $wire:literal, $shape:path $(, check = $check:path, refine = $refine:path)?;
-        status = $status:expr $(, $(#[doc = $sdoc:literal])+ $sfield:ident: $stype:ty)?;
-        headers { $( $(#[doc = $hdoc:literal])+ $hfield:ident: $htype:ty = $hname:path, )* }
-        $( $(#[doc = $bdoc:literal])+ $body:ident: Bytes, )?
-    ) => {
-        $(#[doc = $doc])+
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct $name {
-            $( $(#[doc = $sdoc])+ pub $sfield: $stype, )?
-            $( $(#[doc = $hdoc])+ pub $hfield: $htype, )*
-            $( $(#[doc = $bdoc])+ pub $body: bytes::Bytes, )?
-        }
-
-        impl $name {
-            /// Reads it from an HTTP answer.
-            ///
-            /// # Errors
-            /// The answer has not the shape of this message.
-            pub fn decode(response: &crate::http::Response) -> Result<Self, crate::decode::Violation> {
-                Self::read(response).map_err(|violation| violation.of($shape))
-            }
-
-            fn read(response: &crate::http::Response) -> Result<Self, crate::decode::Violation> {
-                let _status = crate::decode::status(&$status, response)?;
-                $( $check(response)?; )?
-                Ok(Self {
-                    $( $sfield: _status, )?
-                    $( $hfield: crate::decode::field(&response.headers, "headers", $hname, crate::decode::Side::Server)?, )*
-                    $( $body: response.body.0.clone(), )?
-                })
-            }
-
-            /// Writes it as an HTTP answer.
-            #[allow(clippy::let_unit_value)]
-            pub fn encode(self) -> crate::http::Response {
-                let _kept = ();
-                $( let _kept = self.$sfield; )?
-                #[allow(unused_mut)]
-                let mut response = crate::http::Response::new(crate::decode::Status::write(&$status, _kept));
-                $( if let Some(value) = crate::decode::Field::write(&self.$hfield) { response.headers.push($hname, value); } )*
-                $( response.body = crate::http::Body(self.$body); )?
-                response
-            }
-        }
-
-        crate::decode::document!($name, crate::http::Response);
-
-        #[cfg(feature = "schema")]
-        impl crate::schema::Message for $name {
-            const NAME: &'static str = $wire;
-        }
-
-        #[cfg(feature = "schema")]
-        impl schemars::JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                use crate::schema::{response, words};
-                #[allow(unused_mut)]
-                let mut schema = response(
-                    &words(&[$($doc),+]),
-                    crate::decode::Status::schema(&$status),
-                    &words(&[$( $($sdoc),+ )?]),
-                    &[$( crate::schema::Part::new::<$htype>($hname, &[$($hdoc),+], crate::decode::Side::Server) ),*],
-                    [$( words(&[$($bdoc),+]) )?].first(),
-                );
-                $( $refine(&mut schema); )?
-                crate::schema::finish(schema)
-            }
-        }
-    };
-}
-
-/// The serde form of a message: the document of its HTTP message, so that there is one decoder for both.
-macro_rules! document {
-    ($name:ident, $http:ty) => {
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.clone().encode().serialize(serializer)
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let message: $http = crate::decode::object(deserializer)?;
-                Self::decode(&message).map_err(serde::de::Error::custom)
-            }
-        }
-    };
-}
-
-pub(crate) use {document, request, response};

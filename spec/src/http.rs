@@ -182,8 +182,28 @@ impl Serialize for Fields {
 }
 
 impl<'de> Deserialize<'de> for Fields {
+    // By hand, as a map of the standard library would drop the first of two members of one name without a word.
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Ok(Self(BTreeMap::<String, String>::deserialize(d)?.into_iter().collect()))
+        struct Document;
+        impl<'de> Visitor<'de> for Document {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut all = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, String>()? {
+                    if all.contains_key(&name) {
+                        return Err(de::Error::custom(format_args!("{name:?} occurs twice")));
+                    }
+                    all.insert(name, value);
+                }
+                Ok(Fields(all.into_iter().collect()))
+            }
+        }
+        d.deserialize_map(Document)
     }
 }
 

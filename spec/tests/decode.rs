@@ -41,24 +41,17 @@ fn errors_say_where_and_why() {
         ),
         (
             get().param("offset", "a,b"),
-            r#"STREAM-READ-7: at /query/offset: expected an offset of visible ASCII characters without , & = ? /, found "a,b""#
+            r#"STREAM-READ-7: at /query/offset: expected an offset without control characters and , & = ? /, found "a,b""#
                 .into(),
         ),
         (
             get().param("offset", "1").param("offset", "2"),
-            r#"STREAM-READ-7: at /query/offset: expected an offset of visible ASCII characters without , & = ? /, found "1, 2""#
+            r#"STREAM-READ-7: at /query/offset: expected an offset without control characters and , & = ? /, found "1, 2""#
                 .into(),
         ),
         (
             get().param("offset", ""),
-            r#"at /query/offset: expected an offset of 1 to 255 characters, found """#.into(),
-        ),
-        (
-            get().param("offset", &long),
-            format!(
-                "at /query/offset: expected an offset of 1 to 255 characters, found {:?} and 220 bytes more",
-                &long[..80]
-            ),
+            r#"at /query/offset: expected an offset of at least one character, found """#.into(),
         ),
         (
             get().param("live", "bogus"),
@@ -167,10 +160,10 @@ fn a_get_reads_or_waits() {
 
 #[test]
 fn offsets_have_their_syntax() {
-    for good in ["0", "-2", "NOW", "a.b_c~d", &"9".repeat(255)] {
+    for good in ["0", "-2", "NOW", "a.b_c~d", "a b", "é", &"9".repeat(300)] {
         assert_eq!(Offset::parse(good).as_ref().map(Offset::as_str), Ok(good));
     }
-    for bad in ["", "-1", "now", "a,b", "a&b", "a=b", "a?b", "a/b", "a b", "é", "a\n", &"9".repeat(256)] {
+    for bad in ["", "-1", "now", "a,b", "a&b", "a=b", "a?b", "a/b", "a\n"] {
         assert!(Offset::parse(bad).is_err(), "{bad:?}");
     }
 }

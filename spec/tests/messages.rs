@@ -11,19 +11,19 @@ use wireproof_spec::{
 };
 
 /// One message type, its schema, and the type as functions over documents.
-pub struct Message {
+pub(crate) struct Message {
     /// `stream/create-request`.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its schema, ready to validate.
-    pub schema: Validator,
+    pub(crate) schema: Validator,
     /// Reads a document through serde.
-    pub accepts: fn(&str) -> Result<(), String>,
+    pub(crate) accepts: fn(&str) -> Result<(), String>,
     /// Reads a document through the HTTP message, as a peer does.
-    pub decode: fn(&str) -> Result<(), Violation>,
+    pub(crate) decode: fn(&str) -> Result<(), Violation>,
     /// Document to type to document.
-    pub rewritten: fn(&str) -> Value,
+    pub(crate) rewritten: fn(&str) -> Value,
     /// Whether the type survives HTTP and its own document.
-    pub round_trips: fn(&str) -> bool,
+    pub(crate) round_trips: fn(&str) -> bool,
 }
 
 macro_rules! message {
@@ -51,7 +51,7 @@ macro_rules! message {
 }
 
 /// Every message of every protocol.
-pub static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| {
+pub(crate) static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| {
     vec![
         message!(CreateRequest, Request),
         message!(CreateResponse, Response),
@@ -72,19 +72,19 @@ pub static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| {
 });
 
 /// A golden vector.
-pub struct Fixture {
+pub(crate) struct Fixture {
     /// The message that it is, or is not.
-    pub message: &'static Message,
+    pub(crate) message: &'static Message,
     /// Its file, below fixtures/.
-    pub file: String,
+    pub(crate) file: String,
     /// What the file holds.
-    pub text: String,
+    pub(crate) text: String,
     /// For an invalid one the id of the requirement that its rule comes from.
-    pub breaks: Option<String>,
+    pub(crate) breaks: Option<String>,
 }
 
 /// Every fixture of every message, in order.
-pub fn fixtures() -> Vec<Fixture> {
+pub(crate) fn fixtures() -> Vec<Fixture> {
     let mut found = Vec::new();
     for message in MESSAGES.iter() {
         for kind in ["valid", "invalid"] {

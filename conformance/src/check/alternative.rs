@@ -4,6 +4,7 @@ use crate::{
     event::{Expected, ExpectedAnswer, hex},
     wire::{limit::words, raw::RawAnswer, ws::Frame},
 };
+use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use wireproof_spec::http::Response;
 
@@ -159,6 +160,16 @@ fn is_telling(header: &str) -> bool {
 impl Shown for RawAnswer {
     fn shown(&self) -> String {
         format!("{}, then {} bytes behind the head", self.head.shown(), self.rest.len())
+    }
+}
+
+impl Shown for Bytes {
+    fn shown(&self) -> String {
+        match std::str::from_utf8(self) {
+            _ if self.is_empty() => "nothing".into(),
+            Ok(text) if text.len() <= 200 => format!("{text:?}"),
+            _ => format!("{} bytes", self.len()),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 use wireproof_spec::{
-    http::Request,
+    http::{Request, Response},
     requirement::{Level, RequirementId},
 };
 
@@ -31,6 +31,7 @@ pub struct Cx {
     pub(crate) seed: u64,
     pub(crate) names: AtomicU64,
     pub(crate) made: Mutex<Vec<Request>>,
+    pub(crate) kept: tokio::sync::Mutex<http::Peer>,
 }
 
 impl Cx {
@@ -103,12 +104,23 @@ impl Cx {
         http::Peer::new(self.link.clone())
     }
 
-    /// Sends one request from a client of its own.
+    /// Sends one request: on the connection that this check keeps for that, or on another if it is in use.
     ///
     /// # Errors
     /// As [`http::Peer::send`].
-    pub async fn send(&self, request: Request) -> Outcome<Seen<wireproof_spec::http::Response>> {
-        self.http().send(request).await
+    pub async fn send(&self, request: Request) -> Outcome<Seen<Response>> {
+        match self.kept.try_lock() {
+            Ok(mut peer) => peer.send(request).await,
+            Err(_) => self.http().send(request).await,
+        }
+    }
+
+    /// Sends one request that was broken on purpose, as [`Cx::send`] does.
+    pub(crate) async fn send_broken(&self, request: Request) -> Outcome<Seen<Response>> {
+        match self.kept.try_lock() {
+            Ok(mut peer) => peer.send_broken(request).await,
+            Err(_) => self.http().send_broken(request).await,
+        }
     }
 
     /// Sends one request from a client of its own and returns when it has left; its answer may take `wait`.

@@ -50,10 +50,9 @@ impl Cx {
         let mut bad = good.clone();
         broken(&setting, &mut bad);
         self.proper_break(breaks, &good, &bad)?;
-        let mut peer = self.http();
         let answered = match breaks {
-            Breaks::Form => peer.send_broken(bad).await?,
-            Breaks::Fit => peer.send(bad).await?,
+            Breaks::Form => self.send_broken(bad).await?,
+            Breaks::Fit => self.send(bad).await?,
         };
         self.expect(requirement, &answered, refused)?;
         self.need(stands_on, &self.send(good).await?, accepted)?;

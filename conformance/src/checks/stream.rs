@@ -1,6 +1,15 @@
 //! The stream protocol as the runner knows it.
 
+mod append;
+mod close;
+mod content;
+mod create;
+mod delete;
+mod head;
+mod longpoll;
+mod message;
 mod probe;
+mod read;
 pub mod setting;
 
 use crate::{
@@ -27,7 +36,17 @@ pub static PROTOCOL: Protocol = Protocol {
         name: "long-poll-ms",
         text: "How long a long-poll waits before it is answered with 204.",
     }],
-    checks: &[],
+    checks: &[
+        create::CHECKS,
+        append::CHECKS,
+        content::CHECKS,
+        close::CHECKS,
+        delete::CHECKS,
+        head::CHECKS,
+        read::CHECKS,
+        longpoll::CHECKS,
+        message::CHECKS,
+    ],
     schemas: stream::schemas,
     shape,
     accepts_request: |request| Operation::decode(request).map(|_| ()).map_err(|e| e.to_string()),

@@ -21,6 +21,9 @@ use tokio::{
 };
 use wireproof_spec::http::{Body, Fields, Request, Response};
 
+/// How the connection of a request that is waited for is called in events.
+pub(crate) const READER: &str = "http reader";
+
 /// One client with one connection at a time, which it keeps between requests.
 pub struct Peer {
     link: Link,
@@ -98,7 +101,7 @@ impl Peer {
         let built = build(&self.link, request)?;
         let mut conn = match self.conn.take() {
             Some(c) if c.sender.is_ready() && c.used.elapsed() < self.link.times.idle => c,
-            _ => open(&self.link).await?,
+            _ => open(&self.link, "http").await?,
         };
         let sent = record_sent(&self.link, conn.number, request, broken);
         let started = Instant::now();
@@ -118,7 +121,7 @@ impl Peer {
     pub async fn begin(&self, request: Request) -> Result<Pending, Stop> {
         self.link.proper(&request)?;
         let built = build(&self.link, &request)?;
-        let mut conn = open(&self.link).await?;
+        let mut conn = open(&self.link, READER).await?;
         let (link, number, until) = (self.link.clone(), conn.number, self.link.until(self.wait));
         let sent = record_sent(&link, number, &request, false);
         let started = Instant::now();
@@ -159,7 +162,7 @@ impl Pending {
 pub async fn alive(link: &Link) -> Option<u64> {
     let request = Request::new("HEAD", &format!("{}/wireproof-alive", link.reach.root));
     let built = build(link, &request).ok()?;
-    let mut conn = open(link).await.ok()?;
+    let mut conn = open(link, "http").await.ok()?;
     let sent = record_sent(link, conn.number, &request, false);
     let started = Instant::now();
     let response = read(conn.sender.send_request(built), started + link.times.alive, started).await.ok()?;
@@ -188,8 +191,8 @@ pub(crate) async fn sweep(link: &Link, requests: Vec<Request>) {
     let _ = timeout_at(Instant::now() + link.times.alive, all).await;
 }
 
-async fn open(link: &Link) -> Result<Conn, Stop> {
-    let (number, tap, passed) = link.connect("http").await?;
+async fn open(link: &Link, peer: &str) -> Result<Conn, Stop> {
+    let (number, tap, passed) = link.connect(peer).await?;
     let handshake = http1::Builder::new().max_buf_size(limit::HEAD).handshake(TokioIo::new(tap)).await;
     let (sender, connection) =
         handshake.map_err(|e| link.harness(&format!("the HTTP client did not start: {e}")))?;

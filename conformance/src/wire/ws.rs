@@ -213,6 +213,20 @@ impl Peer {
     }
 }
 
+/// Whether a WebSocket handshake at this path below the root is answered at all, on a fresh connection.
+pub async fn alive(link: &Link, path: &str) -> Option<u64> {
+    let (conn, tap, _) = link.connect("websocket").await.ok()?;
+    let request =
+        format!("ws://{}{}{path}", link.reach.authority, link.reach.root).into_client_request().ok()?;
+    let handshake = tokio_tungstenite::client_async_with_config(request, tap, Some(config()));
+    let bytes = match timeout_at(Instant::now() + link.times.alive, handshake).await.ok()? {
+        Ok(_) => Kept::keep(b"101"),
+        Err(tungstenite::Error::Http(response)) => Kept::keep(response.status().as_str().as_bytes()),
+        Err(_) => return None,
+    };
+    Some(link.log.record(What::Received { conn, message: Message::Raw { bytes }, answers: None }))
+}
+
 impl Listener {
     pub(crate) async fn open(link: &Link) -> Result<Self, Stop> {
         let opened = async {

@@ -76,7 +76,7 @@ impl Sqlite {
             path: path.to_owned(),
             commands,
             idle: Mutex::default(),
-            places: Semaphore::new(READERS),
+            places: Arc::new(Semaphore::new(READERS)),
         });
         Ok(Self { readers, position, durable, done, writer: Some(writer) })
     }
@@ -94,8 +94,9 @@ impl Sqlite {
         self.position
     }
 
-    pub(super) fn durable(&mut self) -> u64 {
-        *self.durable.borrow_and_update()
+    pub(super) fn durable(&self) -> u64 {
+        // Not marked as seen: whoever looks here must not take the news from `progress`.
+        *self.durable.borrow()
     }
 
     pub(super) async fn progress(&mut self) -> Result<(), Error> {
@@ -328,14 +329,19 @@ pub(super) struct Readers {
     path: PathBuf,
     commands: mpsc::Sender<Command>,
     idle: Mutex<Vec<Connection>>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) async fn read(self: &Arc<Self>, range: Range) -> Result<Bytes, Error> {
-        let _place = self.places.acquire().await.map_err(|_| Error::Ended)?;
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Error::Ended)?;
         let readers = Arc::clone(self);
-        tokio::task::spawn_blocking(move || readers.read_now(range)).await.map_err(|_| Error::Ended)?
+        let reading = tokio::task::spawn_blocking(move || {
+            // Kept to the end of the read, also if nobody waits for it any more.
+            let _place = place;
+            readers.read_now(range)
+        });
+        reading.await.map_err(|_| Error::Ended)?
     }
 
     fn read_now(&self, range: Range) -> Result<Bytes, Error> {

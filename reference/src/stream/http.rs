@@ -1,6 +1,9 @@
 //! Between hyper and HTTP messages as values: reading a request whole within its bounds, writing an answer.
 
-use super::{message::refuse, seams::Limits};
+use super::{
+    message::refuse,
+    seams::{Early, Limits},
+};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -43,6 +46,7 @@ pub(super) async fn request(
     parts: &Parts,
     body: Incoming,
     limits: &Limits,
+    early: Option<&Early>,
 ) -> Result<(Request, Option<Response>), Unanswered> {
     let mut request = Request::new(parts.method.as_str(), "");
     request.set_target(parts.uri.path_and_query().map_or("", |target| target.as_str()));
@@ -59,6 +63,7 @@ pub(super) async fn request(
             let refused = refuse(408, format_args!("expected the whole body within {time:?}"));
             Ok((request, Some(refused.header("connection", "close"))))
         }
+        Ok(Err(_)) if early.is_some_and(|takes| takes(&mut request)) => Ok((request, None)),
         Ok(Err(error)) => Err(error.into()),
         Ok(Ok(None)) => {
             let refused = refuse(413, format_args!("expected a body of at most {} bytes", limits.max_body));

@@ -55,8 +55,13 @@ pub type Delay = Box<dyn Fn(&Request, &Response) -> Option<Duration> + Send + Sy
 /// Writes other bytes than those of the answer, and then ends the connection.
 pub type RawBytes = Box<dyn Fn(&Request, &Response) -> Option<Vec<u8>> + Send + Sync>;
 
+/// Takes a request whose body ended before its end, and whose body is therefore empty here, for one that came whole.
+pub type Early = Box<dyn Fn(&mut Request) -> bool + Send + Sync>;
+
 /// The places at which a server can be broken.
 pub struct Seams {
+    /// Whether a request is taken whose body ended early; none: it is not (STREAM-APPEND-9).
+    pub early: Option<Early>,
     /// Each request.
     pub request: MapRequest,
     /// Each answer.
@@ -75,6 +80,7 @@ impl Seams {
     /// Changes nothing.
     pub fn honest() -> Self {
         Self {
+            early: None,
             request: Box::new(|_| {}),
             reply: Box::new(|_, _| {}),
             delay: None,

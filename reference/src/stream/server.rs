@@ -4,7 +4,7 @@ use super::{
     http::{self, Bounded, Unanswered},
     message::{self, Asked, refuse},
     model::{Answer, Effect, Input, StreamModel},
-    seams::{Delay, Limits, MapReply, MapRequest, RawBytes, Seams},
+    seams::{Delay, Early, Limits, MapReply, MapRequest, RawBytes, Seams},
 };
 use crate::{
     core::{Core, Sink},
@@ -102,7 +102,7 @@ impl Server {
     /// The address or the data directory cannot be used.
     pub async fn start(options: Options) -> Result<Running, Error> {
         let Options { addr, data, limits, seams } = options;
-        let Seams { request, reply, delay, bytes, port, recovery } = seams;
+        let Seams { early, request, reply, delay, bytes, port, recovery } = seams;
         let core =
             tokio::task::spawn_blocking(move || Core::<StreamModel>::open(data.as_deref(), recovery, port))
                 .await
@@ -116,6 +116,7 @@ impl Server {
         let shared = Shared {
             addr,
             limits,
+            early,
             request,
             reply,
             delay,
@@ -207,6 +208,7 @@ struct Shared {
     limits: Limits,
     request: MapRequest,
     reply: MapReply,
+    early: Option<Early>,
     delay: Option<Delay>,
     bytes: Option<RawBytes>,
     content: Content,
@@ -306,7 +308,7 @@ async fn serve(
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Full<Bytes>>, Unanswered> {
     let (parts, body) = request.into_parts();
-    let (mut request, refused) = http::request(&parts, body, &shared.limits).await?;
+    let (mut request, refused) = http::request(&parts, body, &shared.limits, shared.early.as_ref()).await?;
     (shared.request)(&mut request);
     let mut reply = match refused {
         Some(refused) => refused,

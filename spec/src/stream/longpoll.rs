@@ -73,7 +73,7 @@ impl Value for Cursor {
 
 request! {
     /// Reads from an offset, and waits if there is nothing behind it.
-    LongpollRequest = "stream/longpoll-request", "GET", check = check, refine = refine;
+    LongpollRequest = "stream/longpoll-request", "GET", check = check;
     query {
         /// Where the read starts.
         offset: ReadOffset = header::query::OFFSET,
@@ -94,9 +94,6 @@ fn check(request: &http::Request) -> Result<(), Violation> {
         _ => Ok(()),
     }
 }
-
-#[cfg(feature = "schema")]
-fn refine(_: &mut serde_json::Value) {}
 
 response! {
     /// The answer to a long-poll that succeeded.
@@ -132,5 +129,10 @@ fn check_response(response: &http::Response) -> Result<(), Violation> {
 #[cfg(feature = "schema")]
 fn refine_response(schema: &mut serde_json::Value) {
     schema["if"] = serde_json::json!({ "properties": { "status": { "const": 204 } } });
-    schema["then"] = serde_json::json!({ "properties": { "headers": { "required": [header::UP_TO_DATE] } } });
+    let headers = serde_json::json!({
+        "type": "object",
+        "properties": { header::UP_TO_DATE: { "const": "true" } },
+        "required": [header::UP_TO_DATE],
+    });
+    schema["then"] = serde_json::json!({ "properties": { "headers": headers } });
 }

@@ -33,7 +33,9 @@ pub(super) fn unknown_live(what: &str, live: &str) -> Violation {
 
 #[cfg(feature = "schema")]
 fn refine(schema: &mut serde_json::Value) {
-    schema["properties"]["query"]["not"] = serde_json::json!({ "required": [header::query::LIVE] });
+    let absent =
+        serde_json::json!({ "not": {}, "description": "Absent: with it the request is another one." });
+    schema["properties"]["query"]["properties"][header::query::LIVE] = absent;
 }
 
 response! {

@@ -1,10 +1,11 @@
 //! Fresh settings for the checks of this protocol, and the requests that they are made of.
 
 use crate::{
-    check::{Answer, Cx, Outcome, answer},
+    check::{Alternative, Answer, Cx, Outcome, alternative, answer},
     one_of,
     wire::Seen,
 };
+use bytes::Bytes;
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
@@ -80,7 +81,7 @@ impl Stream {
     }
 
     /// An append of this content.
-    pub fn append(&self, content: impl Into<bytes::Bytes>) -> Request {
+    pub fn append(&self, content: impl Into<Bytes>) -> Request {
         Request::new("POST", &self.path).header(CONTENT_TYPE, self.media_type).body(content)
     }
 
@@ -118,7 +119,7 @@ impl Stream {
     ///
     /// # Errors
     /// Stops the check, inconclusive, if the append is not accepted.
-    pub async fn appended(&self, cx: &Cx, content: impl Into<bytes::Bytes>) -> Outcome<String> {
+    pub async fn appended(&self, cx: &Cx, content: impl Into<Bytes>) -> Outcome<String> {
         let seen = cx.send(self.append(content)).await?;
         Ok(next_offset(cx.need(STREAM_APPEND_1, &seen, &one_of![appended()])?))
     }
@@ -136,7 +137,7 @@ impl Stream {
     ///
     /// # Errors
     /// Stops the check, inconclusive, if a read is not answered with content.
-    pub async fn content(&self, cx: &Cx) -> Outcome<Seen<Vec<u8>>> {
+    pub async fn content(&self, cx: &Cx) -> Outcome<Seen<Bytes>> {
         self.content_from(cx, "-1").await
     }
 
@@ -144,9 +145,9 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Stream::content`].
-    pub async fn content_from(&self, cx: &Cx, offset: &str) -> Outcome<Seen<Vec<u8>>> {
+    pub async fn content_from(&self, cx: &Cx, offset: &str) -> Outcome<Seen<Bytes>> {
         let replies = self.walk(cx, offset).await?;
-        Ok(replies.map(|replies| replies.iter().flat_map(|r| r.body.to_vec()).collect()))
+        Ok(replies.map(|replies| replies.iter().flat_map(|r| r.body.to_vec()).collect::<Vec<u8>>().into()))
     }
 
     /// The answers of reading from an offset to the tail.
@@ -175,6 +176,48 @@ impl Stream {
     }
 }
 
+/// Content that was read is exactly this.
+pub fn holds(content: impl Into<Bytes>) -> Alternative<Bytes> {
+    let content = content.into();
+    let name = match std::str::from_utf8(&content) {
+        _ if content.is_empty() => "no content".to_owned(),
+        Ok(text) if text.len() <= 60 => format!("the content {text:?}"),
+        _ => format!("exactly the {} bytes that were written", content.len()),
+    };
+    alternative(name, move |read: &Bytes| *read == content)
+}
+
+/// An open stream with something in it.
+///
+/// # Errors
+/// As [`Stream::create`].
+pub async fn written(cx: &Cx) -> Outcome<Stream> {
+    Stream::create(cx, TEXT, &cx.token(16)).await
+}
+
+/// An open stream with a random token in it that was read back: proof of a server that keeps what it is given, for checks
+/// that are about one message alone.
+///
+/// # Errors
+/// As [`written`]; also if something else is read.
+pub async fn proven(cx: &Cx) -> Outcome<Stream> {
+    let content = cx.token(32);
+    let stream = Stream::create(cx, TEXT, &content).await?;
+    let read = stream.content(cx).await?;
+    cx.need(STREAM_READ_1, &read, &[holds(content)])?;
+    Ok(stream)
+}
+
+/// A stream that was closed after it was made.
+///
+/// # Errors
+/// As [`Stream::create`] and [`Stream::closed`].
+pub async fn shut(cx: &Cx) -> Outcome<Stream> {
+    let stream = written(cx).await?;
+    stream.closed(cx).await?;
+    Ok(stream)
+}
+
 /// Every operation once, in the ordinary way.
 ///
 /// # Errors
@@ -184,6 +227,7 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     let tail = stream.appended(cx, "two").await?;
     let mut peer = cx.http();
     for request in [
+        put(&stream.path, TEXT),
         stream.head(),
         stream.read(),
         stream.read_at(&tail),

@@ -1,9 +1,48 @@
 //! The defects of the stream protocol.
 
-use super::Breakage;
-use crate::{embed::reference::stream::Seams, protocol::Defect};
+mod append;
+mod close;
+mod content;
+mod create;
+mod delete;
+mod head;
+mod longpoll;
+mod message;
+mod read;
 
-const TABLES: &[&[Breakage<Seams>]] = &[];
+use super::{
+    Breakage, port,
+    wire::{Flying, HOLD},
+};
+use crate::{
+    embed::reference::{
+        log::Range,
+        model::{Decision, Port},
+        stream::{
+            Seams, StreamModel,
+            model::{Answer, Ask, Effect, Facts, Input, Record, Refusal, State, Stream},
+        },
+    },
+    protocol::Defect,
+};
+use wireproof_spec::{
+    http::{Request, Response},
+    stream::Operation,
+};
+
+type Table = &'static [Breakage<Seams>];
+
+const TABLES: &[Table] = &[
+    create::TABLE,
+    append::TABLE,
+    content::TABLE,
+    close::TABLE,
+    delete::TABLE,
+    head::TABLE,
+    read::TABLE,
+    longpoll::TABLE,
+    message::TABLE,
+];
 
 /// Every defect.
 pub fn all() -> Vec<&'static Defect> {
@@ -13,4 +52,109 @@ pub fn all() -> Vec<&'static Defect> {
 /// A defect by its id.
 pub fn find(id: &str) -> Option<&'static Breakage<Seams>> {
     TABLES.iter().flat_map(|table| table.iter()).find(|b| b.defect.id == id)
+}
+
+/// Each answer changed.
+fn reply(change: impl Fn(&Request, &mut Response) + Send + Sync + 'static) -> Seams {
+    Seams { reply: Box::new(change), ..Seams::honest() }
+}
+
+/// Each request changed.
+fn request(change: impl Fn(&mut Request) + Send + Sync + 'static) -> Seams {
+    Seams { request: Box::new(change), ..Seams::honest() }
+}
+
+/// An answer with the headers that the reference gives to all.
+fn plain(status: u16) -> Response {
+    Response::new(status)
+        .header("x-content-type-options", "nosniff")
+        .header("cross-origin-resource-policy", "cross-origin")
+}
+
+/// A refusal with the headers that the reference gives to all.
+fn refusal(status: u16) -> Response {
+    plain(status).header("content-type", "text/plain; charset=utf-8").header("cache-control", "no-store")
+}
+
+/// Another port.
+fn through(port: Port<StreamModel>) -> Seams {
+    Seams { port, ..Seams::honest() }
+}
+
+/// Each decision changed.
+fn decide(change: impl FnMut(&State, &Input, &mut Decision<StreamModel>) + Send + 'static) -> Seams {
+    through(port::rewrite(change))
+}
+
+/// A port that knows which of these requests are under way at the same time. Their answers are held for a moment, so that
+/// they are when several clients send at once, and never when one client sends after the other.
+fn racing(which: fn(&Request) -> bool, port: impl FnOnce(Flying) -> Port<StreamModel>) -> Seams {
+    let flying = Flying::default();
+    let up = flying.clone();
+    Seams {
+        request: Box::new(move |request| {
+            if which(request) {
+                up.takes_off(request);
+            }
+        }),
+        delay: Some(Box::new(move |request, _| which(request).then_some(HOLD * 2))),
+        port: port(flying),
+        ..Seams::honest()
+    }
+}
+
+/// The stream that an input is about, as it was before.
+fn stream_of<'a>(state: &'a State, input: &Input) -> Option<&'a Stream> {
+    match input {
+        Input::Ask { name, .. } => state.streams.get(name),
+        _ => None,
+    }
+}
+
+/// What an input asks of a stream.
+fn ask(input: &Input) -> Option<(&str, &Ask)> {
+    match input {
+        Input::Ask { name, ask, .. } => Some((name, ask)),
+        _ => None,
+    }
+}
+
+/// The answers in a decision.
+fn answers(decision: &mut Decision<StreamModel>) -> impl Iterator<Item = &mut Answer> {
+    decision.effects.iter_mut().filter_map(|effect| match effect {
+        Effect::Answer { answer, .. } => Some(answer),
+        _ => None,
+    })
+}
+
+fn is(request: &Request, which: fn(&Operation) -> bool) -> bool {
+    Operation::decode(request).is_ok_and(|operation| which(&operation))
+}
+
+fn is_create(request: &Request) -> bool {
+    is(request, |o| matches!(o, Operation::Create(_)))
+}
+
+fn is_append(request: &Request) -> bool {
+    is(request, |o| matches!(o, Operation::Append(_)))
+}
+
+/// Where a reference starts every stream: the offset before the first byte.
+const START: &str = "00000000000000000000";
+
+fn ask_mut(input: &mut Input) -> Option<&mut Ask> {
+    match input {
+        Input::Ask { ask, .. } => Some(ask),
+        _ => None,
+    }
+}
+
+fn facts(stream: &Stream) -> Facts {
+    Facts { media_type: stream.media_type.clone(), tail: stream.tail, closed: stream.closed }
+}
+
+/// The record of an append to a stream.
+fn appended_record(name: &str, stream: &Stream, body: &bytes::Bytes) -> Record {
+    let range = Range { owner: stream.incarnation, from: stream.tail, to: stream.tail + body.len() as u64 };
+    Record::Appended { name: name.into(), range, bytes: body.clone() }
 }

@@ -1,1 +1,57 @@
-//! Breakages of decoded requests and replies, written once for all protocols over HTTP.
+//! What breakages of requests and replies wait for, written once for all protocols over HTTP.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use wireproof_spec::http::Request;
+
+/// Counts by name: of a stream, say, so that a breakage bites the second time in each.
+#[derive(Clone, Default)]
+pub struct Count(Arc<Mutex<BTreeMap<String, u32>>>);
+
+impl Count {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts one more and tells how many there were before.
+    pub fn up(&self, name: &str) -> u32 {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        *count - 1
+    }
+}
+
+/// Requests that are under way at the same time for one thing: what a race waits for.
+///
+/// A request counts for [`HOLD`]. Its answer is held for longer, so that requests of one client after the other never overlap.
+#[derive(Clone, Default)]
+pub struct Flying(Arc<Mutex<BTreeMap<String, Vec<Instant>>>>);
+
+/// How long a request counts as under way.
+pub const HOLD: Duration = Duration::from_millis(25);
+
+impl Flying {
+    /// For the map over requests.
+    pub fn takes_off(&self, request: &Request) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = all.entry(last_segment(&request.path).to_owned()).or_default();
+        times.retain(|time| time.elapsed() < HOLD);
+        times.push(Instant::now());
+    }
+
+    /// Whether several are under way for the thing of this name.
+    pub fn several(&self, name: &str) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(last_segment(name))
+            .is_some_and(|times| times.iter().filter(|time| time.elapsed() < HOLD).count() > 1)
+    }
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

@@ -1,0 +1,277 @@
+//! Checks of "Append" in spec/stream.md.
+
+use super::setting::{OTHER, Stream, TEXT, appended, closing, holds, next_offset, shut, written};
+use crate::{
+    check::{Alternative, Breaks, Check, Cx, Outcome, alternative, answer},
+    drives, one_of,
+    wire::Seen,
+};
+use bytes::Bytes;
+use futures_util::future::{join3, try_join_all};
+use wireproof_spec::{
+    http::{Body, Response},
+    stream::{
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE},
+        requirements::*,
+    },
+};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check::new("stream/append/appends", &[STREAM_APPEND_1], drives!(appends)),
+    Check::new("stream/append/new-tail", &[STREAM_APPEND_2], drives!(new_tail)),
+    Check::new("stream/append/missing-stream", &[STREAM_APPEND_3], drives!(missing_stream)),
+    Check::new("stream/append/other-media-type", &[STREAM_APPEND_4], drives!(other_media_type)),
+    Check::new("stream/append/other-media-type-writes-nothing", &[STREAM_APPEND_5], drives!(writes_nothing)),
+    Check::new("stream/append/no-media-type", &[STREAM_APPEND_6], drives!(no_media_type)),
+    Check::new("stream/append/empty-body", &[STREAM_APPEND_7], drives!(empty_body)),
+    Check::new("stream/append/chunked", &[STREAM_APPEND_8], drives!(chunked)),
+    Check::new("stream/append/cut-off", &[STREAM_APPEND_9], drives!(cut_off)),
+    Check::new("stream/append/closed", &[STREAM_APPEND_10], drives!(closed)),
+    Check::new("stream/append/closed-before-media-type", &[STREAM_APPEND_11], drives!(closed_first)),
+    Check::new("stream/append/closing", &[STREAM_APPEND_12], drives!(appends_and_closes)),
+];
+
+async fn appends(cx: &Cx) -> Outcome {
+    let mut content = cx.token(16);
+    let stream = Stream::create(cx, TEXT, &content).await?;
+    for media_type in [TEXT, "TEXT/Plain", TEXT] {
+        let more = format!(" {}", cx.token(16));
+        let mut request = stream.append(more.clone());
+        request.headers.set(CONTENT_TYPE, media_type);
+        let reply = cx.send(request).await?;
+        cx.expect(STREAM_APPEND_1, &reply, &one_of![answer(204)])?;
+        content.push_str(&more);
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_APPEND_1, &read, &[holds(content.clone())])?;
+    }
+    Ok(())
+}
+
+async fn new_tail(cx: &Cx) -> Outcome {
+    let stream = written(cx).await?;
+    let mut before = stream.start.clone();
+    for content in ["one", "another", "third"] {
+        let reply = cx.send(stream.append(content)).await?;
+        let head = cx.send(stream.head()).await?;
+        let tail = next_offset(cx.need(STREAM_HEAD_1, &head, &one_of![answer(200).has(NEXT_OFFSET)])?);
+        cx.expect(STREAM_APPEND_2, &reply, &one_of![answer(204).with(NEXT_OFFSET, tail.clone())])?;
+        // Between the tail before and the new one lies what was appended, and nothing behind.
+        let rest = stream.content_from(cx, &before).await?;
+        cx.expect(STREAM_APPEND_2, &rest, &[holds(content)])?;
+        let rest = stream.content_from(cx, &tail).await?;
+        cx.expect(STREAM_APPEND_2, &rest, &[holds("")])?;
+        before = tail;
+    }
+    Ok(())
+}
+
+async fn missing_stream(cx: &Cx) -> Outcome {
+    let nowhere = Stream::nowhere(cx);
+    cx.refused(
+        STREAM_APPEND_3,
+        Breaks::Fit,
+        written,
+        |stream| stream.append("x"),
+        |_, request| request.path = nowhere.path.clone(),
+        (STREAM_APPEND_1, &one_of![appended()]),
+        &one_of![answer(404)],
+    )
+    .await
+}
+
+async fn other_media_type(cx: &Cx) -> Outcome {
+    cx.refused(
+        STREAM_APPEND_4,
+        Breaks::Fit,
+        written,
+        |stream| stream.append("x"),
+        |_, request| request.headers.set(CONTENT_TYPE, OTHER),
+        (STREAM_APPEND_1, &one_of![appended()]),
+        &one_of![answer(409).without(CLOSED)],
+    )
+    .await
+}
+
+async fn writes_nothing(cx: &Cx) -> Outcome {
+    let mut content = cx.token(16);
+    let stream = Stream::create(cx, TEXT, &content).await?;
+    for _ in 0..2 {
+        let mut request = stream.append(cx.token(16));
+        request.headers.set(CONTENT_TYPE, OTHER);
+        let reply = cx.send(request).await?;
+        cx.need(STREAM_APPEND_4, &reply, &one_of![answer(409)])?;
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_APPEND_5, &read, &[holds(content.clone())])?;
+        // The stream still takes what fits, and it lands where the refused would have stood.
+        let more = cx.token(16);
+        stream.appended(cx, more.clone()).await?;
+        content.push_str(&more);
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_APPEND_5, &read, &[holds(content.clone())])?;
+    }
+    Ok(())
+}
+
+async fn no_media_type(cx: &Cx) -> Outcome {
+    cx.refused(
+        STREAM_APPEND_6,
+        Breaks::Form,
+        written,
+        |stream| stream.append("x"),
+        |_, request| request.headers.remove(CONTENT_TYPE),
+        (STREAM_APPEND_1, &one_of![appended()]),
+        &one_of![answer(400)],
+    )
+    .await
+}
+
+async fn empty_body(cx: &Cx) -> Outcome {
+    cx.refused(
+        STREAM_APPEND_7,
+        Breaks::Form,
+        written,
+        |stream| stream.append("x"),
+        |_, request| request.body = Body::default(),
+        (STREAM_APPEND_1, &one_of![appended()]),
+        &one_of![answer(400)],
+    )
+    .await
+}
+
+async fn chunked(cx: &Cx) -> Outcome {
+    let stream = Stream::create(cx, TEXT, "").await?;
+    let content = cx.token(48);
+    let request = stream.append(content.clone()).header("connection", "close");
+    let mut peer = cx.raw().await?;
+    let sent = peer.send_chunked(&request, 7, true).await;
+    let reply = peer.answer(sent).await?.map(|raw| raw.head);
+    cx.expect(STREAM_APPEND_8, &reply, &one_of![answer(204)])?;
+    let read = stream.content(cx).await?;
+    cx.expect(STREAM_APPEND_8, &read, &[holds(content)])?;
+    Ok(())
+}
+
+async fn cut_off(cx: &Cx) -> Outcome {
+    let mut content = cx.token(16);
+    let stream = Stream::create(cx, TEXT, &content).await?;
+    // Short and longer than any buffer of one read.
+    for length in [48, 64 * 1024] {
+        let sent = cx.token(16).repeat(length / 16);
+        let mut peer = cx.raw().await?;
+        let _ = peer.send_chunked(&stream.append(sent.clone()), length / 3, false).await;
+        peer.cut().await;
+        // An append behind it shows where the stream goes on, and that it goes on.
+        let behind = format!("|{}|", cx.token(16));
+        stream.appended(cx, behind.clone()).await?;
+        let read = stream.content(cx).await?;
+        let kept = cx.expect(STREAM_APPEND_9, &read, &nothing_or_prefix(&content, &sent, &behind))?;
+        content = String::from_utf8_lossy(kept).into_owned();
+    }
+    Ok(())
+}
+
+/// The remains of a cut append may be in the content before or behind the one that came after it.
+fn nothing_or_prefix(content: &str, sent: &str, behind: &str) -> [Alternative<Bytes>; 2] {
+    let nothing = format!("{content}{behind}");
+    let (content, sent, behind) = (content.to_owned(), sent.to_owned(), behind.to_owned());
+    let prefix = move |read: &Bytes| {
+        let Some(rest) = std::str::from_utf8(read).ok().and_then(|r| r.strip_prefix(&content)) else {
+            return false;
+        };
+        rest.strip_suffix(&behind)
+            .or_else(|| rest.strip_prefix(&behind))
+            .is_some_and(|kept| sent.starts_with(kept))
+    };
+    [
+        alternative("nothing of the append that was cut off", move |read: &Bytes| {
+            *read == nothing.as_bytes()
+        }),
+        alternative("a prefix of what was sent", prefix),
+    ]
+}
+
+async fn closed(cx: &Cx) -> Outcome {
+    let stream = shut(cx).await?;
+    let head = cx.send(stream.head()).await?;
+    let tail = next_offset(cx.need(STREAM_HEAD_1, &head, &one_of![answer(200).has(NEXT_OFFSET)])?);
+    for _ in 0..2 {
+        let reply = cx.send(stream.append("late")).await?;
+        let refusal = answer(409).with(CLOSED, "true").with(NEXT_OFFSET, tail.clone());
+        cx.expect(STREAM_APPEND_10, &reply, &one_of![refusal])?;
+    }
+    Ok(())
+}
+
+async fn closed_first(cx: &Cx) -> Outcome {
+    let open = written(cx).await?;
+    let mut request = open.append("late");
+    request.headers.set(CONTENT_TYPE, OTHER);
+    let reply = cx.send(request.clone()).await?;
+    cx.need(STREAM_APPEND_4, &reply, &one_of![answer(409).without(CLOSED)])?;
+    request.path = shut(cx).await?.path;
+    let reply = cx.send(request).await?;
+    cx.expect(STREAM_APPEND_11, &reply, &one_of![answer(409).with(CLOSED, "true")])?;
+    Ok(())
+}
+
+async fn appends_and_closes(cx: &Cx) -> Outcome {
+    const WRITERS: usize = 6;
+    for round in 0..6 {
+        let stream = Stream::create(cx, TEXT, "").await?;
+        let last = format!("[{}]", cx.token(16));
+        let mut closer = cx.http();
+        let mut writers: Vec<_> = (0..WRITERS).map(|_| cx.http()).collect();
+        let others = try_join_all(writers.iter_mut().map(|peer| peer.send(stream.append("."))));
+        let close = closer.send(closing(stream.append(last.clone())));
+        let readers = watch(cx, &stream, &last);
+        // Whoever is polled first sends first.
+        let (closed, others, watched) = match round % 2 {
+            0 => join3(close, others, readers).await,
+            _ => {
+                let (others, close, readers) = join3(others, close, readers).await;
+                (close, others, readers)
+            }
+        };
+        let (closed, others, watched) = (closed?, others?, watched?);
+        cx.expect(STREAM_APPEND_12, &closed, &one_of![answer(204).with(CLOSED, "true").has(NEXT_OFFSET)])?;
+        let whole =
+            alternative("204 before the close, or 409 and Stream-Closed behind it", |all: &Vec<Response>| {
+                all.iter()
+                    .all(|r| r.status == 204 || (r.status == 409 && r.headers.get(CLOSED) == Some("true")))
+            });
+        let others = Seen::all(others);
+        let accepted = cx.expect(STREAM_APPEND_12, &others, &[whole])?;
+        let dots = accepted.iter().filter(|r| r.status == 204).count();
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_APPEND_12, &read, &[holds(format!("{}{last}", ".".repeat(dots)))])?;
+        cx.expect(STREAM_APPEND_12, &watched, &[never_without_closure(&last)])?;
+        let late = cx.send(stream.append("late")).await?;
+        cx.expect(STREAM_APPEND_12, &late, &one_of![answer(409).with(CLOSED, "true")])?;
+    }
+    Ok(())
+}
+
+/// Reads over and over until the last append is there.
+async fn watch(cx: &Cx, stream: &Stream, last: &str) -> Outcome<Seen<Vec<Response>>> {
+    let mut peer = cx.http();
+    let mut seen = Vec::new();
+    for _ in 0..200 {
+        let reply = peer.send(stream.read()).await?;
+        let read = cx.need(STREAM_READ_1, &reply, &one_of![answer(200)])?;
+        let done = read.body.ends_with(last.as_bytes());
+        seen.push(reply);
+        if done {
+            break;
+        }
+    }
+    Ok(Seen::all(seen))
+}
+
+fn never_without_closure(last: &str) -> Alternative<Vec<Response>> {
+    let last = last.to_owned();
+    alternative("never the last append at the tail of an open stream", move |all: &Vec<Response>| {
+        let at_tail =
+            |r: &&Response| r.body.ends_with(last.as_bytes()) && r.headers.get(UP_TO_DATE).is_some();
+        all.iter().filter(at_tail).all(|r| r.headers.get(CLOSED) == Some("true"))
+    })
+}

@@ -1,0 +1,148 @@
+//! Defects of "Append".
+
+use super::{
+    Answer, Ask, Record, Refusal, START, Seams, Table, answers, appended_record, ask, ask_mut, decide,
+    is_append, plain, racing, refusal, reply, request, stream_of, through,
+};
+use crate::{
+    protocol::Cut::{Port, Wire},
+    selftest::defects::{Breakage, port, wire::Count},
+};
+use wireproof_spec::{
+    http::Body,
+    stream::{
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET},
+        requirements::*,
+    },
+};
+
+pub(super) const TABLE: Table = &[
+    Breakage::second("stream/append/acknowledged-and-forgotten", STREAM_APPEND_1, Port, || {
+        let count = Count::new();
+        through(port::forget(
+            move |_, input, decision| matches!(ask(input), Some((name, Ask::Append { .. })) if !decision.records.is_empty() && count.up(name) > 0),
+        ))
+    }),
+    Breakage::always("stream/append/answered-200", STREAM_APPEND_1, Wire, || {
+        reply(|request, response| {
+            if is_append(request) && response.status == 204 {
+                response.status = 200;
+            }
+        })
+    })
+    .shape("200 belongs to producers, whose section is not written yet"),
+    Breakage::always("stream/append/old-tail-told", STREAM_APPEND_2, Port, || {
+        decide(|state, input, decision| {
+            let Some(stream) = stream_of(state, input) else { return };
+            for answer in answers(decision) {
+                if let Answer::Appended { tail, .. } = answer {
+                    *tail = stream.tail;
+                }
+            }
+        })
+    }),
+    Breakage::always("stream/append/missing-stream-conflicts", STREAM_APPEND_3, Wire, || {
+        reply(|request, response| {
+            if is_append(request) && response.status == 404 {
+                response.status = 409;
+            }
+        })
+    }),
+    Breakage::always("stream/append/media-type-ignored", STREAM_APPEND_4, Port, || {
+        through(port::rewrite_input(|state, input| {
+            let Some(media_type) = stream_of(state, input).map(|s| s.media_type.clone()) else { return };
+            if let Some(Ask::Append { media_type: given, .. }) = ask_mut(input) {
+                *given = media_type;
+            }
+        }))
+    }),
+    Breakage::second("stream/append/refused-and-written", STREAM_APPEND_5, Port, || {
+        let count = Count::new();
+        decide(move |state, input, decision| {
+            let Some((name, Ask::Append { body, .. })) = ask(input) else { return };
+            let refused = answers(decision).any(|a| matches!(a, Answer::Refused(Refusal::MediaType { .. })));
+            if let Some(stream) = stream_of(state, input).filter(|_| refused)
+                && count.up(name) > 0
+            {
+                decision.records.push(appended_record(name, stream, body));
+            }
+        })
+    }),
+    Breakage::always("stream/append/media-type-guessed", STREAM_APPEND_6, Wire, || {
+        request(|request| {
+            if request.method == "POST"
+                && !request.body.is_empty()
+                && request.headers.get(CONTENT_TYPE).is_none()
+            {
+                request.headers.set(CONTENT_TYPE, "text/plain");
+            }
+        })
+    }),
+    Breakage::always("stream/append/empty-body-accepted", STREAM_APPEND_7, Wire, || {
+        reply(|request, response| {
+            if request.method == "POST" && request.body.is_empty() && response.status == 400 {
+                *response = plain(204).header(NEXT_OFFSET, START);
+            }
+        })
+    }),
+    Breakage::always("stream/append/chunks-refused", STREAM_APPEND_8, Wire, || {
+        reply(|request, response| {
+            if is_append(request) && request.headers.get("transfer-encoding").is_some() {
+                *response = refusal(400);
+            }
+        })
+    }),
+    Breakage::second("stream/append/cut-off-garbled", STREAM_APPEND_9, Wire, || {
+        let count = Count::new();
+        Seams {
+            early: Some(Box::new(move |request| {
+                request.body = Body("nobody sent this".into());
+                count.up(&request.path) > 0
+            })),
+            ..Seams::honest()
+        }
+    }),
+    Breakage::second("stream/append/closed-tells-start", STREAM_APPEND_10, Wire, || {
+        let count = Count::new();
+        reply(move |request, response| {
+            if is_append(request)
+                && response.headers.get(CLOSED).is_some()
+                && response.status == 409
+                && count.up(&request.path) > 0
+            {
+                response.headers.set(NEXT_OFFSET, START);
+            }
+        })
+    }),
+    Breakage::always("stream/append/closed-not-told", STREAM_APPEND_10, Wire, || {
+        reply(|request, response| {
+            if is_append(request) && response.status == 409 {
+                response.headers.remove(CLOSED);
+                response.headers.remove(NEXT_OFFSET);
+            }
+        })
+    })
+    .wide("many checks see by the refusal of an append that a stream is closed"),
+    Breakage::always("stream/append/media-type-before-closed", STREAM_APPEND_11, Wire, || {
+        reply(|request, response| {
+            if is_append(request)
+                && response.status == 409
+                && request.headers.get(CONTENT_TYPE) != Some("text/plain")
+            {
+                response.headers.remove(CLOSED);
+                response.headers.remove(NEXT_OFFSET);
+            }
+        })
+    }),
+    Breakage::race("stream/append/closes-later", STREAM_APPEND_12, Port, || {
+        racing(is_append, |flying| {
+            port::rewrite(move |_, input, decision| {
+                if let Some((name, Ask::Append { closed: true, .. })) = ask(input)
+                    && flying.several(name)
+                {
+                    decision.records.retain(|r| !matches!(r, Record::Closed { .. }));
+                }
+            })
+        })
+    }),
+];

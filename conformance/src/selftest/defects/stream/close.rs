@@ -1,0 +1,5 @@
+//! Defects of "Close".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

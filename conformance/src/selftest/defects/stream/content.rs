@@ -1,0 +1,5 @@
+//! Defects of "Content".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

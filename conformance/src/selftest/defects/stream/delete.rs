@@ -1,0 +1,5 @@
+//! Defects of "Delete".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Head".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Longpoll".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

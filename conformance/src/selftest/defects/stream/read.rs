@@ -1,0 +1,5 @@
+//! Defects of "Read".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

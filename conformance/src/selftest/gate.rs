@@ -1,0 +1,142 @@
+//! The gate: what has to be there before a green means something.
+
+use super::Red;
+use crate::protocol::{Defect, Protocol, Trigger};
+use std::collections::{BTreeMap, BTreeSet};
+use wireproof_spec::requirement::{Level, Requirement};
+
+/// The most requirements that one check names.
+const MOST_REQUIREMENTS: usize = 3;
+/// So many unrelated checks may turn red without a reason.
+const MOST_UNRELATED: usize = 5;
+
+/// What is missing: a requirement without check, without a defect that was caught, without one that bites later; a check
+/// that names too much; a defect for what nobody requires.
+pub fn holes<'a>(protocol: &Protocol, caught: impl IntoIterator<Item = &'a Defect>) -> Vec<String> {
+    let caught: Vec<&Defect> = caught.into_iter().collect();
+    let mut holes = Vec::new();
+    for requirement in protocol.requirements() {
+        let checks: Vec<_> = protocol
+            .checks()
+            .filter(|c| c.requirements.iter().any(|id| id.as_str() == requirement.id))
+            .collect();
+        if requirement.unobservable.is_some() {
+            if !checks.is_empty() {
+                holes.push(format!("{} is unobservable and has a check", requirement.id));
+            }
+            continue;
+        }
+        if checks.is_empty() {
+            holes.push(format!("{} has no check", requirement.id));
+        }
+        if requirement.level != Level::May {
+            holes.extend(defect_holes(requirement, &caught));
+        }
+    }
+    for check in protocol.checks() {
+        if check.requirements.len() > MOST_REQUIREMENTS {
+            holes.push(format!("{} names {} requirements", check.name, check.requirements.len()));
+        }
+        let area = check.name.split('/').nth(1).unwrap_or_default();
+        let own = |id: &str| protocol.requirement(id).is_some_and(|r| r.area() == area);
+        if area != "observed" && !check.requirements.iter().any(|id| own(id.as_str())) {
+            holes.push(format!("{} stands in the area {area} and names no requirement of it", check.name));
+        }
+    }
+    holes.extend(
+        twice(protocol.checks().map(|c| c.name)).map(|name| format!("the check {name} is there twice")),
+    );
+    holes.extend(
+        twice((protocol.trial.defects)().iter().map(|d| d.id))
+            .map(|id| format!("the defect {id} is there twice")),
+    );
+    holes
+}
+
+fn defect_holes(requirement: &Requirement, caught: &[&Defect]) -> Vec<String> {
+    let mut holes = Vec::new();
+    let mine: Vec<_> = caught.iter().filter(|d| d.requirement.as_str() == requirement.id).collect();
+    if mine.is_empty() {
+        holes.push(format!("{} has no defect that is caught", requirement.id));
+    }
+    if let Some(kind) = requirement.kind
+        && mine.iter().all(|d| d.trigger == Trigger::Always)
+    {
+        let kind = kind.name();
+        holes.push(format!("{} is about {kind} and has no caught defect that bites later", requirement.id));
+    }
+    holes
+}
+
+fn twice<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    let mut seen = BTreeSet::new();
+    names.filter(move |name| !seen.insert(*name))
+}
+
+/// What the committed matrix of all defects against all checks lacks, and which defect it shows to be wide without a reason.
+pub fn matrix_holes(protocol: &Protocol, matrix: &Matrix) -> Vec<String> {
+    let mut holes = Vec::new();
+    for check in protocol.checks().filter(|c| !matrix.checks.contains(c.name)) {
+        holes.push(format!(
+            "the check {} is not in the matrix; `wireproof selftest --full` writes it",
+            check.name
+        ));
+    }
+    for defect in (protocol.trial.defects)() {
+        let Some(red) = matrix.defects.get(defect.id) else {
+            holes.push(format!(
+                "the defect {} is not in the matrix; `wireproof selftest --full` writes it",
+                defect.id
+            ));
+            continue;
+        };
+        let related = |name: &str| {
+            protocol.checks().any(|c| c.name == name && c.requirements.contains(&defect.requirement))
+        };
+        let unrelated = red.iter().filter(|name| !related(name)).count();
+        if unrelated > MOST_UNRELATED && defect.wide.is_none() {
+            holes.push(format!("{} turns {unrelated} unrelated checks red and does not say why", defect.id));
+        }
+    }
+    let known: BTreeSet<&str> = (protocol.trial.defects)().iter().map(|d| d.id).collect();
+    let ours = |id: &&String| id.starts_with(&format!("{}/", protocol.name));
+    holes.extend(
+        matrix
+            .defects
+            .keys()
+            .filter(ours)
+            .filter(|id| !known.contains(id.as_str()))
+            .map(|id| format!("the matrix speaks of {id}, which is no defect")),
+    );
+    holes
+}
+
+/// Which checks each defect turns red, for all checks: `selftest/matrix.json`.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Matrix {
+    /// The checks that were driven.
+    pub checks: BTreeSet<String>,
+    /// By defect, the checks that ended in fail or warn.
+    pub defects: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Matrix {
+    /// Of a self-test with all checks.
+    pub fn of(protocol: &Protocol, red: &BTreeMap<&'static str, Red>) -> Self {
+        Self {
+            checks: protocol.checks().map(|c| c.name.to_owned()).collect(),
+            defects: red
+                .iter()
+                .map(|(id, red)| ((*id).to_owned(), red.keys().map(|name| (*name).to_owned()).collect()))
+                .collect(),
+        }
+    }
+
+    /// The committed one.
+    ///
+    /// # Errors
+    /// It is no such matrix.
+    pub fn committed() -> Result<Self, String> {
+        serde_json::from_str(include_str!("matrix.json")).map_err(|e| format!("selftest/matrix.json: {e}"))
+    }
+}

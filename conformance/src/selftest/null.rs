@@ -1,0 +1,270 @@
+//! Targets that do nothing useful. No check may pass against one.
+
+mod client;
+
+use super::{NULL_TIMEOUT, Nulls, settings};
+use crate::{
+    event::{ExpectedAnswer, What},
+    protocol::Protocol,
+    run::{Finished, Settings, run},
+    target::Target,
+    verdict::Verdict,
+};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    io,
+    sync::Arc,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use wireproof_spec::{
+    http::{Body, Fields, Request, Response},
+    requirement::Role,
+};
+
+/// How many null targets run at the same time.
+const AT_ONCE: usize = 8;
+
+/// What a null target does with a connection.
+#[derive(Clone)]
+enum Manner {
+    /// Accepts and says nothing.
+    Silent,
+    /// Closes at once.
+    Closing,
+    /// Bytes that are no message.
+    Garbage,
+    /// A body without end.
+    Endless,
+    /// This answer to every request.
+    Same(Response),
+    /// The body of the request.
+    Echo,
+    /// The minimal success of each operation.
+    Agreeable(fn(&Request) -> Response),
+}
+
+/// A null server, or a null client.
+enum Trial {
+    Server(Manner),
+    Client(Target),
+}
+
+/// A null target that runs until it is dropped.
+struct Null {
+    target: Target,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Null {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Drives every check against every null target: what passed, and how many were driven.
+pub(super) async fn passes<'a>(
+    protocol: &'static Protocol,
+    honest: impl Iterator<Item = &'a Finished>,
+) -> Result<(Vec<String>, Nulls), String> {
+    let mut manners = vec![
+        ("null/silent", Manner::Silent),
+        ("null/closing", Manner::Closing),
+        ("null/garbage", Manner::Garbage),
+        ("null/endless", Manner::Endless),
+        ("null/empty-200", Manner::Same(Response::new(200))),
+        ("null/404", Manner::Same(Response::new(404))),
+        ("null/500", Manner::Same(Response::new(500))),
+        ("null/echo", Manner::Echo),
+        (
+            "null/never-upgrading",
+            Manner::Same(Response::new(400).header("content-type", "text/plain").body("no upgrade")),
+        ),
+    ];
+    if let Some(agreeable) = protocol.trial.agreeable {
+        manners.push(("null/agreeable", Manner::Agreeable(agreeable)));
+    }
+    let mut trials: Vec<(String, Trial, Option<BTreeSet<&'static str>>)> =
+        manners.into_iter().map(|(name, manner)| (name.to_owned(), Trial::Server(manner), None)).collect();
+    if protocol.checks().any(|check| protocol.role(check) == Role::Client) {
+        trials.extend(client::all().into_iter().map(|(name, target)| (name, Trial::Client(target), None)));
+    }
+    // The refuser is one kind, built anew for each check and alternative.
+    let kinds = trials.len() + 1;
+    for (check, answers) in refusals(honest) {
+        for (index, answer) in answers.into_iter().enumerate() {
+            let name = format!("null/refuser-{index}");
+            trials.push((name, Trial::Server(Manner::Same(refusal(&answer))), Some(BTreeSet::from([check]))));
+        }
+    }
+    let results: Vec<Result<(Vec<String>, usize), String>> = stream::iter(trials)
+        .map(|(name, manner, names)| async move {
+            let finished = match manner {
+                Trial::Server(manner) => drive(protocol, manner, names).await?,
+                Trial::Client(target) => {
+                    run(protocol, target, Settings { jobs: 64, ..settings(NULL_TIMEOUT) }, |_| {}).await?
+                }
+            };
+            let driven = finished.checks.iter().filter(|c| c.verdict.ran()).count();
+            let wrong = |verdict| matches!(verdict, Verdict::Pass | Verdict::Error);
+            let passed = finished.checks.iter().filter(|c| wrong(c.verdict));
+            let passed = passed.map(|c| format!("{name}: {} ends in {}", c.check.name, c.verdict)).collect();
+            Ok((passed, driven))
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let (mut passed, mut driven) = (Vec::new(), 0);
+    for result in results {
+        let (more, count) = result?;
+        passed.extend(more);
+        driven += count;
+    }
+    passed.sort();
+    Ok((passed, Nulls { targets: kinds, driven }))
+}
+
+/// The alternatives about answers that each check claimed in honest runs.
+fn refusals<'a>(honest: impl Iterator<Item = &'a Finished>) -> BTreeMap<&'static str, Vec<ExpectedAnswer>> {
+    let mut all: BTreeMap<&'static str, Vec<ExpectedAnswer>> = BTreeMap::new();
+    for checked in honest.flat_map(|f| &f.checks) {
+        let mine = all.entry(checked.check.name).or_default();
+        for event in &checked.events {
+            let What::Met { expected, .. } = &event.what else { continue };
+            for answer in expected.iter().filter_map(|e| e.answer.as_ref()) {
+                // Values differ from run to run and variant to variant; what is refused does not.
+                let plain = ExpectedAnswer { headers: answer.headers.clone(), ..*answer };
+                if !mine.iter().any(|m| m.status == plain.status && m.headers.keys().eq(plain.headers.keys()))
+                {
+                    mine.push(plain);
+                }
+            }
+        }
+    }
+    all
+}
+
+fn refusal(answer: &ExpectedAnswer) -> Response {
+    let headers = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().unwrap_or_else(|| "1".into())));
+    Response { status: answer.status, headers: Fields(headers.collect()), body: Body::default() }
+}
+
+async fn drive(
+    protocol: &'static Protocol,
+    manner: Manner,
+    names: Option<BTreeSet<&'static str>>,
+) -> Result<Finished, String> {
+    let null = start(manner).await.map_err(|e| format!("a null target did not start: {e}"))?;
+    // It promises everything, so that no check is spared.
+    let mut target = null.target.clone().hooks(Arc::new(Willing));
+    for feature in protocol.features {
+        target = target.declare(feature.name, "on");
+    }
+    for limit in protocol.limits {
+        target = target.declare(limit.name, NULL_TIMEOUT.as_millis().to_string());
+    }
+    run(protocol, target, Settings { names, jobs: 64, ..settings(NULL_TIMEOUT) }, |_| {}).await
+}
+
+/// Hooks that do nothing.
+struct Willing;
+
+impl crate::target::Hooks for Willing {
+    fn offers(&self, _: crate::check::Hook) -> bool {
+        true
+    }
+
+    fn act(&self, _: crate::check::Hook) -> crate::check::BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+async fn start(manner: Manner) -> io::Result<Null> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let url = format!("http://{}/root", listener.local_addr()?);
+    let task = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = stream.set_nodelay(true);
+            connections.spawn(serve(stream, manner.clone()));
+        }
+    });
+    let target = Target::server(&url).map_err(io::Error::other)?;
+    Ok(Null { target, task })
+}
+
+async fn serve(mut stream: TcpStream, manner: Manner) {
+    let result = match manner {
+        Manner::Closing => Ok(()),
+        Manner::Silent => drain(&mut stream).await,
+        Manner::Garbage => say(&mut stream, &[0x00, 0xff, 0x13, 0x37].repeat(64), false).await,
+        Manner::Endless => {
+            say(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n", true).await
+        }
+        Manner::Same(response) => answer(stream, move |_| response.clone()).await,
+        Manner::Echo => answer(stream, |request| Response::new(200).body(request.body.0.clone())).await,
+        Manner::Agreeable(agree) => answer(stream, agree).await,
+    };
+    // A client that goes away is what every null target sees in the end.
+    drop(result);
+}
+
+async fn drain(stream: &mut TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    while stream.read(&mut buffer).await? > 0 {}
+    Ok(())
+}
+
+async fn say(stream: &mut TcpStream, bytes: &[u8], forever: bool) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    stream.read(&mut buffer).await?;
+    stream.write_all(bytes).await?;
+    while forever {
+        stream.write_all(&[b'x'; 4096]).await?;
+    }
+    Ok(())
+}
+
+async fn answer(
+    stream: TcpStream,
+    how: impl Fn(&Request) -> Response + Send + Sync + 'static,
+) -> io::Result<()> {
+    /// The longest body that a null target reads, in bytes.
+    const MOST: usize = 1024 * 1024;
+    let how = Arc::new(how);
+    let service = service_fn(move |incoming: hyper::Request<Incoming>| {
+        let how = how.clone();
+        async move {
+            let (head, body) = incoming.into_parts();
+            let mut request = Request::new(head.method.as_str(), "");
+            request.set_target(&head.uri.to_string());
+            for (name, value) in &head.headers {
+                request.headers.push(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
+            }
+            request.body =
+                Body(Limited::new(body, MOST).collect().await.map(|b| b.to_bytes()).unwrap_or_default());
+            let response = how(&request);
+            let mut built = hyper::Response::builder().status(response.status);
+            for (name, value) in &response.headers.0 {
+                built = built.header(name, value);
+            }
+            let body = Full::new(response.body.0);
+            Ok::<_, Infallible>(
+                built.body(body).unwrap_or_else(|_| hyper::Response::new(Full::new(Bytes::new()))),
+            )
+        }
+    });
+    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
+}

@@ -1,0 +1,85 @@
+//! Clients that do nothing useful.
+
+use crate::{
+    check::BoxFuture,
+    target::Target,
+    wire::app::{Apps, Pipe},
+};
+use futures_util::SinkExt;
+use serde_json::{Value, json};
+use std::{io, sync::Arc};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex, split},
+    net::TcpStream,
+    task::JoinSet,
+};
+use tokio_tungstenite::tungstenite::Message;
+
+/// What a null client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Ends at once.
+    Exits,
+    /// Says yes to everything and never connects.
+    NeverConnects,
+    /// Connects and sleeps.
+    Sleeps,
+    /// Connects and sends without end.
+    Floods,
+    /// Says no to everything.
+    Declines,
+}
+
+/// Every null client, by name.
+pub(super) fn all() -> Vec<(String, Target)> {
+    [
+        ("null/exits", Manner::Exits),
+        ("null/never-connects", Manner::NeverConnects),
+        ("null/sleeps", Manner::Sleeps),
+        ("null/floods", Manner::Floods),
+        ("null/declines", Manner::Declines),
+    ]
+    .into_iter()
+    .map(|(name, manner)| (name.to_owned(), Target::client(name, Arc::new(Null(manner)))))
+    .collect()
+}
+
+struct Null(Manner);
+
+impl Apps for Null {
+    fn start(&self) -> BoxFuture<'_, io::Result<Box<dyn Pipe>>> {
+        let (ours, theirs) = duplex(64 * 1024);
+        if self.0 != Manner::Exits {
+            tokio::spawn(adapter(theirs, self.0));
+        }
+        Box::pin(async { Ok(Box::new(ours) as Box<dyn Pipe>) })
+    }
+}
+
+/// Ends when the runner drops its end of the pipe.
+async fn adapter(pipe: DuplexStream, manner: Manner) -> io::Result<()> {
+    let (read, mut write) = split(pipe);
+    let mut lines = BufReader::new(read).lines();
+    let mut connections = JoinSet::new();
+    while let Some(line) = lines.next_line().await? {
+        let request: Value = serde_json::from_str(&line)?;
+        let reply = match manner {
+            Manner::Declines => json!({"id": request["id"], "error": "declined"}),
+            _ => json!({"id": request["id"], "ok": {}}),
+        };
+        if let (Manner::Sleeps | Manner::Floods, Some(url)) = (manner, request["args"]["url"].as_str()) {
+            connections.spawn(connect(url.to_owned(), manner == Manner::Floods));
+        }
+        write.write_all(format!("{reply}\n").as_bytes()).await?;
+    }
+    Ok(())
+}
+
+/// Dials what the runner listens at, and ends with its adapter.
+async fn connect(url: String, flood: bool) {
+    let Some(address) = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()) else { return };
+    let Ok(stream) = TcpStream::connect(address).await else { return };
+    let Ok((mut socket, _)) = tokio_tungstenite::client_async(&url, stream).await else { return };
+    while flood && socket.send(Message::binary(vec![0; 64])).await.is_ok() {}
+    std::future::pending::<()>().await;
+}

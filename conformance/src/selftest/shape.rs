@@ -1,0 +1,143 @@
+//! Whether what a broken reference says is plausible: valid by the schemas, and of a shape that an honest one shows too.
+
+use crate::{
+    event::{Event, Message, What},
+    protocol::Protocol,
+    run::{Settings, drive_alone, schemas::Schemas},
+    target::Target,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use wireproof_spec::http::{Body, Fields, Request, Response};
+
+/// Headers that say nothing about the protocol.
+const TRANSPORT: [&str; 6] =
+    ["date", "connection", "content-length", "transfer-encoding", "keep-alive", "server"];
+
+/// The shapes of everything that honest variants say.
+pub struct Known {
+    shapes: BTreeSet<String>,
+    schemas: Schemas,
+}
+
+impl Known {
+    /// From the events of honest runs.
+    ///
+    /// # Panics
+    /// If a schema of the protocol is none; the runs that these events come from compiled them.
+    pub fn of<'a>(protocol: &Protocol, events: impl IntoIterator<Item = &'a Arc<Event>>) -> Self {
+        let schemas = match Schemas::compile(&(protocol.schemas)()) {
+            Ok(schemas) => schemas,
+            Err(why) => panic!("{why}"),
+        };
+        let events: Vec<_> = events.into_iter().cloned().collect();
+        let shapes = said(&events).iter().map(|said| said.shape()).collect();
+        Self { shapes, schemas }
+    }
+
+    /// The first thing among these events that no honest variant says, or that no schema accepts.
+    pub fn implausible(&self, protocol: &Protocol, events: &[Arc<Event>]) -> Option<String> {
+        said(events).iter().find_map(|said| {
+            let shape = said.shape();
+            if !self.shapes.contains(&shape) {
+                return Some(format!("no honest variant says `{shape}`"));
+            }
+            let Said::Answer(request, response) = said else { return None };
+            let (_, schema) = (protocol.shape)(request, response)?;
+            self.schemas.check(schema, response).err().map(|why| format!("{schema}: {why}"))
+        })
+    }
+}
+
+enum Said {
+    Answer(Request, Response),
+    Frame(&'static str),
+    Closed(Option<u16>),
+}
+
+impl Said {
+    /// Operation, status and protocol headers; the form of a frame; the code of a close.
+    fn shape(&self) -> String {
+        match self {
+            Said::Answer(request, response) => {
+                let mode = request.query.get("live").unwrap_or_default();
+                let names: BTreeSet<&str> = response
+                    .headers
+                    .0
+                    .iter()
+                    .map(|(n, _)| n.as_str())
+                    .filter(|n| !TRANSPORT.contains(n))
+                    .collect();
+                let names: Vec<&str> = names.into_iter().collect();
+                format!("{} {mode} {} {}", request.method, response.status, names.join(" "))
+            }
+            Said::Frame(form) => (*form).to_owned(),
+            Said::Closed(code) => format!("close {code:?}"),
+        }
+    }
+}
+
+fn said(events: &[Arc<Event>]) -> Vec<Said> {
+    let mut sent: BTreeMap<u64, Request> = BTreeMap::new();
+    let mut all = Vec::new();
+    for event in events {
+        match &event.what {
+            What::Sent { message: Message::Request { method, target, headers, body, .. }, .. } => {
+                let mut request = Request {
+                    method: method.clone(),
+                    headers: Fields(headers.clone().into_iter().collect()),
+                    body: Body(body.text.clone().unwrap_or_default().into()),
+                    ..Request::default()
+                };
+                request.set_target(target);
+                sent.insert(event.seq, request);
+            }
+            What::Received { message, answers, .. } => {
+                match (message, answers.and_then(|to| sent.get(&to))) {
+                    (Message::Response { status, headers, body }, Some(request)) => {
+                        let response = Response {
+                            status: *status,
+                            headers: Fields(headers.clone().into_iter().collect()),
+                            body: Body(body.text.clone().unwrap_or_default().into()),
+                        };
+                        all.push(Said::Answer(request.clone(), response));
+                    }
+                    (Message::Text { .. }, _) => all.push(Said::Frame("text")),
+                    (Message::Binary { .. }, _) => all.push(Said::Frame("binary")),
+                    _ => {}
+                }
+            }
+            What::Closed { code: Some(code), .. } => all.push(Said::Closed(Some(*code))),
+            _ => {}
+        }
+    }
+    all
+}
+
+/// The transcript of every operation once, in the ordinary way, without what differs from run to run.
+pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Result<Vec<String>, String> {
+    let Some(flow) = protocol.trial.ordinary else { return Ok(Vec::new()) };
+    let settings = Settings { bare: true, ..Settings::default() };
+    let finished = drive_alone(protocol, target, settings, flow).await?;
+    Ok(said(&finished)
+        .iter()
+        .map(|said| match said {
+            Said::Answer(request, response) => {
+                let telling =
+                    |name: &str| !TRANSPORT.contains(&name) && name != "stream-cursor" && name != "location";
+                let headers: Vec<String> = response
+                    .headers
+                    .0
+                    .iter()
+                    .filter(|(name, _)| telling(name))
+                    .map(|(name, value)| format!("{name}: {value}"))
+                    .collect();
+                let body = String::from_utf8_lossy(&response.body);
+                format!("{} {} [{}] {body}", request.method, response.status, headers.join(", "))
+            }
+            other => other.shape(),
+        })
+        .collect())
+}

@@ -1,0 +1,78 @@
+//! The checks of the dummy protocol.
+
+use super::requirements::*;
+use serde_json::json;
+use wireproof::{
+    check::{Alternative, Check, Cx, Lane, Outcome, alternative},
+    drives, one_of,
+    wire::{Seen, ws::Frame},
+};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check::new("bell/hello/counts", &[BELL_HELLO_1], drives!(hello_counts)).lane(Lane::Alone),
+    Check::new("bell/ring/reaches-all", &[BELL_RING_1], drives!(ring_reaches_all)).lane(Lane::Alone),
+    Check::new("bell/ring/answered", &[BELL_RING_2], drives!(ring_answered)),
+];
+
+fn message(kind: u8, number: u8) -> Alternative<Frame> {
+    alternative(format!("{kind:02x} {number:02x}"), move |f: &Frame| {
+        *f == Frame::Binary(vec![kind, number].into())
+    })
+}
+
+async fn hello_counts(cx: &Cx) -> Outcome {
+    let mut agents = Vec::new();
+    for number in 1..=3 {
+        let mut agent = cx.ws("/agent", &[]).await?;
+        cx.expect(BELL_HELLO_1, &agent.next().await?, &one_of![message(1, number)])?;
+        agents.push(agent);
+    }
+    Ok(())
+}
+
+async fn ring_reaches_all(cx: &Cx) -> Outcome {
+    let mut agents = vec![cx.ws("/agent", &[]).await?, cx.ws("/agent", &[]).await?];
+    for agent in &mut agents {
+        let hello = alternative(
+            "01 and a number",
+            |f: &Frame| matches!(f, Frame::Binary(b) if b.len() == 2 && b[0] == 1),
+        );
+        cx.need(BELL_HELLO_1, &agent.next().await?, &[hello])?;
+    }
+    let mut operator = cx.ws("/operator", &[]).await?;
+    let mut rings: Vec<Vec<Seen<Frame>>> = vec![Vec::new(); agents.len()];
+    for _ in 0..3 {
+        operator.send_binary(vec![0x10]).await;
+        for (agent, heard) in agents.iter_mut().zip(&mut rings) {
+            heard.push(agent.next().await?);
+        }
+    }
+    // Others may have rung before: numbers follow each other, and are the same for all.
+    let one_after_the_other = alternative("02 with numbers that follow each other", |frames: &Vec<Frame>| {
+        let numbers: Vec<Option<u8>> = frames
+            .iter()
+            .map(|f| match f {
+                Frame::Binary(b) if b.len() == 2 && b[0] == 2 => Some(b[1]),
+                _ => None,
+            })
+            .collect();
+        numbers.windows(2).all(|w| matches!((w[0], w[1]), (Some(a), Some(b)) if b == a + 1))
+    });
+    for heard in rings {
+        cx.expect(BELL_RING_1, &Seen::all(heard), std::slice::from_ref(&one_after_the_other))?;
+    }
+    Ok(())
+}
+
+async fn ring_answered(cx: &Cx) -> Outcome {
+    let listener = cx.listen().await?;
+    let mut app = cx.app().await?;
+    app.ask("connect", json!({"url": format!("{}/agent", listener.url)})).await?;
+    let mut agent = listener.accept().await?;
+    agent.send_binary(vec![1, 1]).await;
+    for number in [1, 2, 9] {
+        agent.send_binary(vec![2, number]).await;
+        cx.expect(BELL_RING_2, &agent.next().await?, &one_of![message(3, number)])?;
+    }
+    Ok(())
+}
