@@ -171,10 +171,23 @@ pub enum What {
         /// How long it took, in milliseconds.
         ms: u64,
     },
+    /// A check did not run.
+    LeftOut {
+        /// Its verdict.
+        verdict: String,
+        /// Why.
+        why: String,
+    },
     /// The run ended, or was interrupted.
     RunFinished {
         /// Whether it was interrupted.
         interrupted: bool,
+        /// Why the target could not be reached, where it could not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unreachable: Option<String>,
+        /// The round trip to the target in microseconds, where it was measured.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        round_trip_us: Option<u64>,
     },
 }
 

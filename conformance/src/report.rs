@@ -1,1 +1,360 @@
-//! Views of what happened.
+//! What a run says at its end, as data. Every form in which people or programs read it is a view of this.
+
+mod build;
+pub mod json;
+pub mod judge;
+pub mod junit;
+pub mod replay;
+pub mod terminal;
+pub mod transcript;
+
+use crate::{
+    event::Source,
+    verdict::{RunVerdict, Status, Verdict},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use wireproof_spec::schema::Schema;
+
+/// The schemas of what the runner itself reads and writes.
+pub fn schemas() -> Vec<Schema> {
+    vec![
+        Schema::named::<crate::event::Event>("report/event"),
+        Schema::named::<Outcome>("report/result"),
+        Schema::named::<crate::target::file::TargetFile>("report/target"),
+    ]
+}
+
+/// The machine form: of one run, or of several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(title = "Result")]
+pub enum Outcome {
+    /// One run.
+    One(Box<Report>),
+    /// Several runs.
+    Many(Runs),
+}
+
+/// Several runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Runs {
+    /// Each run.
+    pub runs: Vec<Report>,
+    /// The worst verdict.
+    pub verdict: RunVerdict,
+    /// The exit code that counts.
+    pub exit_code: u8,
+    /// The sums.
+    pub counts: Counts,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// What tested.
+    pub suite: Suite,
+    /// What was tested.
+    pub target: Tested,
+    /// What the target has, and who says so.
+    pub features: Vec<Feature>,
+    /// How it was done.
+    pub settings: How,
+    /// What was known to fail before.
+    pub baseline: Known,
+    /// The verdict of the run.
+    pub verdict: RunVerdict,
+    /// The exit code: 0, 1, 3, 4 or 5.
+    pub exit_code: u8,
+    /// Checks by verdict, and how many of how many MUSTs are satisfied.
+    pub counts: Counts,
+    /// Whether somebody ended the run before its time.
+    pub interrupted: bool,
+    /// Why the target could not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<String>,
+    /// Every requirement of the protocol, in the order of its document.
+    pub requirements: Vec<Requirement>,
+    /// Every check of the suite, in its order.
+    pub checks: Vec<Check>,
+}
+
+/// What tested.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Suite {
+    /// `wireproof`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The protocol.
+    pub protocol: String,
+    /// SHA-256 over the requirements, so that two reports can be told to speak of the same ones.
+    pub requirements_digest: String,
+}
+
+/// What was tested.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tested {
+    /// Its URL or command, without secrets.
+    pub url: String,
+    /// `server` or `client`.
+    pub role: String,
+    /// Name and version, where the owner gave them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub implementation: Option<Implementation>,
+}
+
+/// A name and a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Implementation {
+    /// The name of the program under test.
+    pub name: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+}
+
+/// A feature or limit of the target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Feature {
+    /// `stream.crash-safe`.
+    pub name: String,
+    /// `on`, `off` or a value.
+    pub value: String,
+    /// Who says so.
+    pub source: Source,
+}
+
+/// How a run was done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct How {
+    /// From which names and tokens were made.
+    pub seed: u64,
+    /// By which every wait was multiplied.
+    pub time_scale: f64,
+    /// How many checks ran at once.
+    pub jobs: usize,
+    /// The limits of the target, as known.
+    pub limits: BTreeMap<String, u64>,
+    /// How long the runner waits, in milliseconds, by what for.
+    pub waits_ms: BTreeMap<String, u64>,
+    /// What left checks out: `--only stream/append/*`.
+    pub filters: Vec<String>,
+    /// Whether a broken SHOULD counts in the exit code.
+    pub strict: bool,
+    /// The round trip to the target in milliseconds, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ms: Option<f64>,
+    /// How long the run took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// What was known to fail before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Known {
+    /// What is listed.
+    pub listed: Vec<KnownFailure>,
+    /// What is listed and no longer fails.
+    pub stale: Vec<KnownFailure>,
+}
+
+/// An entry of a baseline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownFailure {
+    /// The check that fails.
+    pub check: String,
+    /// The requirement that it finds broken.
+    pub requirement: String,
+    /// Why it is known and left so.
+    pub reason: String,
+    /// The clause of the protocol that decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clause: Option<String>,
+    /// The message that decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frame: Option<String>,
+}
+
+/// Checks by verdict, and MUSTs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Counts {
+    /// All checks.
+    pub total: usize,
+    /// Checks that passed.
+    pub pass: usize,
+    /// Checks that found a MUST broken.
+    pub fail: usize,
+    /// Checks that found a SHOULD broken.
+    pub warn: usize,
+    /// Checks that could not say.
+    pub inconclusive: usize,
+    /// Checks for which the target does not offer what they take.
+    pub untestable: usize,
+    /// Checks of an absent feature or the other role.
+    pub not_applicable: usize,
+    /// Checks left out by a filter.
+    pub not_selected: usize,
+    /// Mistakes of ours.
+    pub error: usize,
+    /// Those of the failed, warned and inconclusive that the baseline lists.
+    pub baselined: usize,
+    /// The MUSTs of the core and of every present feature.
+    pub musts: usize,
+    /// Those of them that were seen kept.
+    pub musts_satisfied: usize,
+    /// Those of them that were seen broken, also in the baseline.
+    pub musts_violated: usize,
+}
+
+impl Counts {
+    /// How many checks ended so.
+    pub fn of(&self, verdict: Verdict) -> usize {
+        match verdict {
+            Verdict::Pass => self.pass,
+            Verdict::Fail => self.fail,
+            Verdict::Warn => self.warn,
+            Verdict::Inconclusive => self.inconclusive,
+            Verdict::Untestable => self.untestable,
+            Verdict::NotApplicable => self.not_applicable,
+            Verdict::NotSelected => self.not_selected,
+            Verdict::Error => self.error,
+        }
+    }
+
+    fn add(&mut self, verdict: Verdict) {
+        self.total += 1;
+        *match verdict {
+            Verdict::Pass => &mut self.pass,
+            Verdict::Fail => &mut self.fail,
+            Verdict::Warn => &mut self.warn,
+            Verdict::Inconclusive => &mut self.inconclusive,
+            Verdict::Untestable => &mut self.untestable,
+            Verdict::NotApplicable => &mut self.not_applicable,
+            Verdict::NotSelected => &mut self.not_selected,
+            Verdict::Error => &mut self.error,
+        } += 1;
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            total: self.total + other.total,
+            pass: self.pass + other.pass,
+            fail: self.fail + other.fail,
+            warn: self.warn + other.warn,
+            inconclusive: self.inconclusive + other.inconclusive,
+            untestable: self.untestable + other.untestable,
+            not_applicable: self.not_applicable + other.not_applicable,
+            not_selected: self.not_selected + other.not_selected,
+            error: self.error + other.error,
+            baselined: self.baselined + other.baselined,
+            musts: self.musts + other.musts,
+            musts_satisfied: self.musts_satisfied + other.musts_satisfied,
+            musts_violated: self.musts_violated + other.musts_violated,
+        }
+    }
+}
+
+/// What became of a requirement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Requirement {
+    /// `STREAM-APPEND-4`.
+    pub id: String,
+    /// `must`, `should` or `may`.
+    pub level: String,
+    /// `server` or `client`.
+    pub role: String,
+    /// The feature that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feature: Option<String>,
+    /// The heading under which it stands.
+    pub section: String,
+    /// The sentence.
+    pub text: String,
+    /// What became of it.
+    pub status: Status,
+    /// Which of the alternatives were seen.
+    pub observed: Vec<String>,
+    /// Every check that found it broken, or was stopped by something known, is in the baseline.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub baselined: bool,
+}
+
+/// What became of a check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// `stream/append/empty-body`.
+    pub id: String,
+    /// The requirements that it names.
+    pub requirements: Vec<String>,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// How long it took, in milliseconds.
+    pub duration_ms: f64,
+    /// The requirement that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// What was expected: every alternative. Empty for one that passed.
+    pub expected: Vec<String>,
+    /// What came instead.
+    pub actual: Option<String>,
+    /// Why it has this verdict, unless it passed.
+    pub message: Option<String>,
+    /// What went over the wire, with times since the start of the check.
+    pub transcript: Vec<String>,
+    /// How to see it again.
+    pub repro: Repro,
+    /// The baseline lists it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub baselined: bool,
+    /// Why the owner accepts that it is untestable, or knows that it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<String>,
+}
+
+/// How to see a check again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Repro {
+    /// The command that runs it again.
+    pub command: String,
+    /// The request that decided, as a command, where it went over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curl: Option<String>,
+}
+
+impl Outcome {
+    /// Of these runs.
+    pub fn of(mut runs: Vec<Report>) -> Self {
+        if runs.len() == 1
+            && let Some(one) = runs.pop()
+        {
+            return Outcome::One(Box::new(one));
+        }
+        let verdict = runs.iter().map(|r| r.verdict).max_by_key(|v| judge::severity(*v));
+        Outcome::Many(Runs {
+            verdict: verdict.unwrap_or(RunVerdict::Inconclusive),
+            exit_code: crate::exit::worst(runs.iter().map(|r| r.exit_code)),
+            counts: runs.iter().fold(Counts::default(), |sum, r| sum.plus(r.counts)),
+            runs,
+        })
+    }
+
+    /// The runs.
+    pub fn runs(&self) -> &[Report] {
+        match self {
+            Outcome::One(one) => std::slice::from_ref(one),
+            Outcome::Many(many) => &many.runs,
+        }
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Outcome::One(one) => one.exit_code,
+            Outcome::Many(many) => many.exit_code,
+        }
+    }
+}

@@ -41,6 +41,8 @@ pub struct Settings {
     pub time_scale: f64,
     /// Only checks, requirements and features that match.
     pub only: Option<GlobSet>,
+    /// The patterns of `only`, as reports show them.
+    pub patterns: Vec<String>,
     /// Only these checks.
     pub names: Option<BTreeSet<&'static str>>,
     /// Only requirements of this level or a stronger one.
@@ -51,6 +53,8 @@ pub struct Settings {
     pub strict: bool,
     /// Without probe, canary and early stop: each check is judged by itself.
     pub bare: bool,
+    /// The command that chooses this target again, without the name of the program; none: `run PROTOCOL URL`.
+    pub again: Option<String>,
     /// Becomes true when the run is to end.
     pub interrupt: Option<watch::Receiver<bool>>,
 }
@@ -63,11 +67,13 @@ impl Default for Settings {
             timeout: Duration::from_secs(5),
             time_scale: 1.0,
             only: None,
+            patterns: Vec::new(),
             names: None,
             level: None,
             fast: false,
             strict: false,
             bare: false,
+            again: None,
             interrupt: None,
         }
     }
@@ -141,7 +147,11 @@ pub async fn run(
     runner.drive().await;
     runner.observe(&schemas);
     let Runner { target, features, settings, sink, mut checked, unreachable, interrupted, .. } = runner;
-    sink.record(What::RunFinished { interrupted });
+    sink.record(What::RunFinished {
+        interrupted,
+        unreachable: unreachable.clone(),
+        round_trip_us: round_trip.and_then(|t| u64::try_from(t.as_micros()).ok()),
+    });
     drop(sink);
     let mut events = collector.await.map_err(|e| format!("the collector of events ended: {e}"))?;
     events.sort_by_key(|event| event.seq);
@@ -188,18 +198,10 @@ const GREETING: Check = Check::new("greeting", &[], Body::Observes(|_| {}));
 
 impl Runner {
     fn start(&self) {
-        let s = &self.settings;
-        let settings = [
-            ("seed", s.seed.to_string()),
-            ("jobs", s.jobs.to_string()),
-            ("answer", format!("{} ms", self.times.answer.as_millis())),
-            ("time scale", s.time_scale.to_string()),
-            ("tier", if s.fast { "fast" } else { "full" }.into()),
-        ];
         self.sink.record(What::RunStarted {
             protocol: self.protocol.name.into(),
             target: self.target.shown.clone(),
-            settings: settings.into_iter().map(|(n, v)| (n.to_owned(), v)).collect(),
+            settings: crate::report::replay::written(&self.settings, &self.target),
         });
     }
 
@@ -391,6 +393,8 @@ impl Runner {
     }
 
     fn leave_out(&mut self, check: &'static Check, verdict: Verdict, reason: String) {
+        let why = reason.clone();
+        self.sink.log(check.name).record(What::LeftOut { verdict: verdict.name().into(), why });
         let checked =
             Checked { check, verdict, reason: Some(reason), took: Duration::ZERO, events: Vec::new() };
         self.checked.insert(check.name, checked);

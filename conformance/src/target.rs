@@ -162,6 +162,12 @@ pub struct Features {
     known: BTreeMap<String, (String, Source)>,
 }
 
+impl FromIterator<(String, String, Source)> for Features {
+    fn from_iter<I: IntoIterator<Item = (String, String, Source)>>(all: I) -> Self {
+        Self { known: all.into_iter().map(|(name, value, source)| (name, (value, source))).collect() }
+    }
+}
+
 impl Features {
     /// From the declarations of the owner, then the answers of the target, then the defaults of the document.
     pub fn gather(protocol: &Protocol, target: &Target, probed: Vec<(&'static str, String)>) -> Self {

@@ -29,10 +29,15 @@ pub trait Message: JsonSchema {
 impl Schema {
     /// The schema of a message.
     pub fn of<M: Message>() -> Self {
+        Self::named::<M>(M::NAME)
+    }
+
+    /// The schema of a type that is no message and yet has a file of this name.
+    pub fn named<T: JsonSchema>(name: &'static str) -> Self {
         let generator = SchemaSettings::draft2020_12().into_generator();
-        let mut document = generator.into_root_schema_for::<M>().to_value();
-        document["$id"] = format!("{}.json", M::NAME).into();
-        Self { name: M::NAME, document: sorted(document) }
+        let mut document = generator.into_root_schema_for::<T>().to_value();
+        document["$id"] = format!("{name}.json").into();
+        Self { name, document: sorted(document) }
     }
 
     /// The text of its file.
@@ -191,11 +196,12 @@ pub fn write(dir: &Path, schemas: &[Schema]) -> io::Result<()> {
 }
 
 /// How the files under `dir` differ from the schemas: one line for each that is missing, stale or left over, with what to
-/// run. None means that they agree.
+/// run. None means that they agree. Files in directories of which no schema is given are others' business.
 pub fn drift(dir: &Path, schemas: &[Schema]) -> Vec<String> {
     let shown = |file: &Path| file.display().to_string();
     let run = "run `cargo run -- schema --out schemas`";
-    let mut leftover: BTreeSet<PathBuf> = files(dir).into_iter().collect();
+    let folders: BTreeSet<_> = schemas.iter().filter_map(|s| s.name.split('/').next()).collect();
+    let mut leftover: BTreeSet<PathBuf> = folders.iter().flat_map(|name| files(&dir.join(name))).collect();
     let mut found = Vec::new();
     for schema in schemas {
         let file = dir.join(format!("{}.json", schema.name));

@@ -7,6 +7,7 @@ use crate::{
     target::{Features, Kind, Target},
     verdict::Verdict,
 };
+use globset::{Glob, GlobSet, GlobSetBuilder};
 use wireproof_spec::requirement::{Level, Role};
 
 /// What is to become of a check before it runs.
@@ -90,3 +91,21 @@ fn filtered(protocol: &Protocol, check: &Check, features: &Features, settings: &
 
 /// How long a check of the fast tier may have to wait, in milliseconds.
 pub const FAST_MS: u64 = 1_200;
+
+/// Patterns as one set; none if there is no pattern. `*` does not stop at a slash: `stream/*` is every check of stream.
+///
+/// # Errors
+/// A pattern that is none.
+pub fn globs(patterns: &[String]) -> Result<Option<GlobSet>, String> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let glob = Glob::new(pattern).map_err(|e| {
+            format!("`{pattern}` is no pattern ({}); give one as in 'stream/append/*'", e.kind())
+        })?;
+        set.add(glob);
+    }
+    set.build().map(Some).map_err(|e| e.to_string())
+}

@@ -1,1 +1,63 @@
-//! Known failures of a target.
+//! What the owner of a target knows and accepts: failures that are known, each with a reason, and checks that cannot be
+//! driven, each with a reason.
+
+use crate::{protocol::Protocol, report::KnownFailure};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::{collections::BTreeMap, path::Path};
+
+/// What the owner knows and accepts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Baseline {
+    /// Failures that are known.
+    pub known: Vec<KnownFailure>,
+    /// Untestable checks, and why that is accepted.
+    pub accepted: BTreeMap<String, String>,
+}
+
+/// The file of a baseline.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// Failures that are known.
+    #[serde(default)]
+    known: Vec<KnownFailure>,
+}
+
+impl Baseline {
+    /// Reads the known failures from a file.
+    ///
+    /// # Errors
+    /// A sentence with the file, the line and what to do.
+    pub fn read(path: &Path, protocol: &Protocol) -> Result<Self, String> {
+        let file = path.display();
+        let text = std::fs::read_to_string(path).map_err(|e| format!("the baseline {file}: {e}"))?;
+        let read: File = toml::from_str(&text).map_err(|e| format!("the baseline {file}: {e}"))?;
+        for entry in &read.known {
+            let (check, requirement) = (&entry.check, &entry.requirement);
+            let said =
+                |what: &str| format!("the baseline {file} lists {check} with {requirement}, but {what}");
+            if entry.reason.trim().is_empty() {
+                return Err(said("gives no reason; say in `reason` why the failure is known and left so"));
+            }
+            let Some(found) = protocol.checks().find(|c| c.name == check) else {
+                return Err(said("the suite has no such check; `wireproof list checks` shows what it has"));
+            };
+            if !found.requirements.iter().any(|id| id.as_str() == requirement) {
+                let names: Vec<&str> = found.requirements.iter().map(|id| id.as_str()).collect();
+                return Err(said(&format!("that check is about {}", names.join(", "))));
+            }
+        }
+        Ok(Self { known: read.known, accepted: BTreeMap::new() })
+    }
+
+    /// The entry for this check and requirement.
+    pub fn entry(&self, check: &str, requirement: &str) -> Option<&KnownFailure> {
+        self.known.iter().find(|k| k.check == check && k.requirement == requirement)
+    }
+
+    /// The entry of any check for this requirement: whoever stands on it stands on something known to be broken.
+    pub fn about(&self, requirement: &str) -> Option<&KnownFailure> {
+        self.known.iter().find(|k| k.requirement == requirement)
+    }
+}

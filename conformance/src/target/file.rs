@@ -1,1 +1,268 @@
-//! Known failures of a target.
+//! The target file, `wireproof.toml`: where a target is, what it has, how it is started. For its users: spec/target.md.
+
+use super::{
+    Target,
+    baseline::Baseline,
+    launch::{Commands, Launched},
+    proper,
+};
+use crate::{protocol::Protocol, report::Implementation};
+use hyper::header::{HeaderName, HeaderValue};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The content of a target file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Target")]
+pub struct TargetFile {
+    /// The protocol that the target speaks: `stream`.
+    pub protocol: String,
+    /// The protocol's root; `{port}` stands for the port that a launched target is given.
+    pub url: String,
+    /// A file of known failures, relative to this file.
+    #[serde(default)]
+    pub baseline: Option<PathBuf>,
+    /// Name and version of the program under test.
+    #[serde(default)]
+    pub implementation: Option<Implementation>,
+    /// Headers that go with every request: `env:VARIABLE`, `file:PATH` or the value. They are secrets.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// What the target has: `on`, `off` or a value.
+    #[serde(default)]
+    pub features: BTreeMap<String, Declared>,
+    /// What the target says about itself in numbers.
+    #[serde(default)]
+    pub limits: BTreeMap<String, u64>,
+    /// Commands that act on the process of a target that is running already.
+    #[serde(default)]
+    pub hooks: Option<Commands>,
+    /// How to start the target.
+    #[serde(default)]
+    pub launch: Option<Launch>,
+    /// Checks that cannot be driven on this target, each with the reason why that is accepted.
+    #[serde(default)]
+    pub accepted: BTreeMap<String, String>,
+}
+
+/// The value of a feature.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Declared {
+    /// `true` is `on`.
+    Flag(bool),
+    /// `on`, `off` or a value.
+    Text(String),
+}
+
+/// How to start a target.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    /// The command, for `sh -c`. `{port}` stands for a free port, which `PORT` in its environment holds too.
+    pub command: String,
+    /// Where it runs, relative to this file; otherwise where this file is.
+    #[serde(default)]
+    pub cwd: Option<PathBuf>,
+    /// How long it may take until its URL answers, in milliseconds.
+    #[serde(default = "ready_timeout_ms")]
+    pub ready_timeout_ms: u64,
+    /// More of its environment: `env:VARIABLE`, `file:PATH` or the value.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+}
+
+fn ready_timeout_ms() -> u64 {
+    15_000
+}
+
+/// A target file that was read, and where it was.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// What it says.
+    pub file: TargetFile,
+    path: PathBuf,
+}
+
+/// Reads a target file.
+///
+/// # Errors
+/// A sentence with the file, and the line if it is malformed.
+pub fn read(path: &Path) -> Result<Read, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        format!("the target file {shown} cannot be read: {e}; spec/target.md shows how to write one")
+    })?;
+    let file = toml::from_str(&text).map_err(|e| {
+        format!("the target file {shown} is malformed: {e}spec/target.md lists what may stand in it")
+    })?;
+    Ok(Read { file, path: path.to_owned() })
+}
+
+impl Read {
+    /// A path in the file is relative to the file.
+    fn path(&self, path: &Path) -> PathBuf {
+        self.directory().join(path)
+    }
+
+    fn directory(&self) -> PathBuf {
+        match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        }
+    }
+
+    fn said(&self, why: impl std::fmt::Display) -> String {
+        format!("the target file {}: {why}", self.path.display())
+    }
+
+    /// What its owner knows and accepts.
+    ///
+    /// # Errors
+    /// A baseline that cannot be read, or an accepted check that does not exist.
+    pub fn baseline(&self, protocol: &Protocol) -> Result<Baseline, String> {
+        let mut baseline = match &self.file.baseline {
+            Some(path) => Baseline::read(&self.path(path), protocol)?,
+            None => Baseline::default(),
+        };
+        for (check, reason) in &self.file.accepted {
+            if !protocol.checks().any(|c| c.name == check) {
+                return Err(self.said(format!("[accepted] names `{check}`, which is no check")));
+            }
+            if reason.trim().is_empty() {
+                return Err(self.said(format!("[accepted] gives no reason for `{check}`")));
+            }
+        }
+        baseline.accepted = self.file.accepted.clone();
+        Ok(baseline)
+    }
+
+    /// What is wrong with it before anything is started.
+    fn examine(&self, protocol: &Protocol) -> Result<(), String> {
+        let file = &self.file;
+        for (name, value) in &file.features {
+            proper(protocol, name, &value.text()).map_err(|e| self.said(e))?;
+        }
+        for (name, value) in &file.limits {
+            proper(protocol, name, &value.to_string()).map_err(|e| self.said(e))?;
+        }
+        if file.launch.is_some() && file.hooks.is_some() {
+            return Err(self.said("[launch] can restart and kill what it started; leave out [hooks]"));
+        }
+        if file.launch.is_none() && file.url.contains("{port}") {
+            return Err(self.said("only [launch] gives `{port}` a value; write the port into `url`"));
+        }
+        Ok(())
+    }
+
+    /// The target. Starts it, if the file says how.
+    ///
+    /// # Errors
+    /// The file makes no sense ([`Failed::File`]), or the target does not start.
+    pub async fn target(&self, protocol: &Protocol, url: Option<&str>) -> Result<Target, Failed> {
+        self.examine(protocol).map_err(Failed::File)?;
+        let file = &self.file;
+        let url = url.unwrap_or(&file.url);
+        let mut target = match &file.launch {
+            Some(launch) => self.launched(launch, url).await?,
+            None => Target::server(url).map_err(|e| Failed::File(self.said(e)))?,
+        };
+        if let Some(commands) = &file.hooks {
+            let hooks = commands.clone().at(target.shown.clone(), self.directory());
+            target = target.hooks(Arc::new(hooks));
+        }
+        for (name, value) in &file.headers {
+            target = header(target, name, value, &self.directory())
+                .map_err(|e| Failed::File(self.said(format!("[headers]: {e}"))))?;
+        }
+        for (name, value) in &file.features {
+            target = target.declare(name, value.text());
+        }
+        for (name, value) in &file.limits {
+            target = target.declare(name, value.to_string());
+        }
+        target.implementation = file.implementation.clone().map(|i| (i.name, i.version));
+        Ok(target)
+    }
+
+    async fn launched(&self, launch: &Launch, url: &str) -> Result<Target, Failed> {
+        let mut env = BTreeMap::new();
+        let mut secrets = Vec::new();
+        for (name, value) in &launch.env {
+            let found = resolve(value, &self.directory())
+                .map_err(|e| Failed::File(self.said(format!("[launch] env {name}: {e}"))))?;
+            secrets.extend((found != *value).then(|| found.clone()));
+            env.insert(name.clone(), found);
+        }
+        // What is wrong with the URL is said before anything is started.
+        Target::server(&url.replace("{port}", "1")).map_err(|e| Failed::File(self.said(e)))?;
+        let cwd = launch.cwd.as_ref().map_or_else(|| self.directory(), |cwd| self.path(cwd));
+        let started = Launched::start(launch, url, cwd, env, &secrets).await.map_err(Failed::Start)?;
+        let mut target = Target::server(started.url()).map_err(|e| Failed::File(self.said(e)))?;
+        target.secrets.extend(secrets);
+        Ok(target.hooks(Arc::new(started)))
+    }
+}
+
+/// Why there is no target.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The file makes no sense.
+    #[error("{0}")]
+    File(String),
+    /// The target does not start.
+    #[error("{0}")]
+    Start(String),
+}
+
+impl Declared {
+    /// As the runner compares it.
+    pub fn text(&self) -> String {
+        match self {
+            Declared::Flag(true) => "on".into(),
+            Declared::Flag(false) => "off".into(),
+            Declared::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// The text itself, or what it points at: `env:VARIABLE`, `file:PATH`.
+///
+/// # Errors
+/// Nothing is there.
+pub fn resolve(value: &str, directory: &Path) -> Result<String, String> {
+    if let Some(variable) = value.strip_prefix("env:") {
+        return std::env::var(variable).map_err(|_| format!("the environment has no usable {variable}"));
+    }
+    if let Some(path) = value.strip_prefix("file:") {
+        let path = directory.join(path);
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    Ok(value.to_owned())
+}
+
+/// Literal values shorter than this are not taken out of reports: too much would be gone, and they hide nothing.
+const SECRET: usize = 6;
+
+/// The target with a header whose value is given as [`resolve`] reads it. What is wrong is said without the value.
+///
+/// # Errors
+/// A name or a value that no header can have, or nothing to read the value from.
+pub fn header(target: Target, name: &str, value: &str, directory: &Path) -> Result<Target, String> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
+    let found = resolve(value, directory).map_err(|e| format!("{name}: {e}"))?;
+    HeaderValue::from_str(&found)
+        .map_err(|_| format!("the value of {name} is none that a header can have"))?;
+    let mut target = target.header(name, &found);
+    if found == value && found.len() < SECRET {
+        target.secrets.retain(|secret| *secret != found);
+    }
+    Ok(target)
+}

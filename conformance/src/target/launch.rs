@@ -1,1 +1,324 @@
-//! Known failures of a target.
+//! Targets whose process we can act on: one that we start ourselves, and one whose owner gives commands.
+
+use super::{Hooks, file::Launch};
+use crate::{
+    check::{BoxFuture, Hook},
+    redact::Redaction,
+};
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::PathBuf,
+    process::Stdio,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::{Child, Command},
+    sync::Mutex,
+    time::{Instant, sleep, timeout},
+};
+
+/// How much of what a process says is kept, in bytes.
+const TAIL: usize = 8 * 1024;
+/// How long a process may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long it may take to be gone after it was killed.
+const GONE: Duration = Duration::from_secs(5);
+/// How long a command of the owner may take.
+const COMMAND: Duration = Duration::from_secs(15);
+/// The pause between two looks at a process: nobody tells when a port is open or a group is gone.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A target that we started. Its process group is killed when this is dropped.
+pub struct Launched {
+    url: String,
+    how: How,
+    secrets: Redaction,
+    running: Mutex<Option<Process>>,
+}
+
+/// How it is started, again and again in the same way.
+struct How {
+    command: String,
+    cwd: PathBuf,
+    env: BTreeMap<String, String>,
+    ready: Duration,
+}
+
+impl Launched {
+    /// Starts a target and returns when its URL answers.
+    ///
+    /// # Errors
+    /// It does not start, ends, or does not answer in time: with the last that it said.
+    pub async fn start(
+        launch: &Launch,
+        url: &str,
+        cwd: PathBuf,
+        mut env: BTreeMap<String, String>,
+        secrets: &[String],
+    ) -> Result<Self, String> {
+        let port = free_port().map_err(|e| format!("there is no free port: {e}"))?;
+        let filled = |text: &str| text.replace("{port}", &port);
+        env.insert("PORT".into(), port.clone());
+        let how = How {
+            command: filled(&launch.command),
+            cwd,
+            env,
+            ready: Duration::from_millis(launch.ready_timeout_ms),
+        };
+        let launched =
+            Self { url: filled(url), how, secrets: Redaction::new(secrets), running: Mutex::default() };
+        let process = launched.begin().await?;
+        *launched.running.lock().await = Some(process);
+        Ok(launched)
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn begin(&self) -> Result<Process, String> {
+        let command = &self.how.command;
+        let mut process =
+            Process::spawn(&self.how).map_err(|e| format!("`{command}` cannot be started: {e}"))?;
+        let until = Instant::now() + self.how.ready;
+        loop {
+            if answers(&self.url, until).await {
+                return Ok(process);
+            }
+            let failed = match process.child.try_wait() {
+                Ok(Some(status)) => Some(format!("it ended with {status}")),
+                Err(e) => Some(format!("nobody knows what became of it: {e}")),
+                Ok(None) if Instant::now() >= until => {
+                    let ms = self.how.ready.as_millis();
+                    Some(format!("{} did not answer HTTP within {ms} ms", self.url))
+                }
+                Ok(None) => None,
+            };
+            if let Some(why) = failed {
+                let said = self.secrets.text(&process.said());
+                return Err(format!(
+                    "the target did not start: `{command}`: {why}. The last that it said:\n{said}"
+                ));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Hooks for Launched {
+    fn offers(&self, _: Hook) -> bool {
+        true
+    }
+
+    fn is_launched(&self) -> bool {
+        true
+    }
+
+    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let mut running = self.running.lock().await;
+            if let Some(process) = running.take() {
+                process.end(hook).await?;
+            }
+            *running = Some(self.begin().await?);
+            Ok(())
+        })
+    }
+}
+
+/// A process and everything that it started: a group of its own.
+struct Process {
+    child: Child,
+    group: Pid,
+    tail: Tail,
+}
+
+impl Process {
+    fn spawn(how: &How) -> Result<Self, String> {
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg(&how.command)
+            .current_dir(&how.cwd)
+            .envs(&how.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| e.to_string())?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).ok_or("it has no process id")?;
+        let tail = Tail::default();
+        if let Some(out) = child.stdout.take() {
+            tokio::spawn(tail.clone().follow(out));
+        }
+        if let Some(err) = child.stderr.take() {
+            tokio::spawn(tail.clone().follow(err));
+        }
+        Ok(Self { child, group: Pid::from_raw(id), tail })
+    }
+
+    /// Ends the group: in order, with force if that takes too long, or at once.
+    async fn end(mut self, hook: Hook) -> Result<(), String> {
+        if hook == Hook::Restart {
+            self.signal(Signal::SIGTERM);
+            if self.is_gone_within(GRACE).await {
+                return Ok(());
+            }
+        }
+        self.signal(Signal::SIGKILL);
+        if self.is_gone_within(GONE).await { Ok(()) } else { Err("the target does not end".into()) }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Whoever is gone already needs no signal.
+        let _ = killpg(self.group, signal);
+    }
+
+    async fn is_gone_within(&mut self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        loop {
+            // Collects the leader: until then the group is not gone.
+            let _ = self.child.try_wait();
+            if killpg(self.group, None) == Err(Errno::ESRCH) {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    fn said(&self) -> String {
+        let text = self.tail.text();
+        if text.trim().is_empty() { "(nothing)".into() } else { text }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+/// The last that a process said.
+#[derive(Clone, Default)]
+struct Tail(Arc<StdMutex<Vec<u8>>>);
+
+impl Tail {
+    async fn follow(self, mut from: impl AsyncRead + Unpin) {
+        let mut part = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut part).await {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend_from_slice(&part[..length]);
+            let over = kept.len().saturating_sub(TAIL);
+            kept.drain(..over);
+        }
+    }
+
+    fn text(&self) -> String {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&kept);
+        text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+    }
+}
+
+/// The port is free at this moment; whoever takes it before the target does makes the start fail, and it says so.
+fn free_port() -> std::io::Result<String> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port().to_string())
+}
+
+/// Whether anything at this URL answers in HTTP.
+async fn answers(url: &str, until: Instant) -> bool {
+    let wait = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(2));
+    timeout(wait, ask(url)).await.ok().flatten().is_some()
+}
+
+async fn ask(url: &str) -> Option<()> {
+    let url: hyper::Uri = url.parse().ok()?;
+    let authority = url.authority()?;
+    let port = authority.port_u16().unwrap_or(80);
+    let mut stream = TcpStream::connect((authority.host(), port)).await.ok()?;
+    let request = format!("GET {} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n", url.path());
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut start = [0; 5];
+    stream.read_exact(&mut start).await.ok()?;
+    (start == *b"HTTP/").then_some(())
+}
+
+/// Commands that act on the process of a target that somebody else started, for `sh -c`. Each returns when it is done.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Commands {
+    /// Ends the target in order and starts it again.
+    #[serde(default)]
+    pub restart: Option<String>,
+    /// Ends the target suddenly, as `kill -9` does, and starts it again.
+    #[serde(default)]
+    pub kill: Option<String>,
+}
+
+impl Commands {
+    /// For the target at this URL; the commands run in this directory.
+    pub fn at(self, url: String, cwd: PathBuf) -> Commanded {
+        Commanded { commands: self, url, cwd }
+    }
+
+    fn command(&self, hook: Hook) -> Option<&str> {
+        match hook {
+            Hook::Restart => self.restart.as_deref(),
+            Hook::Kill => self.kill.as_deref(),
+        }
+    }
+}
+
+/// A target whose owner gives commands.
+pub struct Commanded {
+    commands: Commands,
+    url: String,
+    cwd: PathBuf,
+}
+
+impl Hooks for Commanded {
+    fn offers(&self, hook: Hook) -> bool {
+        self.commands.command(hook).is_some()
+    }
+
+    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let command =
+                self.commands.command(hook).ok_or_else(|| format!("there is no {}", hook.name()))?;
+            let mut run = Command::new("sh");
+            run.arg("-c").arg(command).current_dir(&self.cwd).kill_on_drop(true);
+            run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let status = timeout(COMMAND, run.status())
+                .await
+                .map_err(|_| format!("`{command}` took longer than {} s", COMMAND.as_secs()))?
+                .map_err(|e| format!("`{command}` cannot be started: {e}"))?;
+            if !status.success() {
+                return Err(format!("`{command}` ended with {status}"));
+            }
+            let until = Instant::now() + COMMAND;
+            while !answers(&self.url, until).await {
+                if Instant::now() >= until {
+                    return Err(format!("after `{command}` nothing answers at {}", self.url));
+                }
+                sleep(PAUSE).await;
+            }
+            Ok(())
+        })
+    }
+}

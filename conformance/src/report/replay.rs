@@ -1,0 +1,221 @@
+//! From the log of a run back to the run: so that one that was interrupted, or crashed, can still be reported, and so that
+//! anybody can compute its verdicts again.
+
+use crate::{
+    check::{Body, Check},
+    event::{Event, Source, What},
+    protocol::Protocol,
+    run::{Checked, Finished, Settings},
+    target::{Features, Kind, Target},
+    verdict::{self, Verdict},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+use wireproof_spec::requirement::Level;
+
+/// The name of the log in the directory of `--out`.
+pub const EVENTS: &str = "events.jsonl";
+
+/// The settings of a run as its first event holds them.
+pub fn written(settings: &Settings, target: &Target) -> BTreeMap<String, String> {
+    let text = |value: &dyn ToString| Some(value.to_string());
+    let (name, version) = target.implementation.clone().unzip();
+    let role = if matches!(target.kind, Kind::Server(_)) { "server" } else { "client" };
+    let all = [
+        ("seed", text(&settings.seed)),
+        ("jobs", text(&settings.jobs)),
+        ("timeout ms", text(&settings.timeout.as_millis())),
+        ("time scale", text(&settings.time_scale)),
+        ("tier", text(&if settings.fast { "fast" } else { "full" })),
+        ("strict", text(&settings.strict)),
+        ("level", settings.level.map(|l| l.name().to_owned())),
+        ("only", (!settings.patterns.is_empty()).then(|| settings.patterns.join(" "))),
+        ("names", settings.names.as_ref().map(|n| n.iter().copied().collect::<Vec<_>>().join(" "))),
+        ("again", settings.again.clone()),
+        ("role", text(&role)),
+        ("implementation", name),
+        ("version", version),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// Reads a log: the file itself, or the directory of `--out` that holds it. A last line that was cut off is left out.
+///
+/// # Errors
+/// The file cannot be read, or a line of it is no event.
+pub fn read(path: &Path) -> Result<Vec<Event>, String> {
+    let file = if path.is_dir() { path.join(EVENTS) } else { path.to_owned() };
+    let shown = file.display();
+    let text = std::fs::read_to_string(&file)
+        .map_err(|e| format!("{shown}: {e}; give the directory of `run --out`, or its {EVENTS}"))?;
+    let mut events = Vec::new();
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        match serde_json::from_str(line) {
+            Ok(event) => events.push(event),
+            // The run ended while it wrote this line.
+            Err(_) if !line.ends_with('\n') => {}
+            Err(e) => return Err(format!("{shown}:{}: this line is no event: {e}", index + 1)),
+        }
+    }
+    Ok(events)
+}
+
+/// The runs of a log, in their order.
+///
+/// # Errors
+/// A log that begins with no run, or with one of a protocol that these are not.
+pub fn runs(protocols: &[&'static Protocol], events: Vec<Event>) -> Result<Vec<Finished>, String> {
+    let mut each: Vec<Vec<Arc<Event>>> = Vec::new();
+    for event in events {
+        if matches!(event.what, What::RunStarted { .. }) {
+            each.push(Vec::new());
+        }
+        let run = each.last_mut().ok_or("the log does not begin with the start of a run")?;
+        run.push(Arc::new(event));
+    }
+    if each.is_empty() {
+        return Err("the log is empty: there is nothing to report".into());
+    }
+    each.into_iter().map(|events| finished(protocols, events)).collect()
+}
+
+fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Result<Finished, String> {
+    events.sort_by_key(|e| e.seq);
+    let Some(What::RunStarted { protocol, target, settings }) = events.first().map(|e| e.what.clone()) else {
+        return Err("the log does not begin with the start of a run".into());
+    };
+    let protocol = *protocols
+        .iter()
+        .find(|p| p.name == protocol)
+        .ok_or_else(|| format!("the log is of the protocol {protocol}, which this suite does not have"))?;
+    if settings.get("role").is_some_and(|role| role == "client") {
+        return Err("logs of clients under test cannot be reported again yet".into());
+    }
+    let target = tested(&target, &settings, &events)?;
+    let settings = read_settings(protocol, &settings)?;
+    let end = events.iter().find_map(|e| match &e.what {
+        What::RunFinished { interrupted, unreachable, round_trip_us } => {
+            Some((*interrupted, unreachable.clone(), round_trip_us.map(Duration::from_micros)))
+        }
+        _ => None,
+    });
+    // Without an end it was not even interrupted in order.
+    let (interrupted, unreachable, round_trip) = end.unwrap_or((true, None, None));
+    let took = Duration::from_micros(events.last().map_or(0, |e| e.at_us));
+    Ok(Finished {
+        protocol,
+        features: features(&events),
+        checks: checks(protocol, &events),
+        target,
+        settings,
+        round_trip,
+        events,
+        interrupted,
+        unreachable,
+        took,
+    })
+}
+
+fn tested(shown: &str, settings: &BTreeMap<String, String>, events: &[Arc<Event>]) -> Result<Target, String> {
+    let mut target = Target::server(shown)?;
+    target.implementation = settings
+        .get("implementation")
+        .map(|name| (name.clone(), settings.get("version").cloned().unwrap_or_default()));
+    for (name, value, source) in features(events).iter() {
+        if source == Source::Declared {
+            target = target.declare(name, value);
+        }
+    }
+    Ok(target)
+}
+
+fn features(events: &[Arc<Event>]) -> Features {
+    let known = events.iter().filter_map(|e| match &e.what {
+        What::Feature { name, value, source } => Some((name.clone(), value.clone(), *source)),
+        _ => None,
+    });
+    known.collect()
+}
+
+fn read_settings(protocol: &Protocol, written: &BTreeMap<String, String>) -> Result<Settings, String> {
+    fn number<T: std::str::FromStr>(written: &BTreeMap<String, String>, name: &str, other: T) -> T {
+        written.get(name).and_then(|value| value.parse().ok()).unwrap_or(other)
+    }
+    let default = Settings::default();
+    let patterns: Vec<String> =
+        written.get("only").map(|p| p.split(' ').map(str::to_owned).collect()).unwrap_or_default();
+    let names = written.get("names").map(|names| {
+        let names: BTreeSet<&str> = names.split(' ').collect();
+        protocol.checks().map(|c| c.name).filter(|name| names.contains(name)).collect()
+    });
+    Ok(Settings {
+        seed: number(written, "seed", default.seed),
+        jobs: number(written, "jobs", default.jobs),
+        timeout: Duration::from_millis(number(written, "timeout ms", 5_000)),
+        time_scale: number(written, "time scale", default.time_scale),
+        only: crate::run::select::globs(&patterns)?,
+        patterns,
+        names,
+        level: written.get("level").and_then(|level| Level::parse(level)),
+        fast: written.get("tier").is_some_and(|tier| tier == "fast"),
+        strict: number(written, "strict", false),
+        again: written.get("again").cloned(),
+        ..default
+    })
+}
+
+fn checks(protocol: &'static Protocol, events: &[Arc<Event>]) -> Vec<Checked> {
+    let mut by_check: BTreeMap<&str, Vec<Arc<Event>>> = BTreeMap::new();
+    for event in events {
+        if let Some(check) = &event.check {
+            by_check.entry(check).or_default().push(event.clone());
+        }
+    }
+    let drives = protocol.checks().filter(|c| matches!(c.body, Body::Drives(_)));
+    let all = verdict::observations(drives.filter_map(|c| by_check.get(c.name)).flatten());
+    protocol.checks().map(|c| checked(protocol, c, by_check.remove(c.name), &all)).collect()
+}
+
+fn checked(
+    protocol: &'static Protocol,
+    check: &'static Check,
+    events: Option<Vec<Arc<Event>>>,
+    all: &BTreeSet<u64>,
+) -> Checked {
+    let left_out = |verdict, why: &str| Checked {
+        check,
+        verdict,
+        reason: Some(why.to_owned()),
+        took: Duration::ZERO,
+        events: Vec::new(),
+    };
+    let Some(mut events) = events else {
+        return left_out(Verdict::Inconclusive, "the run ended before this check");
+    };
+    for event in &events {
+        if let What::LeftOut { verdict, why } = &event.what {
+            let verdict = Verdict::ALL.into_iter().find(|v| v.name() == verdict);
+            return left_out(verdict.unwrap_or(Verdict::Inconclusive), why);
+        }
+    }
+    let took = events.iter().find_map(|e| match &e.what {
+        What::CheckFinished { ms, .. } => Some(Duration::from_millis(*ms)),
+        _ => None,
+    });
+    if took.is_none()
+        && let Some(last) = events.last()
+    {
+        let what = What::Stopped { why: "the run ended during this check".into(), unreachable: false };
+        let cut = Event { seq: last.seq, at_us: last.at_us, check: Some(check.name.into()), what };
+        events.push(Arc::new(cut));
+    }
+    let own = verdict::observations(&events);
+    let observations = if matches!(check.body, Body::Observes(_)) { all } else { &own };
+    let names = check.requirements.iter().map(|id| id.as_str());
+    let verdict = verdict::fold(names, |id| protocol.level(id), &events, observations);
+    Checked { check, verdict, reason: None, took: took.unwrap_or_default(), events }
+}

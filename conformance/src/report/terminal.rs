@@ -1,0 +1,250 @@
+//! The form that people read: the verdict first, then what to do about it, then what was not seen.
+
+use super::{Check, Counts, Report, Requirement};
+use crate::verdict::{RunVerdict, Status, Verdict};
+use std::fmt::Write;
+
+/// How many inconclusive checks are shown when the target could not be reached: it is said once, above.
+const UNREACHED: usize = 0;
+
+/// Whether and how colour is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paint(bool);
+
+impl Paint {
+    /// Without colour.
+    pub const PLAIN: Paint = Paint(false);
+
+    /// With colour if this is a terminal, unless the environment has `NO_COLOR`.
+    pub fn for_terminal(is_terminal: bool) -> Self {
+        Self(is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+    }
+
+    fn on(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.on("1", text)
+    }
+
+    fn verdict(self, verdict: RunVerdict) -> String {
+        let code = match verdict {
+            RunVerdict::Conformant => "1;32",
+            RunVerdict::Partial | RunVerdict::Inconclusive => "1;33",
+            RunVerdict::NotConformant | RunVerdict::Error => "1;31",
+        };
+        self.on(code, verdict.name())
+    }
+}
+
+/// The whole report.
+pub fn text(report: &Report, paint: Paint) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = write_all(&mut out, report, paint);
+    out
+}
+
+fn write_all(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
+    head(out, report, paint)?;
+    let shown = |verdict: Verdict| report.checks.iter().filter(move |c| c.verdict == verdict && !c.baselined);
+    section(out, "errors: mistakes of this suite, please report them", shown(Verdict::Error), report, paint)?;
+    section(out, "failed: a MUST is broken", shown(Verdict::Fail), report, paint)?;
+    section(out, "warned: a SHOULD is broken", shown(Verdict::Warn), report, paint)?;
+    let limit = if report.unreachable.is_some() { UNREACHED } else { usize::MAX };
+    section(out, "inconclusive: nobody knows", shown(Verdict::Inconclusive).take(limit), report, paint)?;
+    reasons(out, "untestable: the target offers no way to drive it", shown(Verdict::Untestable), paint)?;
+    baseline(out, report, paint)?;
+    unseen(out, report, paint)
+}
+
+/// The first line, and why the exit code is what it is.
+fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
+    let counts = report.counts;
+    let verdict = paint.verdict(report.verdict);
+    writeln!(out, "{verdict}: {}", how_many(report))?;
+    writeln!(out, "target    {} ({} of {})", report.target.url, report.target.role, report.suite.protocol)?;
+    if let Some(implementation) = &report.target.implementation {
+        writeln!(out, "          {} {}", implementation.name, implementation.version)?;
+    }
+    let features: Vec<String> = report
+        .features
+        .iter()
+        .map(|f| format!("{}={} ({})", f.name, f.value, format!("{:?}", f.source).to_lowercase()))
+        .collect();
+    if !features.is_empty() {
+        writeln!(out, "features  {}", features.join(", "))?;
+    }
+    writeln!(out, "checks    {}", by_verdict(counts))?;
+    let settings = &report.settings;
+    let mut how = vec![format!("seed {}", settings.seed), format!("{} ms", settings.duration_ms)];
+    how.extend((settings.time_scale != 1.0).then(|| format!("time scale {}", settings.time_scale)));
+    how.extend(settings.round_trip_ms.map(|ms| format!("round trip {ms} ms")));
+    how.extend(settings.filters.iter().cloned());
+    writeln!(out, "run       {}", how.join(", "))?;
+    if let Some(why) = &report.unreachable {
+        let why = why.strip_prefix("the target could not be reached: ").unwrap_or(why);
+        writeln!(out, "The target could not be reached: {why}. Nobody knows what it would have done.")?;
+    }
+    if report.interrupted {
+        writeln!(out, "The run was interrupted. What is known is below; the rest was not seen.")?;
+    }
+    let left_out = counts.not_selected + counts.not_applicable + counts.untestable;
+    if counts.total == left_out && report.unreachable.is_none() {
+        writeln!(out, "Nothing ran: {}", nothing(report))?;
+    }
+    Ok(())
+}
+
+fn nothing(report: &Report) -> String {
+    if report.settings.filters.is_empty() {
+        return "no check fits this target.".into();
+    }
+    format!(
+        "no check is left by {}. `wireproof list checks` shows what there is.",
+        report.settings.filters.join(", ")
+    )
+}
+
+fn how_many(report: &Report) -> String {
+    let counts = report.counts;
+    let mut said = format!("{} of {} MUSTs were seen kept", counts.musts_satisfied, counts.musts);
+    let open = |status: Status, known: bool| {
+        let binds = |r: &&Requirement| r.level == "must" && r.status == status && r.baselined == known;
+        report.requirements.iter().filter(binds).count()
+    };
+    let parts = [
+        (open(Status::Violated, false), "violated"),
+        (open(Status::Violated, true) + open(Status::Inconclusive, true), "known in the baseline"),
+        (open(Status::Inconclusive, false), "inconclusive"),
+        (open(Status::Untestable, false), "untestable"),
+        (open(Status::NotSelected, false), "not selected"),
+    ];
+    for (count, word) in parts.into_iter().filter(|(count, _)| *count > 0) {
+        said += &format!(", {count} {word}");
+    }
+    said
+}
+
+fn by_verdict(counts: Counts) -> String {
+    let parts = Verdict::ALL.into_iter().map(|v| (counts.of(v), v)).filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts.map(|(count, verdict)| format!("{count} {verdict}")).collect();
+    if parts.is_empty() { "none".into() } else { parts.join(", ") }
+}
+
+fn section<'a>(
+    out: &mut String,
+    title: &str,
+    checks: impl Iterator<Item = &'a Check>,
+    report: &Report,
+    paint: Paint,
+) -> std::fmt::Result {
+    let mut checks = checks.peekable();
+    if checks.peek().is_some() {
+        writeln!(out, "\n{}", paint.bold(title))?;
+    }
+    checks.try_for_each(|check| one(out, check, report, paint))
+}
+
+fn one(out: &mut String, check: &Check, report: &Report, paint: Paint) -> std::fmt::Result {
+    writeln!(out, "\n  {}", paint.bold(&check.id))?;
+    let decided = check.decided_by.as_ref().and_then(|id| report.requirements.iter().find(|r| r.id == *id));
+    if let Some(r) = decided {
+        let clause = format!("{}.md, section {}", report.suite.protocol, r.section);
+        writeln!(out, "    {} ({}, {clause})", r.id, r.level.to_uppercase())?;
+        writeln!(out, "    \"{}\"", r.text)?;
+    } else {
+        writeln!(out, "    about {}", check.requirements.join(", "))?;
+    }
+    if check.actual.is_none()
+        && let Some(message) = &check.message
+    {
+        writeln!(out, "    {message}")?;
+    }
+    if check.verdict == Verdict::Inconclusive && decided.is_some() {
+        writeln!(
+            out,
+            "    the set-up of this check stands on that requirement; it did not come to its own claim"
+        )?;
+    }
+    for (index, expected) in check.expected.iter().enumerate() {
+        writeln!(out, "    {} {expected}", if index == 0 { "expected " } else { "      or " })?;
+    }
+    if let Some(actual) = &check.actual {
+        writeln!(out, "    came      {actual}")?;
+    }
+    for line in &check.transcript {
+        writeln!(out, "    {line}")?;
+    }
+    writeln!(out, "    again: {}", check.repro.command)?;
+    if let Some(curl) = &check.repro.curl {
+        writeln!(out, "    curl:  {curl}")?;
+    }
+    Ok(())
+}
+
+/// Checks that share a reason stand under it.
+fn reasons<'a>(
+    out: &mut String,
+    title: &str,
+    checks: impl Iterator<Item = &'a Check>,
+    paint: Paint,
+) -> std::fmt::Result {
+    let mut by_reason: Vec<(String, Vec<&str>)> = Vec::new();
+    for check in checks {
+        let why = match (&check.accepted, &check.message) {
+            (Some(accepted), _) => format!("accepted: {accepted}"),
+            (None, message) => message.clone().unwrap_or_default(),
+        };
+        match by_reason.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, ids)) => ids.push(&check.id),
+            None => by_reason.push((why, vec![&check.id])),
+        }
+    }
+    if !by_reason.is_empty() {
+        writeln!(out, "\n{}", paint.bold(title))?;
+    }
+    for (why, ids) in by_reason {
+        writeln!(out, "\n  {why}")?;
+        for id in ids {
+            writeln!(out, "    {id}")?;
+        }
+    }
+    Ok(())
+}
+
+fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
+    let known = &report.baseline;
+    if known.listed.is_empty() {
+        return Ok(());
+    }
+    let (listed, stale) = (known.listed.len(), known.stale.len());
+    writeln!(out, "\n{}", paint.bold(&format!("baseline: {listed} listed, {stale} stale")))?;
+    for check in report.checks.iter().filter(|c| c.baselined) {
+        let reason = check.accepted.as_deref().unwrap_or_default();
+        writeln!(out, "  {} {}: {reason}", check.verdict, check.id)?;
+    }
+    for entry in &known.stale {
+        writeln!(
+            out,
+            "  stale {} with {}: it no longer fails; remove the entry",
+            entry.check, entry.requirement
+        )?;
+    }
+    Ok(())
+}
+
+/// MUSTs that no check looked at although nothing left them out: the suite or the declarations have a hole.
+fn unseen(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
+    if !report.settings.filters.is_empty() {
+        return Ok(());
+    }
+    let unseen = report.requirements.iter().filter(|r| r.level == "must" && r.status == Status::NotSelected);
+    let ids: Vec<&str> = unseen.map(|r| r.id.as_str()).collect();
+    if !ids.is_empty() {
+        writeln!(out, "\n{}", paint.bold("not seen: no check of this suite looks at these MUSTs"))?;
+        writeln!(out, "  {}", ids.join(", "))?;
+    }
+    Ok(())
+}
