@@ -60,21 +60,33 @@ fn judge(seed: u64, history: &[Sent], content: &str) {
     let mut latest_start: Option<Instant> = None;
     let mut in_flight: BTreeMap<u64, u32> = BTreeMap::new();
     for text in content.split_inclusive('>') {
-        let sent = known.get(text).unwrap_or_else(|| panic!("seed {seed}: {text:?} is no whole append that was sent"));
+        let sent = known
+            .get(text)
+            .unwrap_or_else(|| panic!("seed {seed}: {text:?} is no whole append that was sent"));
         *found.entry(text).or_default() += 1;
         match sent.acknowledged {
             Some(at) => {
                 let before = latest_start.is_none_or(|start| at >= start);
-                assert!(before, "seed {seed}: {text:?} was acknowledged before one that stands before it was sent");
+                assert!(
+                    before,
+                    "seed {seed}: {text:?} was acknowledged before one that stands before it was sent"
+                );
             }
             None => *in_flight.entry(sent.writer).or_default() += 1,
         }
         latest_start = latest_start.max(Some(sent.sent));
     }
     assert!(found.values().all(|n| *n == 1), "seed {seed}: an append is there twice");
-    assert!(in_flight.values().all(|n| *n == 1), "seed {seed}: more than one unacknowledged append of a writer");
+    assert!(
+        in_flight.values().all(|n| *n == 1),
+        "seed {seed}: more than one unacknowledged append of a writer"
+    );
     for sent in history.iter().filter(|s| s.acknowledged.is_some()) {
-        assert!(found.contains_key(sent.text.as_str()), "seed {seed}: {:?} was acknowledged and is lost", sent.text);
+        assert!(
+            found.contains_key(sent.text.as_str()),
+            "seed {seed}: {:?} was acknowledged and is lost",
+            sent.text
+        );
     }
 }
 
@@ -104,7 +116,8 @@ async fn read(address: &str, path: &str) -> String {
     let (mut content, mut offset) = (String::new(), "-1".to_owned());
     loop {
         let target = format!("{path}?offset={offset}");
-        let (status, (next, body)) = request(address, "GET", &target, "").await.unwrap_or_else(|| panic!("no answer to {target}"));
+        let (status, (next, body)) =
+            request(address, "GET", &target, "").await.unwrap_or_else(|| panic!("no answer to {target}"));
         assert_eq!(status, 200, "{target}");
         content.push_str(&String::from_utf8_lossy(&body));
         if body.is_empty() || next == offset {
@@ -144,7 +157,12 @@ async fn exchange(
         .ok()?;
     let response = sender.send_request(request).await.ok()?;
     let status = response.status().as_u16();
-    let next = response.headers().get("stream-next-offset").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let next = response
+        .headers()
+        .get("stream-next-offset")
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     Some((status, (next, response.into_body().collect().await.ok()?.to_bytes())))
 }
 

@@ -34,9 +34,14 @@ fn only_embed_names_the_reference_and_no_check_comes_near_it() {
     for file in sources(Path::new("src")) {
         let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let name = file.display().to_string();
-        assert!(!text.contains("wireproof_reference") || name == "src/embed.rs", "{name} names the reference");
+        assert!(
+            !text.contains("wireproof_reference") || name == "src/embed.rs",
+            "{name} names the reference"
+        );
         let names_embed = text.contains("embed::");
-        let may = ["src/cli", "src/selftest", "src/embed.rs", "src/assert.rs"].iter().any(|at| name.starts_with(at));
+        let may = ["src/cli", "src/selftest", "src/embed.rs", "src/assert.rs"]
+            .iter()
+            .any(|at| name.starts_with(at));
         assert!(!names_embed || may, "{name} comes to the reference through embed");
     }
 }

@@ -53,7 +53,8 @@ async fn every_run_against_a_hostile_target_ends_in_a_verdict() {
     while let Some(joined) = runs.join_next().await {
         joined.unwrap_or_else(|e| panic!("{e}"));
     }
-    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap_or_else(|e| panic!("{e}"));
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN)
+        .unwrap_or_else(|e| panic!("{e}"));
     assert!(usage.max_rss() < MEMORY, "a run took {} KiB", usage.max_rss());
 }
 
@@ -61,14 +62,27 @@ async fn trial(manner: Manner, point: usize, honest: &Target) {
     let url = hostile(manner, point, honest).await;
     let out = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
     let started = Instant::now();
-    let ended = wireproof(&["run", "stream", &url, "--timeout", &TIMEOUT.to_string(), "--jobs", "64", "--tier", "fast"], out.path());
+    let mut ended = wireproof(
+        &["run", "stream", &url, "--timeout", &TIMEOUT.to_string(), "--jobs", "64", "--tier", "fast"],
+        out.path(),
+    );
     let output = tokio::time::timeout(Duration::from_secs(60), ended.output()).await;
-    let output = output.unwrap_or_else(|_| panic!("{manner:?} after {point}: no end")).unwrap_or_else(|e| panic!("{e}"));
-    let what = format!("{manner:?} after {point} bytes, {:?}: {}", started.elapsed(), String::from_utf8_lossy(&output.stderr));
+    let output = output
+        .unwrap_or_else(|_| panic!("{manner:?} after {point}: no end"))
+        .unwrap_or_else(|e| panic!("{e}"));
+    let what = format!(
+        "{manner:?} after {point} bytes, {:?}: {}",
+        started.elapsed(),
+        String::from_utf8_lossy(&output.stderr)
+    );
     let result = result(out.path());
     // Not conformant or inconclusive, never a mistake of ours and never content with it.
     assert!(matches!(output.status.code(), Some(1 | 3)), "{:?} {what}", output.status);
-    assert!(matches!(result["verdict"].as_str(), Some("not-conformant" | "inconclusive")), "{} {what}", result["verdict"]);
+    assert!(
+        matches!(result["verdict"].as_str(), Some("not-conformant" | "inconclusive")),
+        "{} {what}",
+        result["verdict"]
+    );
     for check in result["checks"].as_array().unwrap_or(&Vec::new()) {
         assert_ne!(check["verdict"], "error", "{check} {what}");
         let took = check["duration_ms"].as_u64().unwrap_or_default();
@@ -82,17 +96,33 @@ async fn an_interrupted_run_leaves_a_readable_report() {
     // Whole answers first, so that the run begins, and then silence for longer than the test waits.
     let url = hostile(Manner::Silent, 700, &honest).await;
     let out = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
-    let mut child = wireproof(&["run", "stream", &url, "--timeout", "30000", "--feature", "stream.crash-safe=off", "--limit", "long-poll-ms=400"], out.path())
-        .spawn()
-        .unwrap_or_else(|e| panic!("{e}"));
+    let mut child = wireproof(
+        &[
+            "run",
+            "stream",
+            &url,
+            "--timeout",
+            "30000",
+            "--feature",
+            "stream.crash-safe=off",
+            "--limit",
+            "long-poll-ms=400",
+        ],
+        out.path(),
+    )
+    .spawn()
+    .unwrap_or_else(|e| panic!("{e}"));
     let events = out.path().join("events.jsonl");
     while !std::fs::read_to_string(&events).is_ok_and(|text| text.contains("check-started")) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let pid = nix::unistd::Pid::from_raw(child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_else(|| panic!("it ended")));
+    let pid = nix::unistd::Pid::from_raw(
+        child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_else(|| panic!("it ended")),
+    );
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap_or_else(|e| panic!("{e}"));
     let status = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
-    let status = status.unwrap_or_else(|_| panic!("no end after the interrupt")).unwrap_or_else(|e| panic!("{e}"));
+    let status =
+        status.unwrap_or_else(|_| panic!("no end after the interrupt")).unwrap_or_else(|e| panic!("{e}"));
     assert!(matches!(status.code(), Some(1 | 3)), "{status:?}");
     let result = result(out.path());
     assert!(result["checks"].as_array().is_some_and(|checks| !checks.is_empty()), "{result}");
@@ -101,7 +131,14 @@ async fn an_interrupted_run_leaves_a_readable_report() {
 
 fn wireproof(args: &[&str], out: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wireproof"));
-    command.args(args).arg("--out").arg(out).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .args(args)
+        .arg("--out")
+        .arg(out)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     command
 }
 
@@ -115,7 +152,11 @@ fn result(out: &Path) -> serde_json::Value {
 async fn hostile(manner: Manner, point: usize, honest: &Target) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap_or_else(|e| panic!("{e}"));
     let own = listener.local_addr().unwrap_or_else(|e| panic!("{e}"));
-    let (address, root) = honest.shown.trim_start_matches("http://").split_once('/').unwrap_or_else(|| panic!("{}", honest.shown));
+    let (address, root) = honest
+        .shown
+        .trim_start_matches("http://")
+        .split_once('/')
+        .unwrap_or_else(|| panic!("{}", honest.shown));
     let url = format!("http://{own}/{root}");
     let (address, keep) = (address.to_owned(), Arc::new(honest.clone()));
     tokio::spawn(async move {
