@@ -98,6 +98,11 @@ impl Target {
         self
     }
 
+    /// What acts on its process, if anything does.
+    pub fn process(&self) -> Option<Arc<dyn Hooks>> {
+        self.hooks.clone()
+    }
+
     pub(crate) fn reach(&self) -> Arc<Reach> {
         match &self.kind {
             Kind::Server(reach) => reach.clone(),

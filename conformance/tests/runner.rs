@@ -1,6 +1,27 @@
-//! The one test binary of this crate.
+//! The one test binary of this crate: linking many is what makes test runs slow.
 
+mod cli;
 mod crash;
 mod dummy;
 mod gate;
 mod hostile;
+mod reports;
+mod targets;
+
+use std::{collections::BTreeSet, path::Path};
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let mut listed: BTreeSet<String> = include_str!("runner.rs")
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("mod ")?.strip_suffix(';')?.to_owned()))
+        .collect();
+    listed.extend(["runner".into(), "snapshots".into()]);
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let entries = std::fs::read_dir(&tests).expect("the directory of the tests");
+    let found: BTreeSet<String> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    assert_eq!(found, listed, "a file under tests/ that runner.rs does not name, or the reverse");
+}

@@ -2,9 +2,10 @@
 
 use super::{Done, Failed, print, protocol, say};
 use crate::{
+    embed,
     event::{Event, What},
     exit,
-    protocol::Protocol,
+    protocol::{Defect, Protocol},
     report::{Outcome, Report, json, junit, replay, terminal, transcript::word},
     run::{self, Settings, select},
     target::{
@@ -217,13 +218,6 @@ impl Planned {
                 let reference = protocol.trial.reference;
                 let variant = variant(protocol, args)?;
                 let defect = args.defect.as_deref();
-                if let Some(id) = defect
-                    && !(protocol.trial.defects)().iter().any(|d| d.id == id)
-                {
-                    return Err(Failed::usage(format!(
-                        "there is no defect `{id}`; `wireproof list defects` shows all"
-                    )));
-                }
                 again = format!("run --reference {} --variant {variant}", protocol.name);
                 again.extend(defect.map(|id| format!(" --defect {}", word(id))));
                 if !args.json && !args.quiet {
@@ -276,22 +270,25 @@ impl Planned {
     }
 }
 
+/// The variant that was asked for; otherwise the one that the defect breaks, or the one that survives restarts.
 fn variant<'a>(protocol: &Protocol, args: &'a Args) -> Result<&'a str, Failed> {
     let variants = protocol.trial.reference.variants();
-    match &args.variant {
-        Some(name) if variants.contains(&name.as_str()) => Ok(name),
-        Some(name) => Err(Failed::usage(format!(
-            "the reference of {} has no variant `{name}`; it has {}",
+    let broken = |d: &&'static Defect| Some(d.id) == args.defect.as_deref();
+    let defect = (protocol.trial.defects)().into_iter().find(broken);
+    if let (Some(id), None) = (&args.defect, defect) {
+        return Err(Failed::usage(format!("there is no defect `{id}`; `wireproof list defects` shows all")));
+    }
+    let wanted = args.variant.as_deref().or(defect.map(|d| d.variant)).unwrap_or(embed::DURABLE);
+    match variants.iter().find(|v| **v == wanted) {
+        Some(found) => Ok(found),
+        None if args.variant.is_none() => {
+            variants.first().copied().ok_or_else(|| Failed::harness("the reference has no variant"))
+        }
+        None => Err(Failed::usage(format!(
+            "the reference of {} has no variant `{wanted}`; it has {}",
             protocol.name,
             variants.join(", ")
         ))),
-        None => {
-            let durable = variants.iter().find(|v| **v == crate::embed::DURABLE);
-            durable
-                .or(variants.first())
-                .copied()
-                .ok_or_else(|| Failed::harness("the reference has no variant"))
-        }
     }
 }
 

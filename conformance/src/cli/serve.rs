@@ -38,13 +38,15 @@ pub(super) struct Args {
 /// Serves until somebody asks the process to end.
 pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     let protocol = protocol(protocols, &args.protocol)?;
-    let limits = limits(protocol, &args)?;
     let breakage = match args.defect.as_deref() {
         Some(id) => Some(defects::stream::find(id).ok_or_else(|| {
             Failed::usage(format!("there is no defect `{id}`; `wireproof list defects` shows all"))
         })?),
         None => None,
     };
+    // A defect bites in the variant that it was made for, unless that one needs a directory that nobody gave.
+    let defect = breakage.map(|b| b.defect.variant).filter(|v| *v != embed::DURABLE || args.data.is_some());
+    let limits = limits(protocol, &args, args.variant.as_deref().or(defect))?;
     let options = Options { addr: args.addr, data: args.data, limits, seams: embed::seams(breakage) };
     let mut running = Server::start(options).await.map_err(|e| Failed::usage(e.to_string()))?;
     print(&format!("listening {}\n", running.root));
@@ -59,10 +61,10 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     Ok(exit::OK)
 }
 
-fn limits(protocol: &Protocol, args: &Args) -> Result<Limits, Failed> {
+fn limits(protocol: &Protocol, args: &Args, variant: Option<&str>) -> Result<Limits, Failed> {
     let default = Limits::default();
     let limits = Limits { long_poll_ms: args.long_poll_ms.unwrap_or(default.long_poll_ms), ..default };
-    match args.variant.as_deref() {
+    match variant {
         None | Some(embed::FULL) => Ok(limits),
         Some(embed::SMALL_CHUNKS) => Ok(Limits { chunk: 16, ..limits }),
         Some(embed::DURABLE) if args.data.is_some() => Ok(limits),

@@ -113,7 +113,7 @@ fn whole_ms(time: Duration) -> u64 {
 
 /// Milliseconds, to the microsecond.
 fn ms(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
+    time.as_micros() as f64 / 1e3
 }
 
 fn filters(run: &Finished) -> Vec<String> {
@@ -302,7 +302,7 @@ fn check(run: &Finished, checked: &Checked, baseline: &Baseline) -> Check {
         transcript: transcript::lines(&checked.events),
         repro: Repro {
             command: transcript::command(run, name),
-            curl: transcript::curl(&run.target.shown, &checked.events, on),
+            curl: transcript::curl(run, &checked.events, on),
         },
         baselined: entry.is_some(),
         accepted,

@@ -1,6 +1,6 @@
 //! The form that people read: the verdict first, then what to do about it, then what was not seen.
 
-use super::{Check, Counts, Report, Requirement};
+use super::{Check, Counts, Report, Requirement, transcript::clean};
 use crate::verdict::{RunVerdict, Status, Verdict};
 use std::fmt::Write;
 
@@ -71,7 +71,7 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     let features: Vec<String> = report
         .features
         .iter()
-        .map(|f| format!("{}={} ({})", f.name, f.value, format!("{:?}", f.source).to_lowercase()))
+        .map(|f| format!("{}={} ({})", f.name, clean(&f.value), format!("{:?}", f.source).to_lowercase()))
         .collect();
     if !features.is_empty() {
         writeln!(out, "features  {}", features.join(", "))?;
@@ -160,7 +160,7 @@ fn one(out: &mut String, check: &Check, report: &Report, paint: Paint) -> std::f
     if check.actual.is_none()
         && let Some(message) = &check.message
     {
-        writeln!(out, "    {message}")?;
+        writeln!(out, "    {}", clean(message))?;
     }
     if check.verdict == Verdict::Inconclusive && decided.is_some() {
         writeln!(
@@ -169,10 +169,11 @@ fn one(out: &mut String, check: &Check, report: &Report, paint: Paint) -> std::f
         )?;
     }
     for (index, expected) in check.expected.iter().enumerate() {
-        writeln!(out, "    {} {expected}", if index == 0 { "expected " } else { "      or " })?;
+        let word = if index == 0 { "expected " } else { "      or " };
+        writeln!(out, "    {word} {}", clean(expected))?;
     }
     if let Some(actual) = &check.actual {
-        writeln!(out, "    came      {actual}")?;
+        writeln!(out, "    came      {}", clean(actual))?;
     }
     for line in &check.transcript {
         writeln!(out, "    {line}")?;
@@ -244,7 +245,9 @@ fn unseen(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     let ids: Vec<&str> = unseen.map(|r| r.id.as_str()).collect();
     if !ids.is_empty() {
         writeln!(out, "\n{}", paint.bold("not seen: no check of this suite looks at these MUSTs"))?;
-        writeln!(out, "  {}", ids.join(", "))?;
+        for line in ids.chunks(5) {
+            writeln!(out, "  {}", line.join(", "))?;
+        }
     }
     Ok(())
 }

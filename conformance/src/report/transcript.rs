@@ -1,7 +1,7 @@
 //! What went over the wire in one check, in short lines for people, and the commands that show it again.
 
 use crate::{
-    event::{Bytes, Event, Message, What},
+    event::{Bytes, Event, Message, What, hex},
     protocol::Protocol,
     redact::Redaction,
     run::Finished,
@@ -154,7 +154,7 @@ pub fn declaration(protocol: &Protocol, name: &str, value: &str) -> String {
 }
 
 /// The request that one of these observations answers, as a command.
-pub fn curl(target: &str, events: &[Arc<Event>], on: &[u64]) -> Option<String> {
+pub fn curl(run: &Finished, events: &[Arc<Event>], on: &[u64]) -> Option<String> {
     let answered = events.iter().rev().find_map(|e| match &e.what {
         What::Received { answers, .. } if on.contains(&e.seq) => *answers,
         _ => None,
@@ -169,7 +169,7 @@ pub fn curl(target: &str, events: &[Arc<Event>], on: &[u64]) -> Option<String> {
     else {
         return None;
     };
-    let (scheme, rest) = target.split_once("://")?;
+    let (scheme, rest) = run.target.shown.split_once("://")?;
     let authority = rest.split('/').next()?;
     let mut line = match method.as_str() {
         "HEAD" => "curl --head".to_owned(),
@@ -178,6 +178,9 @@ pub fn curl(target: &str, events: &[Arc<Event>], on: &[u64]) -> Option<String> {
     line += &format!(" {}", word(&format!("{scheme}://{authority}{path}")));
     for (name, value) in headers.iter().filter(|(name, _)| !is_noise(name)) {
         line += &format!(" -H {}", word(&format!("{name}: {value}")));
+    }
+    for (name, _) in &run.target.reach().headers {
+        line += &format!(" -H {}", word(&format!("{name}: [redacted]")));
     }
     if body.length > 0 {
         if !headers.contains_key("content-type") {
@@ -193,12 +196,18 @@ fn with_body(line: String, body: &Bytes) -> String {
         _ if body.length > CARRIED as u64 => {
             format!("{line} --data-binary @BODY  # BODY: the {} bytes that events.jsonl shows", body.length)
         }
-        // An @ at the start would name a file.
-        (Some(text), _) if !text.starts_with('@') => format!("{line} --data-binary {}", word(text)),
-        (Some(text), _) => format!("printf %s {} | {line} --data-binary @-", word(text)),
-        (None, Some(digits)) => format!("printf %s {digits} | xxd -r -p | {line} --data-binary @-"),
+        // An @ at the start would name a file, and a terminal would obey control characters.
+        (Some(text), _) if !text.starts_with('@') && !text.chars().any(char::is_control) => {
+            format!("{line} --data-binary {}", word(text))
+        }
+        (Some(text), _) => piped(&line, &hex(text.as_bytes())),
+        (None, Some(digits)) => piped(&line, digits),
         (None, None) => line,
     }
+}
+
+fn piped(line: &str, digits: &str) -> String {
+    format!("printf %s {digits} | xxd -r -p | {line} --data-binary @-")
 }
 
 /// A word of a shell's command line.
