@@ -62,10 +62,8 @@ async fn trial(manner: Manner, point: usize, honest: &Target) {
     let url = hostile(manner, point, honest).await;
     let out = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
     let started = Instant::now();
-    let mut ended = wireproof(
-        &["run", "stream", &url, "--timeout", &TIMEOUT.to_string(), "--jobs", "64", "--tier", "fast"],
-        out.path(),
-    );
+    let mut ended =
+        wireproof(&["run", "stream", &url, "--timeout", &TIMEOUT.to_string(), "--tier", "fast"], out.path());
     let output = tokio::time::timeout(Duration::from_secs(60), ended.output()).await;
     let output = output
         .unwrap_or_else(|_| panic!("{manner:?} after {point}: no end"))

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 /// The longest body that a peer reads, in bytes.
-pub const BODY: usize = 8 * 1024 * 1024;
+pub const BODY: usize = 4 * 1024 * 1024;
 /// The longest head of an HTTP message, in bytes.
 pub const HEAD: usize = 64 * 1024;
 /// The longest WebSocket message, in bytes.
-pub const FRAME: usize = 8 * 1024 * 1024;
+pub const FRAME: usize = 4 * 1024 * 1024;
 /// The longest line of an adapter, in bytes.
 pub const LINE: usize = 1024 * 1024;
 /// The longest text of an error or a close reason that goes into an event, in bytes.
