@@ -5,6 +5,7 @@ mod list;
 mod report;
 mod run;
 mod schema;
+mod selftest;
 mod serve;
 
 use crate::{exit, protocol::Protocol};
@@ -34,6 +35,8 @@ enum Verb {
     Serve(serve::Args),
     /// Write the JSON Schemas, or check that they are those of the types.
     Schema(schema::Args),
+    /// Test the suite itself: references, null targets, defects.
+    Selftest(selftest::Args),
     /// Report a run from its events again.
     Report(report::Args),
 }
@@ -70,6 +73,7 @@ pub async fn main(protocols: &[&'static Protocol]) -> ExitCode {
         Verb::Explain(args) => explain::explain(protocols, &args),
         Verb::Serve(args) => serve::serve(protocols, args).await,
         Verb::Schema(args) => schema::schema(protocols, &args),
+        Verb::Selftest(args) => selftest::selftest(protocols, args).await,
         Verb::Report(args) => report::report(protocols, &args),
     };
     ExitCode::from(done.unwrap_or_else(|failed| {

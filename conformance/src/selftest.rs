@@ -112,6 +112,7 @@ pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, 
     let surviving = tried.iter().filter(|t| t.caught_by.is_empty()).map(|t| t.defect.id.to_owned()).collect();
     let mut holes = gate::holes(protocol, caught.iter().map(|t| t.defect));
     holes.extend(tried.iter().filter_map(|t| t.implausible.clone()));
+    holes.extend(gate::without_kind(protocol, &honest.iter().map(|(_, f)| f).collect::<Vec<_>>()));
     holes.extend(late_bites(protocol, &defects).await?);
     let sets: BTreeSet<BTreeSet<&str>> = protocol
         .checks()

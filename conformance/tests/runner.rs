@@ -1,7 +1,10 @@
 //! The one test binary of this crate: linking many is what makes test runs slow.
 
 mod cli;
+mod crash;
 mod dummy;
+mod gate;
+mod hostile;
 mod reports;
 mod targets;
 

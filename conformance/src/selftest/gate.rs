@@ -1,7 +1,13 @@
 //! The gate: what has to be there before a green means something.
 
 use super::Red;
-use crate::protocol::{Defect, Protocol, Trigger};
+use crate::{
+    check::{Check, Need, Waits},
+    event::What,
+    protocol::{Defect, Protocol, Trigger},
+    run::Finished,
+    wire::http::READER,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use wireproof_spec::requirement::{Level, Requirement};
 
@@ -51,6 +57,30 @@ pub fn holes<'a>(protocol: &Protocol, caught: impl IntoIterator<Item = &'a Defec
             .map(|id| format!("the defect {id} is there twice")),
     );
     holes
+}
+
+/// Requirements without a kind whose checks all need a second reader, a wait or a hook: they speak of more than one message.
+pub fn without_kind(protocol: &Protocol, honest: &[&Finished]) -> Vec<String> {
+    let reads = |name: &str| {
+        let events =
+            honest.iter().flat_map(|f| &f.checks).filter(|c| c.check.name == name).flat_map(|c| &c.events);
+        events.into_iter().any(|e| matches!(&e.what, What::Opened { peer, .. } if peer.starts_with(READER)))
+    };
+    let elaborate = |check: &Check| {
+        let hook = protocol.needs(check).iter().any(|(need, _)| matches!(need, Need::Hook(_)));
+        hook || check.waits != Waits::Not || reads(check.name)
+    };
+    let plain = protocol.requirements().iter().filter(|r| r.kind.is_none());
+    plain
+        .filter(|r| {
+            let mut checks =
+                protocol.checks().filter(|c| c.requirements.iter().any(|id| id.as_str() == r.id)).peekable();
+            checks.peek().is_some() && checks.all(elaborate)
+        })
+        .map(|r| {
+            format!("{} has no kind, and every check of it needs a reader that waits, a wait or a hook", r.id)
+        })
+        .collect()
 }
 
 fn defect_holes(requirement: &Requirement, caught: &[&Defect]) -> Vec<String> {
@@ -121,15 +151,13 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Of a self-test with all checks.
-    pub fn of(protocol: &Protocol, red: &BTreeMap<&'static str, Red>) -> Self {
-        Self {
-            checks: protocol.checks().map(|c| c.name.to_owned()).collect(),
-            defects: red
-                .iter()
-                .map(|(id, red)| ((*id).to_owned(), red.keys().map(|name| (*name).to_owned()).collect()))
-                .collect(),
-        }
+    /// Takes in a self-test with all checks.
+    pub fn add(&mut self, protocol: &Protocol, red: &BTreeMap<&'static str, Red>) {
+        self.checks.extend(protocol.checks().map(|c| c.name.to_owned()));
+        self.defects.extend(
+            red.iter()
+                .map(|(id, red)| ((*id).to_owned(), red.keys().map(|name| (*name).to_owned()).collect())),
+        );
     }
 
     /// The committed one.

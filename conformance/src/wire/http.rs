@@ -21,6 +21,12 @@ use tokio::{
 };
 use wireproof_spec::http::{Body, Fields, Request, Response};
 
+const OVERLOAD: &str = "the target is overloaded: it answers 429 or 503";
+
+fn is_overload(response: &Response) -> bool {
+    matches!(response.status, 429 | 503)
+}
+
 /// How the connection of a request that is waited for is called in events.
 pub(crate) const READER: &str = "http reader";
 
@@ -84,14 +90,14 @@ impl Peer {
         for _ in 0..3 {
             let seen = self.exchange(request, broken).await?;
             match seen.look() {
-                Ok(response) if matches!(response.status, 429 | 503) => {}
+                Ok(response) if is_overload(response) => {}
                 _ => return Ok(seen),
             }
             // The one wait that is no event: the target asked for it.
             sleep(pause).await;
             pause *= 2;
         }
-        Err(self.link.stop("the target stays overloaded: it goes on answering 429 or 503"))
+        Err(self.link.stop(OVERLOAD))
     }
 
     async fn exchange(&mut self, request: &Request, broken: bool) -> Result<Seen<Response>, Stop> {
@@ -143,7 +149,12 @@ impl Pending {
             Ok(result) => result,
             Err(e) => return Err(self.link.harness(&format!("a reader ended: {e}"))),
         };
-        finish(&self.link, self.conn, self.sent, self.started, result).await
+        let seen = finish(&self.link, self.conn, self.sent, self.started, result).await?;
+        match seen.look() {
+            // Who waits cannot ask again: the moment is over.
+            Ok(response) if is_overload(response) => Err(self.link.stop(OVERLOAD)),
+            _ => Ok(seen),
+        }
     }
 
     /// Waits for the answer, and tells how long it took from the moment at which the request left.
