@@ -33,12 +33,15 @@ pub struct Protocol {
     /// Asks a target whether it is alive.
     pub alive: Alive,
     /// Asks a target for what was not declared: names and values.
-    pub probe: for<'a> fn(&'a Cx) -> BoxFuture<'a, Vec<(&'static str, String)>>,
+    pub probe: for<'a> fn(&'a Cx) -> BoxFuture<'a, Probed>,
     /// What the self-test needs.
     pub trial: Trial,
     /// The requirements, read once.
     pub registry: OnceLock<Vec<Requirement>>,
 }
+
+/// Features and limits that a target told: name and value.
+pub type Probed = Vec<(&'static str, String)>;
 
 /// What the self-test needs of a protocol.
 pub struct Trial {

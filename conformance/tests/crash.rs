@@ -29,6 +29,10 @@ struct Sent {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the seeds and the figure belong to the proof; libtest shows them on request"
+)]
 async fn what_was_acknowledged_survives_a_kill() {
     let data = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
     let (mut server, mut address) = serve(data.path()).await;

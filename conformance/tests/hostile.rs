@@ -209,3 +209,69 @@ async fn pass(client: TcpStream, address: String, manner: Manner, point: usize) 
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_the_target_repeats_stays_out_of_everything() {
+    const SECRET: &str = "s3cret/with+odd=characters";
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap_or_else(|e| panic!("{e}"));
+    let url = format!("http://{}/v1/stream", listener.local_addr().unwrap_or_else(|e| panic!("{e}")));
+    tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(repeat(stream));
+        }
+    });
+    let out = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
+    let header = "Authorization: env:WIREPROOF_TEST_TOKEN";
+    let mut run = wireproof(
+        &["run", "stream", &url, "--timeout", "300", "--tier", "fast", "--header", header],
+        out.path(),
+    );
+    let output = run
+        .env("WIREPROOF_TEST_TOKEN", format!("Bearer {SECRET}"))
+        .output()
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
+    let mut artefacts = vec![output.stdout, output.stderr];
+    for entry in std::fs::read_dir(out.path()).unwrap_or_else(|e| panic!("{e}")).flatten() {
+        artefacts.push(std::fs::read(entry.path()).unwrap_or_else(|e| panic!("{e}")));
+    }
+    assert!(
+        artefacts.iter().any(|a| String::from_utf8_lossy(a).contains("[redacted]")),
+        "nothing was redacted"
+    );
+    for artefact in &artefacts {
+        let text = String::from_utf8_lossy(artefact);
+        for form in [
+            SECRET.to_owned(),
+            wireproof_spec::http::percent_encode(SECRET),
+            wireproof::event::hex(SECRET.as_bytes()),
+        ] {
+            assert!(!text.contains(&form), "an artefact holds {form}: {}", &text[..text.len().min(2_000)]);
+        }
+    }
+}
+
+/// Answers each request with all that it said: in a header, in text and in bytes that are no text.
+async fn repeat(mut stream: TcpStream) {
+    let mut buffer = [0; 8192];
+    while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+        let said = String::from_utf8_lossy(&buffer[..n]).replace("\r\n", " ");
+        let token = said
+            .split("authorization: ")
+            .nth(1)
+            .unwrap_or_default()
+            .split(" host")
+            .next()
+            .unwrap_or_default()
+            .trim();
+        let body = [said.as_bytes(), &[0xff, 0xfe]].concat();
+        let head = format!(
+            "HTTP/1.1 200 {token}\r\nx-repeated: {token}\r\nstream-next-offset: {token}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err() {
+            return;
+        }
+    }
+}

@@ -24,7 +24,6 @@ fn refusal(request: Request) -> String {
 fn errors_say_where_and_why() {
     let post = || Request::new("POST", PATH);
     let get = || Request::new("GET", PATH);
-    let long = "x".repeat(300);
     let table: Vec<(Request, String)> = vec![
         (post(), "STREAM-APPEND-7: at /body: expected content or closure, found neither".into()),
         (

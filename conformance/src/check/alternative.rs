@@ -8,10 +8,12 @@ use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use wireproof_spec::http::Response;
 
+type Holds<T> = Arc<dyn Fn(&T) -> bool + Send + Sync>;
+
 /// One way in which an observation may meet a claim.
 pub struct Alternative<T> {
     expected: Expected,
-    holds: Arc<dyn Fn(&T) -> bool + Send + Sync>,
+    holds: Holds<T>,
 }
 
 impl<T> Clone for Alternative<T> {
@@ -49,7 +51,7 @@ impl<T> Alternative<T> {
 pub struct Answer {
     shape: ExpectedAnswer,
     absent: Vec<String>,
-    more: Vec<(String, Arc<dyn Fn(&Response) -> bool + Send + Sync>)>,
+    more: Vec<(String, Holds<Response>)>,
 }
 
 /// An answer with this status.

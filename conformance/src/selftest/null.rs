@@ -227,12 +227,16 @@ async fn drain(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Says this as soon as the client has said something; without end, if so.
 async fn say(stream: &mut TcpStream, bytes: &[u8], forever: bool) -> io::Result<()> {
-    let mut buffer = [0; 4096];
-    stream.read(&mut buffer).await?;
-    stream.write_all(bytes).await?;
-    while forever {
-        stream.write_all(&[b'x'; 4096]).await?;
+    let heard = stream.read(&mut [0; 4096]).await?;
+    if heard > 0 {
+        stream.write_all(bytes).await?;
+    }
+    if forever {
+        loop {
+            stream.write_all(&[b'x'; 4096]).await?;
+        }
     }
     Ok(())
 }

@@ -5,11 +5,11 @@
 
 use super::{Link, limit};
 use crate::{
-    check::Stop,
+    check::{BoxFuture, Stop},
     event::{Message, What},
 };
 use serde_json::{Value, json};
-use std::{future::Future, io, pin::Pin};
+use std::io;
 use tokio::{
     io::{
         AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf, WriteHalf,
@@ -25,7 +25,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Pipe for T {}
 /// Starts adapters of the client under test.
 pub trait Apps: Send + Sync {
     /// Starts one; it ends when its pipe is dropped.
-    fn start(&self) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Pipe>>> + Send + '_>>;
+    fn start(&self) -> BoxFuture<'_, io::Result<Box<dyn Pipe>>>;
 }
 
 /// One running adapter.

@@ -235,6 +235,7 @@ async fn serve(listener: TcpListener, mut port: Port<BellModel>) {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
 async fn connection(
     stream: TcpStream,
     conn: u64,
