@@ -293,7 +293,7 @@ pub struct Check {
     /// Its verdict.
     pub verdict: Verdict,
     /// How long it took, in milliseconds.
-    pub duration_ms: f64,
+    pub duration_ms: u64,
     /// The requirement that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,

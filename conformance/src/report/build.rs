@@ -294,7 +294,7 @@ fn check(run: &Finished, checked: &Checked, baseline: &Baseline) -> Check {
         id: name.into(),
         requirements: checked.check.requirements.iter().map(ToString::to_string).collect(),
         verdict: checked.verdict,
-        duration_ms: ms(checked.took),
+        duration_ms: whole_ms(checked.took),
         message: message(checked, decided),
         decided_by: requirement,
         expected,

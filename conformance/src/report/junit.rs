@@ -23,7 +23,7 @@ fn suites(report: &Report) -> Vec<TestSuite> {
         let class = class(&check.id);
         let mut case = TestCase::new(check.id.as_str(), status(check, report.settings.strict));
         case.set_classname(class.as_str());
-        case.set_time(Duration::try_from_secs_f64(check.duration_ms / 1e3).unwrap_or_default());
+        case.set_time(Duration::from_millis(check.duration_ms));
         if check.verdict == Verdict::Warn {
             case.set_system_out(format!("warning: {}", check.message.as_deref().unwrap_or_default()));
         }
