@@ -18,6 +18,8 @@ pub struct Protocol {
     pub name: &'static str,
     /// The normative document.
     pub document: &'static str,
+    /// What became of each row of the facts that the document rests on: key, level, disposition.
+    pub rows: &'static str,
     /// The optional parts.
     pub features: &'static [Feature],
     /// What a target may declare about itself, in numbers.

@@ -37,6 +37,10 @@ pub mod requirements {
 #[cfg(feature = "registry")]
 pub const DOCUMENT: &str = include_str!("../stream.md");
 
+/// What became of each row of the facts that the document rests on: row, level, ids or disposition, separated by tabs.
+#[cfg(feature = "registry")]
+pub const ROWS: &str = include_str!("../rows/stream.tsv");
+
 /// The JSON Schema of every message.
 #[cfg(feature = "schema")]
 pub fn schemas() -> Vec<crate::schema::Schema> {

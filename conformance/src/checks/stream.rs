@@ -27,6 +27,7 @@ use wireproof_spec::{
 pub static PROTOCOL: Protocol = Protocol {
     name: "stream",
     document: stream::DOCUMENT,
+    rows: stream::ROWS,
     features: &[Feature {
         name: "stream.crash-safe",
         default: "off",

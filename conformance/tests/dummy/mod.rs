@@ -23,6 +23,7 @@ const DOCUMENT: &str = include_str!("bell.md");
 static BELL: Protocol = Protocol {
     name: "bell",
     document: DOCUMENT,
+    rows: "",
     features: &[],
     limits: &[],
     checks: &[checks::CHECKS],
