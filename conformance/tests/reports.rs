@@ -61,6 +61,7 @@ impl Reference for Nobody {
 static TINY: Protocol = Protocol {
     name: "tiny",
     document: DOCUMENT,
+    rows: "",
     features: &[Feature { name: "tiny.loud", default: "off", text: "It shouts." }],
     limits: &[],
     checks: &[&CHECKS],
