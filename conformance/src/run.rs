@@ -201,7 +201,7 @@ impl Runner {
         self.sink.record(What::RunStarted {
             protocol: self.protocol.name.into(),
             target: self.target.shown.clone(),
-            settings: crate::report::replay::written(&self.settings, &self.target),
+            settings: written(&self.settings, &self.target),
         });
     }
 
@@ -430,7 +430,7 @@ pub(crate) async fn drive_alone(
     drop(events);
     match outcome {
         Ok(()) => Ok(cx.log.events()),
-        Err(_) => Err(format!("an ordinary flow stopped: {}", crate::selftest::last_word(&cx.log.events()))),
+        Err(_) => Err(format!("an ordinary flow stopped: {}", last_word(&cx.log.events()))),
     }
 }
 
@@ -474,4 +474,42 @@ fn first_unreachable(log: &Log) -> Option<String> {
         What::Stopped { why, unreachable: true } => Some(why.clone()),
         _ => None,
     })
+}
+
+/// The settings of a run as its first event holds them.
+fn written(settings: &Settings, target: &Target) -> BTreeMap<String, String> {
+    let text = |value: &dyn ToString| Some(value.to_string());
+    let (name, version) = target.implementation.clone().unzip();
+    let role = if matches!(target.kind, Kind::Server(_)) { "server" } else { "client" };
+    let all = [
+        ("seed", text(&settings.seed)),
+        ("jobs", text(&settings.jobs)),
+        ("timeout ms", text(&settings.timeout.as_millis())),
+        ("time scale", text(&settings.time_scale)),
+        ("tier", text(&if settings.fast { "fast" } else { "full" })),
+        ("strict", text(&settings.strict)),
+        ("level", settings.level.map(|l| l.name().to_owned())),
+        ("only", (!settings.patterns.is_empty()).then(|| settings.patterns.join(" "))),
+        ("names", settings.names.as_ref().map(|n| n.iter().copied().collect::<Vec<_>>().join(" "))),
+        ("again", settings.again.clone()),
+        ("role", text(&role)),
+        ("implementation", name),
+        ("version", version),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// The last thing that a check recorded about itself, for people.
+pub(crate) fn last_word(events: &[Arc<Event>]) -> String {
+    let word = events.iter().rev().find_map(|e| match &e.what {
+        What::Broken { requirement, expected, actual, .. }
+        | What::SetUp { requirement, expected, actual, .. } => {
+            let expected: Vec<&str> = expected.iter().map(|e| e.name.as_str()).collect();
+            Some(format!("{requirement}: expected {}; came {actual}", expected.join(" or ")))
+        }
+        What::Stopped { why, .. } => Some(why.clone()),
+        What::Harness { message } => Some(message.clone()),
+        _ => None,
+    });
+    word.unwrap_or_else(|| "no claim".into())
 }

@@ -10,7 +10,7 @@ use crate::{
     check::Body,
     event::{Event, What},
     protocol::{Defect, Protocol},
-    run::{Finished, Settings, run},
+    run::{Finished, Settings, last_word, run},
     target::Target,
     verdict::Verdict,
 };
@@ -167,21 +167,6 @@ fn never_passed(protocol: &Protocol, honest: &[(&str, Finished)]) -> Vec<String>
         .filter(|c| !passed.contains(c.name))
         .map(|c| format!("{} passes on no variant", c.name))
         .collect()
-}
-
-/// The last thing that a check recorded about itself, for people.
-pub(crate) fn last_word(events: &[Arc<Event>]) -> String {
-    let word = events.iter().rev().find_map(|e| match &e.what {
-        What::Broken { requirement, expected, actual, .. }
-        | What::SetUp { requirement, expected, actual, .. } => {
-            let expected: Vec<&str> = expected.iter().map(|e| e.name.as_str()).collect();
-            Some(format!("{requirement}: expected {}; came {actual}", expected.join(" or ")))
-        }
-        What::Stopped { why, .. } => Some(why.clone()),
-        What::Harness { message } => Some(message.clone()),
-        _ => None,
-    });
-    word.unwrap_or_else(|| "no claim".into())
 }
 
 fn settings(timeout: Duration) -> Settings {

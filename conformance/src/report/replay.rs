@@ -6,7 +6,7 @@ use crate::{
     event::{Event, Source, What},
     protocol::Protocol,
     run::{Checked, Finished, Settings},
-    target::{Features, Kind, Target},
+    target::{Features, Target},
     verdict::{self, Verdict},
 };
 use std::{
@@ -19,29 +19,6 @@ use wireproof_spec::requirement::Level;
 
 /// The name of the log in the directory of `--out`.
 pub const EVENTS: &str = "events.jsonl";
-
-/// The settings of a run as its first event holds them.
-pub fn written(settings: &Settings, target: &Target) -> BTreeMap<String, String> {
-    let text = |value: &dyn ToString| Some(value.to_string());
-    let (name, version) = target.implementation.clone().unzip();
-    let role = if matches!(target.kind, Kind::Server(_)) { "server" } else { "client" };
-    let all = [
-        ("seed", text(&settings.seed)),
-        ("jobs", text(&settings.jobs)),
-        ("timeout ms", text(&settings.timeout.as_millis())),
-        ("time scale", text(&settings.time_scale)),
-        ("tier", text(&if settings.fast { "fast" } else { "full" })),
-        ("strict", text(&settings.strict)),
-        ("level", settings.level.map(|l| l.name().to_owned())),
-        ("only", (!settings.patterns.is_empty()).then(|| settings.patterns.join(" "))),
-        ("names", settings.names.as_ref().map(|n| n.iter().copied().collect::<Vec<_>>().join(" "))),
-        ("again", settings.again.clone()),
-        ("role", text(&role)),
-        ("implementation", name),
-        ("version", version),
-    ];
-    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-}
 
 /// Reads a log: the file itself, or the directory of `--out` that holds it. A last line that was cut off is left out.
 ///
