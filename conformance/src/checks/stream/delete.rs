@@ -1,5 +1,50 @@
 //! Checks of "Delete" in spec/stream.md.
 
-use crate::check::Check;
+use super::setting::{Stream, TEXT, proven, shut_in_every_way, written};
+use crate::{
+    check::{Breaks, Check, Cx, Outcome, answer},
+    drives, one_of,
+};
+use wireproof_spec::stream::requirements::*;
 
-pub(super) const CHECKS: &[Check] = &[];
+pub(super) const CHECKS: &[Check] = &[
+    Check::new("stream/delete/removes", &[STREAM_DELETE_1], drives!(removes)),
+    Check::new("stream/delete/missing-stream", &[STREAM_DELETE_2], drives!(missing_stream)),
+];
+
+async fn removes(cx: &Cx) -> Outcome {
+    let mut streams = shut_in_every_way(cx).await?;
+    streams.extend([proven(cx).await?, Stream::create(cx, TEXT, "").await?]);
+    for stream in streams {
+        let tail = stream.told_tail(cx).await?;
+        let reply = cx.send(stream.delete()).await?;
+        cx.expect(STREAM_DELETE_1, &reply, &one_of![answer(204)])?;
+        // From then on, and not only the first time.
+        for _ in 0..3 {
+            for request in [stream.head(), stream.read(), stream.read_at(&tail), stream.append("late")] {
+                let reply = cx.send(request).await?;
+                cx.expect(STREAM_DELETE_1, &reply, &one_of![answer(404)])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn missing_stream(cx: &Cx) -> Outcome {
+    let nowhere = Stream::nowhere(cx);
+    let gone = written(cx).await?;
+    cx.need(STREAM_DELETE_1, &cx.send(gone.delete()).await?, &one_of![answer(204)])?;
+    for missing in [nowhere, gone] {
+        cx.refused(
+            STREAM_DELETE_2,
+            Breaks::Fit,
+            written,
+            Stream::delete,
+            |_, request| request.path = missing.path.clone(),
+            (STREAM_DELETE_1, &one_of![answer(204)]),
+            &one_of![answer(404)],
+        )
+        .await?;
+    }
+    Ok(())
+}

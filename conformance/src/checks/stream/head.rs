@@ -1,5 +1,93 @@
 //! Checks of "Head" in spec/stream.md.
 
-use crate::check::Check;
+use super::setting::{OTHER, Stream, TEXT, holds, next_offset, proven, shut_in_every_way, written};
+use crate::{
+    check::{Check, Cx, Outcome, alternative, answer},
+    drives, one_of,
+    wire::raw::RawAnswer,
+};
+use wireproof_spec::{
+    http::Response,
+    stream::{
+        MediaType,
+        header::{CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET},
+        requirements::*,
+    },
+};
 
-pub(super) const CHECKS: &[Check] = &[];
+pub(super) const CHECKS: &[Check] = &[
+    Check::new("stream/head/facts", &[STREAM_HEAD_1], drives!(facts)),
+    Check::new("stream/head/no-body", &[STREAM_HEAD_2], drives!(no_body)),
+    Check::new("stream/head/closure", &[STREAM_HEAD_3], drives!(closure)),
+    Check::new("stream/head/no-store", &[STREAM_HEAD_4], drives!(no_store)),
+];
+
+async fn facts(cx: &Cx) -> Outcome {
+    for media_type in [TEXT, OTHER] {
+        let stream = Stream::create(cx, media_type, &cx.token(16)).await?;
+        let mut tail = stream.start.clone();
+        for content in ["more", "and more"] {
+            let facts = answer(200)
+                .and(format!("content-type: {media_type}"), move |r| is_of(r, media_type))
+                .with(NEXT_OFFSET, tail);
+            let reply = cx.send(stream.head()).await?;
+            let told = next_offset(cx.expect(STREAM_HEAD_1, &reply, &one_of![facts])?);
+            // It is the tail: there is nothing behind it but what is appended later.
+            cx.expect(STREAM_HEAD_1, &stream.content_from(cx, &told).await?, &[holds("")])?;
+            tail = stream.appended(cx, content).await?;
+            cx.expect(STREAM_HEAD_1, &stream.content_from(cx, &told).await?, &[holds(content)])?;
+        }
+    }
+    Ok(())
+}
+
+fn is_of(response: &Response, media_type: &str) -> bool {
+    let found = response.headers.get(CONTENT_TYPE).and_then(|t| MediaType::parse(t).ok());
+    found.is_some_and(|t| t.essence() == media_type)
+}
+
+async fn no_body(cx: &Cx) -> Outcome {
+    let stream = proven(cx).await?;
+    for (stream, id, status) in [(stream, STREAM_HEAD_1, 200), (Stream::nowhere(cx), STREAM_DELETE_1, 404)] {
+        let mut peer = cx.raw().await?;
+        let sent = peer.send(&stream.head().header("connection", "close")).await;
+        let reply = peer.answer(sent).await?;
+        cx.need(id, &reply.clone().map(|raw| raw.head), &one_of![answer(status)])?;
+        let nothing = alternative("no byte behind the head", |raw: &RawAnswer| raw.rest.is_empty());
+        cx.expect(STREAM_HEAD_2, &reply, &[nothing])?;
+    }
+    Ok(())
+}
+
+async fn closure(cx: &Cx) -> Outcome {
+    for stream in [Stream::create(cx, TEXT, "").await?, written(cx).await?] {
+        let open = cx.send(stream.head()).await?;
+        cx.expect(STREAM_HEAD_3, &open, &one_of![answer(200).without(CLOSED)])?;
+        stream.appended(cx, "more").await?;
+        let open = cx.send(stream.head()).await?;
+        cx.expect(STREAM_HEAD_3, &open, &one_of![answer(200).without(CLOSED)])?;
+        stream.closed(cx).await?;
+        let closed = cx.send(stream.head()).await?;
+        cx.expect(STREAM_HEAD_3, &closed, &one_of![answer(200).with(CLOSED, "true")])?;
+    }
+    for stream in shut_in_every_way(cx).await? {
+        for _ in 0..2 {
+            let closed = cx.send(stream.head()).await?;
+            cx.expect(STREAM_HEAD_3, &closed, &one_of![answer(200).with(CLOSED, "true")])?;
+        }
+    }
+    Ok(())
+}
+
+async fn no_store(cx: &Cx) -> Outcome {
+    let no_store = |r: &Response| {
+        let directives = r.headers.get(CACHE_CONTROL).unwrap_or_default();
+        directives.split(',').any(|d| d.trim().eq_ignore_ascii_case("no-store"))
+    };
+    for stream in [proven(cx).await?, Stream::create(cx, TEXT, "").await?] {
+        let reply = cx.send(stream.head()).await?;
+        let kept_by_none = answer(200).has(NEXT_OFFSET).and("cache-control: no-store", no_store);
+        cx.expect(STREAM_HEAD_4, &reply, &one_of![kept_by_none])?;
+    }
+    Ok(())
+}

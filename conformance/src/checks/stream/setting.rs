@@ -244,3 +244,31 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     }
     Ok(())
 }
+
+impl Stream {
+    /// The tail as a HEAD tells it.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if a HEAD does not tell it.
+    pub async fn told_tail(&self, cx: &Cx) -> Outcome<String> {
+        let seen = cx.send(self.head()).await?;
+        Ok(next_offset(cx.need(STREAM_HEAD_1, &seen, &one_of![answer(200).has(NEXT_OFFSET)])?))
+    }
+}
+
+/// Streams that were closed: empty, with content, together with the last content, and when they were made.
+///
+/// # Errors
+/// Stops the check, inconclusive, if one of them cannot be closed.
+pub async fn shut_in_every_way(cx: &Cx) -> Outcome<Vec<Stream>> {
+    let empty = Stream::create(cx, TEXT, "").await?;
+    empty.closed(cx).await?;
+    let full = shut(cx).await?;
+    let with_body = written(cx).await?;
+    let reply = cx.send(closing(with_body.append(cx.token(16)))).await?;
+    cx.need(STREAM_APPEND_12, &reply, &one_of![closed()])?;
+    let born = Stream::nowhere(cx);
+    let reply = cx.send(closing(put(&born.path, TEXT)).body(cx.token(16))).await?;
+    cx.need(STREAM_CREATE_11, &reply, &one_of![created().with(CLOSED, "true")])?;
+    Ok(vec![empty, full, with_body, born])
+}

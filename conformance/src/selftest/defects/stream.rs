@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     embed::reference::{
-        log::Range,
+        log::{Entry, Range},
         model::{Decision, Port},
         stream::{
             Seams, StreamModel,
@@ -157,4 +157,45 @@ fn facts(stream: &Stream) -> Facts {
 fn appended_record(name: &str, stream: &Stream, body: &bytes::Bytes) -> Record {
     let range = Range { owner: stream.incarnation, from: stream.tail, to: stream.tail + body.len() as u64 };
     Record::Appended { name: name.into(), range, bytes: body.clone() }
+}
+
+/// What a start makes of the log, given whether the server was stopped in order before.
+fn recovery(change: fn(bool, Vec<Entry>) -> Vec<Entry>) -> Seams {
+    // The last record of an orderly stop: it closes a stream that cannot be.
+    let mark = || Record::Closed { name: String::new() };
+    let marked = serde_json::to_vec(&mark()).unwrap_or_default();
+    Seams {
+        port: port::rewrite(move |_, input, decision| {
+            if matches!(input, Input::Stopping) {
+                decision.records.push(mark());
+            }
+        }),
+        recovery: Some(Box::new(move |mut entries| {
+            let orderly = entries.last().is_some_and(|entry| entry.record == marked);
+            entries.retain(|entry| entry.record != marked);
+            change(orderly, entries)
+        })),
+        ..Seams::honest()
+    }
+}
+
+/// The record of an entry of the log.
+fn record(entry: &Entry) -> Option<Record> {
+    serde_json::from_slice(&entry.record).ok()
+}
+
+fn is_close(request: &Request) -> bool {
+    is(request, |o| matches!(o, Operation::Close(_)))
+}
+
+fn is_delete(request: &Request) -> bool {
+    is(request, |o| matches!(o, Operation::Delete(_)))
+}
+
+fn is_head(request: &Request) -> bool {
+    is(request, |o| matches!(o, Operation::Head(_)))
+}
+
+fn is_read(request: &Request) -> bool {
+    is(request, |o| matches!(o, Operation::Read(_)))
 }

@@ -1,5 +1,61 @@
 //! Defects of "Delete".
 
-use super::Table;
+use super::{
+    Answer, Ask, Effect, Record, Refusal, Table, answers, ask, decide, is_delete, plain, reply, stream_of,
+};
+use crate::{
+    protocol::Cut::{Port, Wire},
+    selftest::defects::{Breakage, wire::Count},
+};
+use std::collections::BTreeMap;
+use wireproof_spec::stream::requirements::*;
 
-pub(super) const TABLE: Table = &[];
+pub(super) const TABLE: Table = &[
+    Breakage::boundary("stream/delete/open-stays", STREAM_DELETE_1, Port, || {
+        decide(|state, input, decision| {
+            if matches!(ask(input), Some((_, Ask::Delete)))
+                && stream_of(state, input).is_some_and(|s| !s.closed)
+            {
+                keeps(decision);
+            }
+        })
+    }),
+    Breakage::second("stream/delete/comes-back", STREAM_DELETE_1, Port, || {
+        const HIDDEN: u32 = 6;
+        let mut deleted: BTreeMap<String, u32> = BTreeMap::new();
+        decide(move |_, input, decision| {
+            let Some((name, asked)) = ask(input) else { return };
+            if let Some(count) = deleted.get_mut(name) {
+                *count += 1;
+                if *count <= HIDDEN {
+                    decision.records.clear();
+                    answers(decision).for_each(|a| *a = Answer::Refused(Refusal::NoStream));
+                }
+            } else if matches!(asked, Ask::Delete) && !decision.records.is_empty() {
+                keeps(decision);
+                deleted.insert(name.to_owned(), 0);
+            }
+        })
+    }),
+    Breakage::always("stream/delete/missing-stream-accepted", STREAM_DELETE_2, Wire, || {
+        reply(|request, response| {
+            if is_delete(request) && response.status == 404 {
+                *response = plain(204);
+            }
+        })
+    }),
+    Breakage::second("stream/delete/again-accepted", STREAM_DELETE_2, Wire, || {
+        let count = Count::new();
+        reply(move |request, response| {
+            if is_delete(request) && count.up(&request.path) > 0 && response.status == 404 {
+                *response = plain(204);
+            }
+        })
+    }),
+];
+
+/// Says that the stream is gone, and leaves it.
+fn keeps(decision: &mut crate::embed::reference::model::Decision<super::StreamModel>) {
+    decision.records.retain(|r| !matches!(r, Record::Deleted { .. }));
+    decision.effects.retain(|e| !matches!(e, Effect::Remove { .. }));
+}

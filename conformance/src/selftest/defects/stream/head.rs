@@ -1,5 +1,96 @@
 //! Defects of "Head".
 
-use super::Table;
+use super::{Answer, Ask, START, Seams, Table, answers, ask, decide, is_head, reply, stream_of};
+use crate::{
+    protocol::Cut::{Port, Wire},
+    selftest::defects::{Breakage, wire::Count},
+};
+use std::collections::BTreeSet;
+use wireproof_spec::{
+    http::Response,
+    stream::{
+        header::{CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET},
+        requirements::*,
+    },
+};
 
-pub(super) const TABLE: Table = &[];
+pub(super) const TABLE: Table = &[
+    Breakage::always("stream/head/default-media-type-told", STREAM_HEAD_1, Wire, || {
+        reply(|request, response| {
+            if is_head(request) && response.status == 200 {
+                response.headers.set(CONTENT_TYPE, "application/octet-stream");
+            }
+        })
+    }),
+    Breakage::boundary("stream/head/start-told-of-other-media-types", STREAM_HEAD_1, Wire, || {
+        reply(|request, response| {
+            if is_head(request)
+                && response.status == 200
+                && response.headers.get(CONTENT_TYPE) != Some("text/plain")
+            {
+                response.headers.set(NEXT_OFFSET, START);
+            }
+        })
+    }),
+    Breakage::always("stream/head/body", STREAM_HEAD_2, Wire, || with_body(200, "content"))
+        .shape("bytes behind the head of the answer to a HEAD are what the requirement forbids"),
+    Breakage::boundary("stream/head/body-of-refusal", STREAM_HEAD_2, Wire, || with_body(404, "no stream"))
+        .shape("bytes behind the head of the answer to a HEAD are what the requirement forbids"),
+    Breakage::boundary("stream/head/born-closed-not-told", STREAM_HEAD_3, Port, || {
+        let mut born_closed = BTreeSet::new();
+        decide(move |state, input, decision| {
+            let Some((name, asked)) = ask(input) else { return };
+            if matches!(asked, Ask::Create { closed: true, .. }) && stream_of(state, input).is_none() {
+                born_closed.insert(name.to_owned());
+            }
+            for answer in answers(decision) {
+                if let Answer::Head(facts) = answer {
+                    facts.closed &= !born_closed.contains(name);
+                }
+            }
+        })
+    }),
+    Breakage::second("stream/head/closure-told-once", STREAM_HEAD_3, Wire, || {
+        let count = Count::new();
+        reply(move |request, response| {
+            if is_head(request) && response.headers.get(CLOSED).is_some() && count.up(&request.path) > 0 {
+                response.headers.remove(CLOSED);
+            }
+        })
+    }),
+    Breakage::boundary("stream/head/empty-told-as-closed", STREAM_HEAD_3, Port, || {
+        decide(|_, _, decision| {
+            for answer in answers(decision) {
+                if let Answer::Head(facts) = answer {
+                    facts.closed |= facts.tail == 0;
+                }
+            }
+        })
+    }),
+    Breakage::always("stream/head/cached", STREAM_HEAD_4, Wire, || {
+        reply(|request, response| {
+            if is_head(request) && response.status == 200 {
+                response.headers.set(CACHE_CONTROL, "public, max-age=60");
+            }
+        })
+    }),
+];
+
+/// Answers to HEAD with this status have a body on the wire.
+fn with_body(status: u16, body: &'static str) -> Seams {
+    Seams {
+        bytes: Some(Box::new(move |request, response| {
+            (is_head(request) && response.status == status).then(|| written(response, body))
+        })),
+        ..Seams::honest()
+    }
+}
+
+fn written(response: &Response, body: &str) -> Vec<u8> {
+    let mut text = format!("HTTP/1.1 {} \r\n", response.status);
+    for (name, value) in &response.headers.0 {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()));
+    text.into_bytes()
+}
