@@ -192,8 +192,9 @@ async fn restart(cx: &Cx) -> Outcome {
     let open = written(cx).await?;
     for _ in 0..2 {
         cx.hook(Hook::Restart).await?;
-        // The server has not simply stopped to write.
-        open.appended(cx, "more").await?;
+        // The server has not simply stopped to write, or forgotten everything.
+        let more = cx.send(open.append("more")).await?;
+        cx.need(STREAM_CONTENT_1, &more, &one_of![appended()])?;
         for stream in &streams {
             let head = cx.send(stream.head()).await?;
             cx.expect(STREAM_CLOSE_6, &head, &one_of![answer(200).with(CLOSED, "true")])?;
