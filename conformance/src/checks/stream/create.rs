@@ -132,11 +132,12 @@ async fn closed_again(cx: &Cx) -> Outcome {
 
 async fn race(cx: &Cx) -> Outcome {
     const RACERS: usize = 8;
-    for _ in 0..3 {
+    for round in 0..4 {
         let stream = Stream::nowhere(cx);
         let content = cx.token(16);
         let mut peers: Vec<_> = (0..RACERS).map(|_| cx.http()).collect();
-        let request = put(&stream.path, TEXT).body(content.clone());
+        let open = put(&stream.path, TEXT).body(content.clone());
+        let request = if round % 2 == 0 { open } else { closing(open) };
         let replies = try_join_all(peers.iter_mut().map(|peer| peer.send(request.clone()))).await?;
         let one_winner = alternative("one 201 and otherwise 200", |replies: &Vec<Response>| {
             replies.iter().filter(|r| r.status == 201).count() == 1
