@@ -105,8 +105,9 @@ impl Hooks for Process {
             let mut running = self.running.lock().await;
             match (running.take(), hook) {
                 (Some(process), Hook::Restart) => process.stop().await.map_err(|e| e.to_string())?,
-                // Dropped without order: what was not committed at this moment is lost.
-                (process, _) => drop(process),
+                (Some(process), Hook::Kill) => process.kill().await,
+                // A start failed before.
+                (None, _) => {}
             }
             *running = Some(serve(self.addr, self.limits, self.data.as_ref(), self.breakage).await?);
             Ok(())

@@ -124,8 +124,11 @@ impl Sqlite {
 }
 
 impl Drop for Sqlite {
+    /// Nothing writes any more when it is dropped, so that whoever opens the database next is alone.
     fn drop(&mut self) {
         let _ = self.readers.commands.send(Command::Close);
+        // An error is a panic of the thread, and then it has ended too.
+        let _ = self.writer.take().map(JoinHandle::join);
     }
 }
 

@@ -91,8 +91,16 @@ pub struct Running {
     pub addr: SocketAddr,
     /// The root: the URL below which streams are made, without a slash at the end.
     pub root: String,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Ending>,
     task: JoinHandle<Result<(), Error>>,
+}
+
+/// How a server is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Not,
+    Orderly,
+    CutOff,
 }
 
 impl Server {
@@ -128,7 +136,7 @@ impl Server {
         };
         let mut parts = JoinSet::new();
         parts.spawn(core.run(queue, sink));
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Ending::Not);
         let task = tokio::spawn(supervise(listener, Arc::new(shared), parts, stopped));
         let root = format!("http://{addr}{}", message::ROOT.trim_end_matches('/'));
         Ok(Running { addr, root, stop, task })
@@ -142,8 +150,16 @@ impl Running {
     /// # Errors
     /// The log failed, now or before.
     pub async fn stop(mut self) -> Result<(), Error> {
-        self.stop.send_replace(true);
+        self.stop.send_replace(Ending::Orderly);
         self.ended().await
+    }
+
+    /// Ends it at once and without order: requests in flight are cut off, what waits for its commit is not answered. The
+    /// address and the data directory are free when it returns.
+    pub async fn kill(mut self) {
+        self.stop.send_replace(Ending::CutOff);
+        // It says that it was cut off, or what failed before.
+        let _ = self.ended().await;
     }
 
     /// Waits until it has ended by itself, which only a failure makes it do.
@@ -222,7 +238,7 @@ async fn supervise(
     listener: TcpListener,
     shared: Arc<Shared>,
     mut core: JoinSet<Result<(), log::Error>>,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Ending>,
 ) -> Result<(), Error> {
     let mut connections = JoinSet::new();
     // After a failure to accept, the end of a connection may free what was missing.
@@ -246,6 +262,11 @@ async fn supervise(
         }
     }
     drop(listener);
+    if *stop.borrow() == Ending::CutOff {
+        connections.shutdown().await;
+        core.shutdown().await;
+        return Err(Error::CutOff);
+    }
     // An error means that the core has ended, and below it says why.
     let _ = shared.inputs.send(Input::Stopping).await;
     let orderly = async { while connections.join_next().await.is_some() {} };
@@ -264,7 +285,7 @@ fn finished(ended: Option<Result<Result<(), log::Error>, tokio::task::JoinError>
 }
 
 /// Serves one connection to its end.
-async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Receiver<Ending>) {
     // Without it, every second small answer waits 40 ms for an acknowledgement.
     if stream.set_nodelay(true).is_err() {
         return;

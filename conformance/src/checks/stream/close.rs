@@ -125,7 +125,7 @@ async fn missing_stream(cx: &Cx) -> Outcome {
 
 async fn race(cx: &Cx) -> Outcome {
     const WRITERS: usize = 5;
-    for closers in [&[""][..], &["!"], &["", "!"]].repeat(2) {
+    for closers in [&[""][..], &["!"], &["", "!"], &[""]].repeat(3) {
         let stream = Stream::create(cx, TEXT, "").await?;
         let known = AtomicBool::new(false);
         let writers = try_join_all((0..WRITERS).map(|_| writes_on(cx, &stream, &known)));
@@ -193,7 +193,7 @@ async fn restart(cx: &Cx) -> Outcome {
     for _ in 0..2 {
         cx.hook(Hook::Restart).await?;
         // The server has not simply stopped to write, or forgotten everything.
-        let more = cx.send(open.append("more")).await?;
+        let more = cx.http().send(open.append("more")).await?;
         cx.need(STREAM_CONTENT_1, &more, &one_of![appended()])?;
         for stream in &streams {
             let head = cx.send(stream.head()).await?;

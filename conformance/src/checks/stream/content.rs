@@ -44,7 +44,8 @@ async fn restart(cx: &Cx) -> Outcome {
         }
         cx.hook(Hook::Restart).await?;
         for (stream, content) in &kept {
-            let there = cx.send(stream.read()).await?;
+            // On a new connection: the old ones went with the process.
+            let there = cx.http().send(stream.read()).await?;
             cx.expect(STREAM_CONTENT_1, &there, &one_of![answer(200)])?;
             let read = stream.content(cx).await?;
             cx.expect(STREAM_CONTENT_1, &read, &[holds(content.clone())])?;
@@ -68,7 +69,7 @@ async fn kill(cx: &Cx) -> Outcome {
         let dying = cx.begin(stream.append(".".repeat(DYING)), cx.answer_time()).await?;
         cx.hook(Hook::Kill).await?;
         drop(dying);
-        let there = cx.send(stream.read()).await?;
+        let there = cx.http().send(stream.read()).await?;
         cx.expect(STREAM_CONTENT_2, &there, &one_of![answer(200)])?;
         let read = stream.content(cx).await?;
         cx.expect(STREAM_CONTENT_2, &read, &[each(&acknowledged, "there", |count| count > 0)])?;
@@ -216,7 +217,11 @@ async fn sees_its_own(cx: &Cx, stream: &Stream, writer: usize) -> Outcome {
         let tail = next_offset(cx.need(STREAM_APPEND_1, &reply, &one_of![appended()])?);
         for reader in &mut readers {
             let read = read_on(cx, reader, stream, &before).await?;
-            cx.expect(STREAM_CONTENT_7, &read, &[each(&[message.clone()], "seen", |count| count > 0)])?;
+            cx.expect(
+                STREAM_CONTENT_7,
+                &read,
+                &[each(std::slice::from_ref(&message), "seen", |count| count > 0)],
+            )?;
         }
         before = tail;
     }
