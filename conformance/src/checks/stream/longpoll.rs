@@ -51,7 +51,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// How long a long-poll of the target waits, if that is known.
-fn limit(cx: &Cx) -> Option<Duration> {
+pub(super) fn limit(cx: &Cx) -> Option<Duration> {
     cx.features().limit(LIMIT).map(Duration::from_millis)
 }
 
@@ -66,13 +66,13 @@ pub(super) fn until_timeout(cx: &Cx) -> Duration {
 }
 
 /// What comes in this time did not wait for the server's timeout.
-fn soon(cx: &Cx) -> Duration {
+pub(super) fn soon(cx: &Cx) -> Duration {
     const LONGEST: Duration = Duration::from_millis(1_500);
     limit(cx).map_or(LONGEST, |limit| (limit / 2).min(LONGEST))
 }
 
 /// So often something is tried that a busy machine keeps from proving anything.
-const TRIES: usize = 8;
+pub(super) const TRIES: usize = 8;
 
 /// The answer to a request that has no reason to wait, and the time that it took. Who is late, and cannot answer a HEAD
 /// beside it quickly, is asked again.
@@ -95,10 +95,10 @@ fn within(soon: Duration) -> Alternative<Duration> {
     alternative(name, move |took: &Duration| *took <= soon)
 }
 
-/// A long-poll that has left and that the server had time to take: a HEAD behind it was answered.
-async fn waiting(cx: &Cx, stream: &Stream, offset: &str) -> Outcome<Pending> {
+/// A long-poll that has left and that the server had time to take.
+pub(super) async fn waiting(cx: &Cx, stream: &Stream, offset: &str) -> Outcome<Pending> {
     let waiting = cx.begin(stream.long_poll(offset), patience(cx)).await?;
-    cx.need(STREAM_HEAD_1, &cx.send(stream.head()).await?, &one_of![answer(200)])?;
+    stream.settled(cx).await?;
     Ok(waiting)
 }
 
@@ -361,7 +361,7 @@ async fn now_on_closed(cx: &Cx) -> Outcome {
 }
 
 /// Whether an answer that took so long did not come by the timeout, as far as that is known.
-fn before_timeout(limit: Option<Duration>, took: Duration) -> bool {
+pub(super) fn before_timeout(limit: Option<Duration>, took: Duration) -> bool {
     limit.is_none_or(|limit| took < limit * 7 / 8)
 }
 
@@ -387,7 +387,7 @@ async fn all_wake(cx: &Cx) -> Outcome {
         for _ in 0..READERS {
             readers.push(cx.begin(stream.long_poll(&tail), patience(cx)).await?);
         }
-        cx.need(STREAM_HEAD_1, &cx.send(stream.head()).await?, &one_of![answer(200)])?;
+        stream.settled(cx).await?;
         let token = cx.token(16);
         tail = grow(cx, &stream, &token).await?;
         let early = since.elapsed() < soon(cx);

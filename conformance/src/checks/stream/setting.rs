@@ -9,7 +9,7 @@ use bytes::Bytes;
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
-        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, query},
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE, query},
         requirements::*,
     },
 };
@@ -150,7 +150,22 @@ impl Stream {
         Ok(replies.map(|replies| replies.iter().flat_map(|r| r.body.to_vec()).collect::<Vec<u8>>().into()))
     }
 
-    /// The answers of reading from an offset to the tail.
+    /// Gives the server time to take what was sent before: connections that were opened later are taken later.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if a HEAD is not answered.
+    pub async fn settled(&self, cx: &Cx) -> Outcome {
+        for _ in 0..2 {
+            let seen = cx.http().send(self.head()).await?;
+            cx.need(STREAM_HEAD_1, &seen, &one_of![answer(200)])?;
+        }
+        Ok(())
+    }
+
+    /// The answers of reading from an offset to the tail, which is where nothing more comes.
+    ///
+    /// `Stream-Up-To-Date` is no sure sign of it: a server is only advised not to send it earlier. How an answer without
+    /// content looks is advice too (STREAM-READ-3), so that behind this header anything but content is the end.
     ///
     /// # Errors
     /// Stops the check, inconclusive, if a read is not answered with content, or if there is no end of it.
@@ -160,14 +175,18 @@ impl Stream {
         let mut peer = cx.http();
         let mut offset = offset.to_owned();
         let mut replies = Vec::new();
+        let mut may_end = false;
         for _ in 0..MOST {
             let seen = peer.send(self.read_at(&offset)).await?;
+            if may_end && seen.look().is_ok_and(|reply| reply.status != 200) {
+                return Ok(Seen::all(replies));
+            }
             let reply = cx.need(STREAM_READ_2, &seen, &one_of![answer(200).has(NEXT_OFFSET)])?;
             let next = next_offset(reply);
             let end = reply.body.is_empty() || next == offset;
-            let up_to_date = reply.headers.get(wireproof_spec::stream::header::UP_TO_DATE).is_some();
+            may_end = reply.headers.get(UP_TO_DATE).is_some();
             replies.push(seen);
-            if end || up_to_date {
+            if end {
                 return Ok(Seen::all(replies));
             }
             offset = next;

@@ -31,8 +31,8 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
-    Breakage::always("stream/longpoll/content-waits", STREAM_LONGPOLL_2, Port, || {
-        waits_if(|stream, from, _| from < stream.tail)
+    Breakage::boundary("stream/longpoll/content-behind-the-middle-waits", STREAM_LONGPOLL_2, Port, || {
+        waits_if(|stream, from, _| 0 < from && from < stream.tail)
     }),
     Breakage::always("stream/longpoll/start-is-tail", STREAM_LONGPOLL_2, Port, || {
         through(port::rewrite_input(|_, input| {
