@@ -129,7 +129,8 @@ pub(super) const TABLE: Table = &[
                 request.body = Default::default();
             }
         })
-    }),
+    })
+    .wide("many settings are made with a first content"),
     Breakage::second("stream/create/again-appends", STREAM_CREATE_10, Port, || {
         let count = Count::new();
         decide(move |state, input, decision| {
