@@ -179,6 +179,15 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::always("stream/create/location-of-the-root", STREAM_CREATE_15, Wire, || {
+        reply(|_, response| {
+            if let Some(at) =
+                response.headers.get(LOCATION).and_then(|l| l.rfind('/').map(|end| l[..end].to_owned()))
+            {
+                response.headers.set(LOCATION, at);
+            }
+        })
+    }),
 ];
 
 fn name(input: &super::Input) -> &str {
