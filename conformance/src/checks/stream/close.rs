@@ -40,6 +40,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/close/any-case", &[STREAM_CLOSE_8], drives!(any_case)),
     Check::new("stream/close/other-value", &[STREAM_CLOSE_9], drives!(other_value)),
     Check::new("stream/close/other-value-at-creation", &[STREAM_CLOSE_10], drives!(other_value_at_creation)),
+    Check::new("stream/close/again", &[STREAM_CLOSE_12], drives!(again)),
     Check::new("stream/close/other-value-accepted", &[STREAM_CLOSE_11], drives!(other_value_accepted)),
 ];
 
@@ -61,6 +62,19 @@ async fn closes(cx: &Cx) -> Outcome {
         cx.expect(STREAM_CLOSE_1, &late, &one_of![refused()])?;
         let read = stream.content(cx).await?;
         cx.expect(STREAM_CLOSE_1, &read, &[holds(content)])?;
+    }
+    Ok(())
+}
+
+async fn again(cx: &Cx) -> Outcome {
+    for stream in shut_in_every_way(cx).await? {
+        // Whoever does not know whether a close arrived repeats it, perhaps more than once.
+        for _ in 0..2 {
+            let reply = cx.send(stream.close()).await?;
+            cx.expect(STREAM_CLOSE_12, &reply, &one_of![answer(204)])?;
+        }
+        let late = cx.send(stream.append("late")).await?;
+        cx.need(STREAM_APPEND_10, &late, &one_of![refused()])?;
     }
     Ok(())
 }
