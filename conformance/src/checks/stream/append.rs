@@ -155,11 +155,12 @@ async fn cut_off(cx: &Cx) -> Outcome {
     let mut content = cx.token(16);
     let stream = Stream::create(cx, TEXT, &content).await?;
     // Short and longer than any buffer of one read.
-    for length in [48, 64 * 1024] {
+    for length in [48, 64 * 1024, 48, 64 * 1024] {
         let sent = cx.token(16).repeat(length / 16);
         let mut peer = cx.raw().await?;
         let _ = peer.send_chunked(&stream.append(sent.clone()), length / 3, false).await;
         peer.cut().await;
+        stream.settled(cx).await?;
         // An append behind it shows where the stream goes on, and that it goes on.
         let behind = format!("|{}|", cx.token(16));
         stream.appended(cx, behind.clone()).await?;
