@@ -152,10 +152,11 @@ async fn chunked(cx: &Cx) -> Outcome {
 }
 
 async fn cut_off(cx: &Cx) -> Outcome {
-    let mut content = cx.token(16);
-    let stream = Stream::create(cx, TEXT, &content).await?;
-    // Short and longer than any buffer of one read.
+    // Short and longer than any buffer of one read. Each on a stream of its own, so that what a server keeps late of one
+    // is not taken for something else in the next.
     for length in [48, 64 * 1024, 48, 64 * 1024] {
+        let content = cx.token(16);
+        let stream = Stream::create(cx, TEXT, &content).await?;
         let sent = cx.token(16).repeat(length / 16);
         let mut peer = cx.raw().await?;
         let _ = peer.send_chunked(&stream.append(sent.clone()), length / 3, false).await;
@@ -165,8 +166,7 @@ async fn cut_off(cx: &Cx) -> Outcome {
         let behind = format!("|{}|", cx.token(16));
         stream.appended(cx, behind.clone()).await?;
         let read = stream.content(cx).await?;
-        let kept = cx.expect(STREAM_APPEND_9, &read, &nothing_or_prefix(&content, &sent, &behind))?;
-        content = String::from_utf8_lossy(kept).into_owned();
+        cx.expect(STREAM_APPEND_9, &read, &nothing_or_prefix(&content, &sent, &behind))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{
     longpoll::{patience, until_timeout},
-    setting::{OTHER, Stream, TEXT, appended, closed, closing, holds, next_offset, proven, put},
+    setting::{OTHER, Stream, TEXT, appended, closed, closing, holds, is_end, next_offset, proven, put},
 };
 use crate::{
     check::{Alternative, Breaks, Check, Cx, Outcome, Waits, alternative, answer},
@@ -59,8 +59,8 @@ pub(super) async fn told(cx: &Cx, stands_on: RequirementId, stream: &Stream, tai
     Ok(())
 }
 
-/// Follows `Stream-Next-Offset` from this request until so many bytes have come, or an answer without any. That each is
-/// answered with content is claimed, or else needed.
+/// Follows `Stream-Next-Offset` from this request until so many bytes have come, or until the tail. That each is answered
+/// with content is claimed, or else needed.
 pub(super) async fn follow(
     cx: &Cx,
     claim: Option<RequirementId>,
@@ -68,7 +68,7 @@ pub(super) async fn follow(
     length: usize,
 ) -> Outcome<Vec<Seen<Response>>> {
     let (mut peer, mut replies, mut got) = (cx.http(), Vec::new(), 0);
-    loop {
+    for _ in 0..10_000 {
         let seen = peer.send(request.clone()).await?;
         let content = one_of![answer(200).has(NEXT_OFFSET)];
         let reply = match claim {
@@ -76,13 +76,14 @@ pub(super) async fn follow(
             None => cx.need(STREAM_READ_2, &seen, &content)?,
         };
         got += reply.body.len();
-        let end = reply.body.is_empty() || got >= length;
+        let end = got >= length || is_end(request.query.get(query::OFFSET).unwrap_or("-1"), reply);
         request.query.set(query::OFFSET, next_offset(reply));
         replies.push(seen);
         if end {
             return Ok(replies);
         }
     }
+    Err(cx.stop("following does not come to an end: every answer promises more"))
 }
 
 /// Claims that following from this request yields exactly this content, and tells where that ends.

@@ -3,7 +3,7 @@
 use crate::{
     check::{Alternative, Answer, Cx, Outcome, alternative, answer},
     one_of,
-    wire::Seen,
+    wire::{Seen, http::Peer},
 };
 use bytes::Bytes;
 use wireproof_spec::{
@@ -147,7 +147,7 @@ impl Stream {
     /// As [`Stream::content`].
     pub async fn content_from(&self, cx: &Cx, offset: &str) -> Outcome<Seen<Bytes>> {
         let replies = self.walk(cx, offset).await?;
-        Ok(replies.map(|replies| replies.iter().flat_map(|r| r.body.to_vec()).collect::<Vec<u8>>().into()))
+        Ok(replies.map(|replies| bodies(&replies)))
     }
 
     /// Gives the server time to take what was sent before: connections that were opened later are taken later.
@@ -162,17 +162,24 @@ impl Stream {
         Ok(())
     }
 
-    /// The answers of reading from an offset to the tail, which is where nothing more comes.
+    /// The answers of reading from an offset to the tail.
     ///
-    /// `Stream-Up-To-Date` is no sure sign of it: a server is only advised not to send it earlier. How an answer without
-    /// content looks is advice too (STREAM-READ-3), so that behind this header anything but content is the end.
+    /// # Errors
+    /// As [`Stream::walk_by`].
+    pub async fn walk(&self, cx: &Cx, offset: &str) -> Outcome<Seen<Vec<Response>>> {
+        self.walk_by(cx, &mut cx.http(), offset).await
+    }
+
+    /// The answers of reading from an offset to the tail by this peer.
+    ///
+    /// `Stream-Up-To-Date` is no sure sign of the tail: a server is only advised not to send it earlier. How the answer
+    /// there looks is advice too (STREAM-READ-3), so that behind this header anything but content is the end.
     ///
     /// # Errors
     /// Stops the check, inconclusive, if a read is not answered with content, or if there is no end of it.
-    pub async fn walk(&self, cx: &Cx, offset: &str) -> Outcome<Seen<Vec<Response>>> {
+    pub async fn walk_by(&self, cx: &Cx, peer: &mut Peer, offset: &str) -> Outcome<Seen<Vec<Response>>> {
         /// So many answers for the few megabytes that a check writes are no reading any more.
         const MOST: usize = 10_000;
-        let mut peer = cx.http();
         let mut offset = offset.to_owned();
         let mut replies = Vec::new();
         let mut may_end = false;
@@ -182,8 +189,7 @@ impl Stream {
                 return Ok(Seen::all(replies));
             }
             let reply = cx.need(STREAM_READ_2, &seen, &one_of![answer(200).has(NEXT_OFFSET)])?;
-            let next = next_offset(reply);
-            let end = reply.body.is_empty() || next == offset;
+            let (next, end) = (next_offset(reply), is_end(&offset, reply));
             may_end = reply.headers.get(UP_TO_DATE).is_some();
             replies.push(seen);
             if end {
@@ -193,6 +199,17 @@ impl Stream {
         }
         Err(cx.stop("reading does not come to an end: every answer promises more"))
     }
+}
+
+/// Whether a read at this offset was answered from the tail. An answer without content need not be: a server may hold
+/// nothing yet and tell where to go on.
+pub fn is_end(offset: &str, reply: &Response) -> bool {
+    next_offset(reply) == offset || (reply.body.is_empty() && reply.headers.get(UP_TO_DATE).is_some())
+}
+
+/// The bytes of all these answers.
+pub fn bodies(replies: &[Response]) -> Bytes {
+    replies.iter().flat_map(|r| r.body.to_vec()).collect::<Vec<u8>>().into()
 }
 
 /// Content that was read is exactly this.
