@@ -1,6 +1,9 @@
 //! Checks of "Append" in spec/stream.md.
 
-use super::setting::{OTHER, Stream, TEXT, appended, closing, holds, next_offset, shut, written};
+use super::setting::{
+    OTHER, Stream, TEXT, appended, closing, holds, next_offset, odd_contents, shut, shut_in_every_way,
+    written,
+};
 use crate::{
     check::{Alternative, Breaks, Check, Cx, Outcome, alternative, answer},
     drives, one_of,
@@ -18,6 +21,7 @@ use wireproof_spec::{
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/append/appends", &[STREAM_APPEND_1], drives!(appends)),
+    Check::new("stream/append/odd-content", &[STREAM_APPEND_1], drives!(odd_content)),
     Check::new("stream/append/new-tail", &[STREAM_APPEND_2], drives!(new_tail)),
     Check::new("stream/append/missing-stream", &[STREAM_APPEND_3], drives!(missing_stream)),
     Check::new("stream/append/other-media-type", &[STREAM_APPEND_4], drives!(other_media_type)),
@@ -43,6 +47,19 @@ async fn appends(cx: &Cx) -> Outcome {
         content.push_str(&more);
         let read = stream.content(cx).await?;
         cx.expect(STREAM_APPEND_1, &read, &[holds(content.clone())])?;
+    }
+    Ok(())
+}
+
+async fn odd_content(cx: &Cx) -> Outcome {
+    for (media_type, part) in odd_contents() {
+        let stream = Stream::create(cx, media_type, "").await?;
+        for times in 1..=2 {
+            let reply = cx.send(stream.append(part.clone())).await?;
+            cx.expect(STREAM_APPEND_1, &reply, &one_of![answer(204)])?;
+            let read = stream.content(cx).await?;
+            cx.expect(STREAM_APPEND_1, &read, &[holds(part.repeat(times))])?;
+        }
     }
     Ok(())
 }
@@ -80,16 +97,20 @@ async fn missing_stream(cx: &Cx) -> Outcome {
 }
 
 async fn other_media_type(cx: &Cx) -> Outcome {
-    cx.refused(
-        STREAM_APPEND_4,
-        Breaks::Fit,
-        written,
-        |stream| stream.append("x"),
-        |_, request| request.headers.set(CONTENT_TYPE, OTHER),
-        (STREAM_APPEND_1, &one_of![appended()]),
-        &one_of![answer(409).without(CLOSED)],
-    )
-    .await
+    // Also where only the first or only the second half of the type differs.
+    for (media_type, other) in [(TEXT, OTHER), (TEXT, "text/csv"), (TEXT, "image/plain"), (OTHER, TEXT)] {
+        cx.refused(
+            STREAM_APPEND_4,
+            Breaks::Fit,
+            |cx| Stream::create(cx, media_type, "something"),
+            |stream| stream.append("x"),
+            |_, request| request.headers.set(CONTENT_TYPE, other),
+            (STREAM_APPEND_1, &one_of![appended()]),
+            &one_of![answer(409).without(CLOSED)],
+        )
+        .await?;
+    }
+    Ok(())
 }
 
 async fn writes_nothing(cx: &Cx) -> Outcome {
@@ -192,13 +213,13 @@ fn nothing_or_prefix(content: &str, sent: &str, behind: &str) -> [Alternative<By
 }
 
 async fn closed(cx: &Cx) -> Outcome {
-    let stream = shut(cx).await?;
-    let head = cx.send(stream.head()).await?;
-    let tail = next_offset(cx.need(STREAM_HEAD_1, &head, &one_of![answer(200).has(NEXT_OFFSET)])?);
-    for _ in 0..2 {
-        let reply = cx.send(stream.append("late")).await?;
-        let refusal = answer(409).with(CLOSED, "true").with(NEXT_OFFSET, tail.clone());
-        cx.expect(STREAM_APPEND_10, &reply, &one_of![refusal])?;
+    for stream in shut_in_every_way(cx).await? {
+        let tail = stream.told_tail(cx).await?;
+        for _ in 0..2 {
+            let reply = cx.send(stream.append("late")).await?;
+            let refusal = answer(409).with(CLOSED, "true").with(NEXT_OFFSET, tail.clone());
+            cx.expect(STREAM_APPEND_10, &reply, &one_of![refusal])?;
+        }
     }
     Ok(())
 }

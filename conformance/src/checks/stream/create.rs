@@ -1,7 +1,8 @@
 //! Checks of "Create" in spec/stream.md.
 
 use super::setting::{
-    OTHER, Stream, TEXT, appended, closing, holds, next_offset, proven, put, shut, written,
+    OTHER, Stream, TEXT, appended, closing, holds, is_of, next_offset, odd_contents, proven, put, shut,
+    shut_in_every_way, shut_with_content, written,
 };
 use crate::{
     check::{Answer, Breaks, Check, Cx, Outcome, alternative, answer},
@@ -13,7 +14,6 @@ use hyper::Uri;
 use wireproof_spec::{
     http::Response,
     stream::{
-        MediaType,
         header::{CLOSED, CONTENT_TYPE, LOCATION, NEXT_OFFSET},
         requirements::*,
     },
@@ -29,6 +29,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/create/race", &[STREAM_CREATE_7], drives!(race)),
     Check::new("stream/create/no-media-type", &[STREAM_CREATE_8], drives!(no_media_type)),
     Check::new("stream/create/first-content", &[STREAM_CREATE_9], drives!(first_content)),
+    Check::new("stream/create/odd-content", &[STREAM_CREATE_9], drives!(odd_content)),
     Check::new("stream/create/other-body", &[STREAM_CREATE_10], drives!(other_body)),
     Check::new("stream/create/closed", &[STREAM_CREATE_11, STREAM_CREATE_14], drives!(closed)),
     Check::new("stream/create/location", &[STREAM_CREATE_15], drives!(location)),
@@ -83,6 +84,7 @@ async fn other_media_type(cx: &Cx) -> Outcome {
 
 async fn open_on_closed(cx: &Cx) -> Outcome {
     refused_on_closed(cx, shut).await?;
+    refused_on_closed(cx, shut_with_content).await?;
     refused_on_closed(cx, born_closed).await
 }
 
@@ -116,6 +118,8 @@ async fn closed_on_open(cx: &Cx) -> Outcome {
         let stream = Stream::create(cx, TEXT, content).await?;
         let reply = cx.send(closing(put(&stream.path, TEXT))).await?;
         cx.expect(STREAM_CREATE_5, &reply, &one_of![answer(409)])?;
+        let head = cx.send(stream.head()).await?;
+        cx.expect(STREAM_CREATE_5, &head, &one_of![answer(200).without(CLOSED)])?;
         // It stays open: what can be appended to is not closed.
         let reply = cx.send(stream.append("still open")).await?;
         cx.expect(STREAM_CREATE_5, &reply, &one_of![appended()])?;
@@ -124,10 +128,11 @@ async fn closed_on_open(cx: &Cx) -> Outcome {
 }
 
 async fn closed_again(cx: &Cx) -> Outcome {
-    let stream = shut(cx).await?;
-    for _ in 0..2 {
-        let reply = cx.send(closing(put(&stream.path, TEXT))).await?;
-        cx.expect(STREAM_CREATE_6, &reply, &one_of![same()])?;
+    for stream in shut_in_every_way(cx).await? {
+        for _ in 0..2 {
+            let reply = cx.send(closing(put(&stream.path, TEXT))).await?;
+            cx.expect(STREAM_CREATE_6, &reply, &one_of![same()])?;
+        }
     }
     Ok(())
 }
@@ -158,12 +163,8 @@ async fn no_media_type(cx: &Cx) -> Outcome {
     let mut request = put(&stream.path, TEXT);
     request.headers.remove(CONTENT_TYPE);
     let reply = cx.send(request).await?;
-    let default = |r: &Response| {
-        let found = r.headers.get(CONTENT_TYPE).and_then(|t| MediaType::parse(t).ok());
-        found.is_some_and(|t| t.essence() == OTHER)
-    };
     let alternatives = one_of![
-        answer(201).and("the type application/octet-stream", default),
+        answer(201).and("the type application/octet-stream", |r| is_of(r, OTHER)),
         answer(201).has(CONTENT_TYPE),
         answer(400),
     ];
@@ -182,12 +183,28 @@ async fn first_content(cx: &Cx) -> Outcome {
     Ok(())
 }
 
+async fn odd_content(cx: &Cx) -> Outcome {
+    for (media_type, content) in odd_contents() {
+        let stream = Stream::create(cx, media_type, &content).await?;
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_CREATE_9, &read, &[holds(content)])?;
+    }
+    Ok(())
+}
+
 async fn other_body(cx: &Cx) -> Outcome {
     let content = cx.token(24);
     let stream = Stream::create(cx, TEXT, &content).await?;
     for body in ["another body", "", "a third"] {
         let reply = cx.send(put(&stream.path, TEXT).body(body)).await?;
         cx.need(STREAM_CREATE_2, &reply, &one_of![same()])?;
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_CREATE_10, &read, &[holds(content.clone())])?;
+    }
+    stream.closed(cx).await?;
+    for body in ["another body", "", "a third"] {
+        let reply = cx.send(closing(put(&stream.path, TEXT)).body(body)).await?;
+        cx.need(STREAM_CREATE_6, &reply, &one_of![same()])?;
         let read = stream.content(cx).await?;
         cx.expect(STREAM_CREATE_10, &read, &[holds(content.clone())])?;
     }
@@ -224,18 +241,19 @@ async fn location(cx: &Cx) -> Outcome {
 }
 
 async fn facts(cx: &Cx) -> Outcome {
-    let stream = Stream::nowhere(cx);
-    let of_type = |r: &Response| {
-        let found = r.headers.get(CONTENT_TYPE).and_then(|t| MediaType::parse(t).ok());
-        found.is_some_and(|t| t.essence() == TEXT)
-    };
+    for media_type in [TEXT, OTHER] {
+        facts_of(cx, media_type).await?;
+    }
+    Ok(())
+}
+
+async fn facts_of(cx: &Cx, media_type: &'static str) -> Outcome {
+    let stream = Stream { media_type, ..Stream::nowhere(cx) };
     for (status, content) in [(201, "abc"), (200, "")] {
-        let reply = cx.send(put(&stream.path, TEXT).body(content)).await?;
-        cx.expect(
-            STREAM_CREATE_12,
-            &reply,
-            &one_of![answer(status).and("content-type: text/plain", of_type)],
-        )?;
+        let reply = cx.send(put(&stream.path, media_type).body(content)).await?;
+        let of_type =
+            answer(status).and(format!("content-type: {media_type}"), move |r| is_of(r, media_type));
+        cx.expect(STREAM_CREATE_12, &reply, &one_of![of_type])?;
         let tail = cx.send(stream.head()).await?;
         let tail = next_offset(cx.need(STREAM_HEAD_1, &tail, &one_of![answer(200).has(NEXT_OFFSET)])?);
         cx.expect(STREAM_CREATE_13, &reply, &one_of![answer(status).with(NEXT_OFFSET, tail)])?;
@@ -243,7 +261,7 @@ async fn facts(cx: &Cx) -> Outcome {
         stream.appended(cx, "more").await?;
     }
     // What the answer calls the tail has all the content before it and none behind it.
-    let reply = cx.send(put(&stream.path, TEXT)).await?;
+    let reply = cx.send(put(&stream.path, media_type)).await?;
     let tail = next_offset(cx.need(STREAM_CREATE_2, &reply, &one_of![same().has(NEXT_OFFSET)])?);
     let rest = stream.content_from(cx, &tail).await?;
     cx.expect(STREAM_CREATE_13, &rest, &[holds(String::new())])?;

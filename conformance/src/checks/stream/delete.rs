@@ -1,6 +1,6 @@
 //! Checks of "Delete" in spec/stream.md.
 
-use super::setting::{Stream, TEXT, proven, shut_in_every_way, written};
+use super::setting::{Stream, TEXT, closing, proven, shut_in_every_way, written};
 use crate::{
     check::{Breaks, Check, Cx, Outcome, answer},
     drives, one_of,
@@ -21,7 +21,16 @@ async fn removes(cx: &Cx) -> Outcome {
         cx.expect(STREAM_DELETE_1, &reply, &one_of![answer(204)])?;
         // From then on, and not only the first time.
         for _ in 0..3 {
-            for request in [stream.head(), stream.read(), stream.read_at(&tail), stream.append("late")] {
+            for request in [
+                stream.head(),
+                stream.read(),
+                stream.read_at(&tail),
+                stream.read_at("now"),
+                stream.long_poll(&tail),
+                stream.append("late"),
+                stream.close(),
+                closing(stream.append("late")),
+            ] {
                 let reply = cx.send(request).await?;
                 cx.expect(STREAM_DELETE_1, &reply, &one_of![answer(404)])?;
             }

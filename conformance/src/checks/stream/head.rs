@@ -1,6 +1,6 @@
 //! Checks of "Head" in spec/stream.md.
 
-use super::setting::{OTHER, Stream, TEXT, holds, next_offset, proven, shut_in_every_way, written};
+use super::setting::{OTHER, Stream, TEXT, holds, is_of, next_offset, proven, shut_in_every_way, written};
 use crate::{
     check::{Check, Cx, Outcome, alternative, answer},
     drives, one_of,
@@ -9,8 +9,7 @@ use crate::{
 use wireproof_spec::{
     http::Response,
     stream::{
-        MediaType,
-        header::{CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET},
+        header::{CACHE_CONTROL, CLOSED, NEXT_OFFSET},
         requirements::*,
     },
 };
@@ -39,11 +38,6 @@ async fn facts(cx: &Cx) -> Outcome {
         }
     }
     Ok(())
-}
-
-fn is_of(response: &Response, media_type: &str) -> bool {
-    let found = response.headers.get(CONTENT_TYPE).and_then(|t| MediaType::parse(t).ok());
-    found.is_some_and(|t| t.essence() == media_type)
 }
 
 async fn no_body(cx: &Cx) -> Outcome {

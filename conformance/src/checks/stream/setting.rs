@@ -9,6 +9,7 @@ use bytes::Bytes;
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
+        MediaType,
         header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE, query},
         requirements::*,
     },
@@ -72,9 +73,9 @@ impl Stream {
     ///
     /// # Errors
     /// Stops the check, inconclusive, if it cannot be created.
-    pub async fn create(cx: &Cx, media_type: &'static str, content: &str) -> Outcome<Self> {
+    pub async fn create(cx: &Cx, media_type: &'static str, content: impl AsRef<[u8]>) -> Outcome<Self> {
         let mut stream = Self { media_type, ..Self::nowhere(cx) };
-        let request = put(&stream.path, media_type).body(content.to_owned());
+        let request = put(&stream.path, media_type).body(Bytes::copy_from_slice(content.as_ref()));
         let seen = cx.send(request).await?;
         stream.start = next_offset(cx.need(STREAM_CREATE_1, &seen, &one_of![created()])?);
         Ok(stream)
@@ -201,6 +202,12 @@ impl Stream {
     }
 }
 
+/// Whether an answer tells this media type.
+pub fn is_of(response: &Response, media_type: &str) -> bool {
+    let found = response.headers.get(CONTENT_TYPE).and_then(|t| MediaType::parse(t).ok());
+    found.is_some_and(|t| t.essence() == media_type)
+}
+
 /// Whether a read at this offset was answered from the tail. An answer without content need not be: a server may hold
 /// nothing yet and tell where to go on.
 pub fn is_end(offset: &str, reply: &Response) -> bool {
@@ -254,6 +261,28 @@ pub async fn shut(cx: &Cx) -> Outcome<Stream> {
     Ok(stream)
 }
 
+/// A stream that was closed together with its last content.
+///
+/// # Errors
+/// Stops the check, inconclusive, if it cannot be made so.
+pub async fn shut_with_content(cx: &Cx) -> Outcome<Stream> {
+    let stream = written(cx).await?;
+    let reply = cx.send(closing(stream.append(cx.token(16)))).await?;
+    cx.need(STREAM_APPEND_12, &reply, &one_of![closed()])?;
+    Ok(stream)
+}
+
+/// Content that comes out changed where it is taken for anything but bytes: what is no text, and text with the ends of lines
+/// of all kinds and with white space around it.
+pub fn odd_contents() -> [(&'static str, Vec<u8>); 3] {
+    let all: Vec<u8> = (0..=255).collect();
+    [
+        (OTHER, [b" \r\n\0\xff\xfe\xc3 \r\n", &all[..], b" \r\n"].concat()),
+        (TEXT, "\u{feff} \ta\r\nline\n\re\u{301}\u{e9}\0 \r\n\n \t".into()),
+        (TEXT, b" \r\n ".to_vec()),
+    ]
+}
+
 /// Every operation once, in the ordinary way.
 ///
 /// # Errors
@@ -300,9 +329,7 @@ pub async fn shut_in_every_way(cx: &Cx) -> Outcome<Vec<Stream>> {
     let empty = Stream::create(cx, TEXT, "").await?;
     empty.closed(cx).await?;
     let full = shut(cx).await?;
-    let with_body = written(cx).await?;
-    let reply = cx.send(closing(with_body.append(cx.token(16)))).await?;
-    cx.need(STREAM_APPEND_12, &reply, &one_of![closed()])?;
+    let with_body = shut_with_content(cx).await?;
     let born = Stream::nowhere(cx);
     let reply = cx.send(closing(put(&born.path, TEXT)).body(cx.token(16))).await?;
     cx.need(STREAM_CREATE_11, &reply, &one_of![created().with(CLOSED, "true")])?;

@@ -8,6 +8,7 @@ use crate::{
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, port, wire::Count},
 };
+use std::collections::BTreeSet;
 use wireproof_spec::{
     http::Body,
     stream::{
@@ -33,6 +34,20 @@ pub(super) const TABLE: Table = &[
     })
     .shape("200 belongs to producers, whose section is not written yet")
     .wide("whoever appends looks at the status of the answer"),
+    Breakage::boundary("stream/append/ends-of-lines-unified", STREAM_APPEND_1, Wire, || {
+        request(|request| {
+            if is_append(request) && let Ok(text) = std::str::from_utf8(&request.body) {
+                request.body = Body(text.replace("\r\n", "\n").into());
+            }
+        })
+    }),
+    Breakage::boundary("stream/append/decoded", STREAM_APPEND_1, Wire, || {
+        request(|request| {
+            if is_append(request) {
+                request.body = Body(String::from_utf8_lossy(&request.body).into_owned().into());
+            }
+        })
+    }),
     Breakage::always("stream/append/old-tail-told", STREAM_APPEND_2, Port, || {
         decide(|state, input, decision| {
             let Some(stream) = stream_of(state, input) else { return };
@@ -55,6 +70,17 @@ pub(super) const TABLE: Table = &[
             let Some(media_type) = stream_of(state, input).map(|s| s.media_type.clone()) else { return };
             if let Some(Ask::Append { media_type: given, .. }) = ask_mut(input) {
                 *given = media_type;
+            }
+        }))
+    }),
+    Breakage::boundary("stream/append/subtype-ignored", STREAM_APPEND_4, Port, || {
+        through(port::rewrite_input(|state, input| {
+            let Some(media_type) = stream_of(state, input).map(|s| s.media_type.clone()) else { return };
+            if let Some(Ask::Append { media_type: given, .. }) = ask_mut(input) {
+                let main = |t: &str| t.split('/').next().map(str::to_owned);
+                if main(&given.essence()) == main(&media_type.essence()) {
+                    *given = media_type;
+                }
             }
         }))
     }),
@@ -113,6 +139,21 @@ pub(super) const TABLE: Table = &[
                 && count.up(&request.path) > 0
             {
                 response.headers.set(NEXT_OFFSET, START);
+            }
+        })
+    }),
+    Breakage::boundary("stream/append/closed-with-content-tells-start", STREAM_APPEND_10, Port, || {
+        let mut closed_so = BTreeSet::new();
+        decide(move |_, input, decision| {
+            let Some((name, Ask::Append { closed, .. })) = ask(input) else { return };
+            if *closed && !decision.records.is_empty() {
+                closed_so.insert(name.to_owned());
+            } else if closed_so.contains(name) {
+                answers(decision).for_each(|answer| {
+                    if let Answer::Refused(Refusal::Closed { tail }) = answer {
+                        *tail = 0;
+                    }
+                });
             }
         })
     }),

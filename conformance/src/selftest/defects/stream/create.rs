@@ -1,17 +1,20 @@
 //! Defects of "Create".
 
 use super::{
-    Answer, Ask, Record, Refusal, START, Table, answers, appended_record, ask, decide, is_create, racing,
-    reply, request, stream_of, through,
+    Answer, Ask, Record, Refusal, START, Seams, Stream, Table, answers, appended_record, ask, decide,
+    is_create, racing, reply, request, stream_of, through,
 };
 use crate::{
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, port, wire::Count},
 };
 use std::collections::BTreeSet;
-use wireproof_spec::stream::{
-    header::{CLOSED, CONTENT_TYPE, LOCATION, NEXT_OFFSET},
-    requirements::*,
+use wireproof_spec::{
+    http::Body,
+    stream::{
+        header::{CLOSED, CONTENT_TYPE, LOCATION, NEXT_OFFSET},
+        requirements::*,
+    },
 };
 
 pub(super) const TABLE: Table = &[
@@ -67,6 +70,37 @@ pub(super) const TABLE: Table = &[
                     answers(decision)
                         .for_each(|a| *a = Answer::Created { fresh: false, facts: facts.clone() });
                 }
+                _ => {}
+            }
+        })
+    }),
+    Breakage::boundary("stream/create/open-on-closed-with-content", STREAM_CREATE_4, Port, || {
+        closed_with_content(|closed, stream, answer| {
+            if !closed {
+                *answer = Answer::Created { fresh: false, facts: super::facts(stream) };
+            }
+        })
+    }),
+    Breakage::boundary("stream/create/closed-with-content-again-refused", STREAM_CREATE_6, Port, || {
+        closed_with_content(|closed, stream, answer| {
+            if closed {
+                *answer = Answer::Refused(Refusal::Exists(super::facts(stream)));
+            }
+        })
+    }),
+    Breakage::boundary("stream/create/refused-and-told-as-closed", STREAM_CREATE_5, Port, || {
+        let mut refused = BTreeSet::new();
+        decide(move |state, input, decision| {
+            let Some((name, asked)) = ask(input) else { return };
+            match (asked, stream_of(state, input)) {
+                (Ask::Create { closed: true, .. }, Some(stream)) if !stream.closed => {
+                    refused.insert(name.to_owned());
+                }
+                (Ask::Head, Some(_)) => answers(decision).for_each(|answer| {
+                    if let Answer::Head(facts) = answer {
+                        facts.closed |= refused.contains(name);
+                    }
+                }),
                 _ => {}
             }
         })
@@ -131,6 +165,30 @@ pub(super) const TABLE: Table = &[
         })
     })
     .wide("many settings are made with a first content"),
+    Breakage::boundary("stream/create/body-decoded", STREAM_CREATE_9, Wire, || {
+        request(|request| {
+            if is_create(request) {
+                request.body = Body(String::from_utf8_lossy(&request.body).into_owned().into());
+            }
+        })
+    }),
+    Breakage::boundary("stream/create/body-trimmed", STREAM_CREATE_9, Wire, || {
+        request(|request| {
+            if is_create(request) {
+                request.body = Body(request.body.trim_ascii_end().to_vec().into());
+            }
+        })
+    }),
+    Breakage::boundary("stream/create/closed-again-appends", STREAM_CREATE_10, Port, || {
+        decide(|state, input, decision| {
+            let Some((name, Ask::Create { body, .. })) = ask(input) else { return };
+            let created = answers(decision).any(|a| matches!(a, Answer::Created { .. }));
+            if let Some(stream) = stream_of(state, input).filter(|s| s.closed && created && !body.is_empty())
+            {
+                decision.records.push(appended_record(name, stream, body));
+            }
+        })
+    }),
     Breakage::second("stream/create/again-appends", STREAM_CREATE_10, Port, || {
         let count = Count::new();
         decide(move |state, input, decision| {
@@ -165,6 +223,13 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("stream/create/text-told", STREAM_CREATE_12, Wire, || {
+        reply(|request, response| {
+            if is_create(request) && response.status < 300 {
+                response.headers.set(CONTENT_TYPE, "text/plain");
+            }
+        })
+    }),
     Breakage::always("stream/create/start-told-as-tail", STREAM_CREATE_13, Wire, || {
         reply(|request, response| {
             if is_create(request) && response.status < 300 {
@@ -189,6 +254,21 @@ pub(super) const TABLE: Table = &[
         })
     }),
 ];
+
+/// Answers otherwise to a PUT, with this closure, on a stream that was closed together with content.
+fn closed_with_content(change: fn(bool, &Stream, &mut Answer)) -> Seams {
+    let mut closed_so = BTreeSet::new();
+    decide(move |state, input, decision| match ask(input) {
+        Some((name, Ask::Append { closed: true, .. })) if !decision.records.is_empty() => {
+            closed_so.insert(name.to_owned());
+        }
+        Some((name, Ask::Create { closed, .. })) if closed_so.contains(name) => {
+            let Some(stream) = stream_of(state, input) else { return };
+            answers(decision).for_each(|answer| change(*closed, stream, answer));
+        }
+        _ => {}
+    })
+}
 
 fn name(input: &super::Input) -> &str {
     ask(input).map_or("", |(name, _)| name)

@@ -21,7 +21,7 @@ pub(super) const TABLE: Table = &[
         })
     }),
     Breakage::second("stream/delete/comes-back", STREAM_DELETE_1, Port, || {
-        const HIDDEN: u32 = 6;
+        const HIDDEN: u32 = 12;
         let mut deleted: BTreeMap<String, u32> = BTreeMap::new();
         decide(move |_, input, decision| {
             let Some((name, asked)) = ask(input) else { return };
