@@ -18,6 +18,9 @@ use tokio::sync::mpsc;
 /// The bytes of a body that an event keeps; length and digest speak of the whole.
 pub const BODY_KEPT: usize = 64 * 1024;
 
+/// The bytes of bodies that all events of one check keep together; of what comes later only length and digest.
+pub const CHECK_KEPT: u64 = 8 * 1024 * 1024;
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
@@ -294,6 +297,35 @@ impl Bytes {
     }
 }
 
+impl Bytes {
+    /// Keeps length and digest alone.
+    fn forget(&mut self) {
+        let digits = |hex: String| {
+            let pairs = hex.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
+            pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+        };
+        let kept: Option<Vec<u8>> =
+            self.text.take().map(String::into_bytes).or_else(|| self.hex.take().map(digits));
+        if let (None, Some(kept)) = (&self.sha256, kept) {
+            use sha2::Digest;
+            self.sha256 = Some(hex(&sha2::Sha256::digest(kept)));
+        }
+    }
+}
+
+impl Message {
+    fn bytes_mut(&mut self) -> Option<&mut Bytes> {
+        match self {
+            Message::Request { body: bytes, .. }
+            | Message::Response { body: bytes, .. }
+            | Message::Raw { bytes }
+            | Message::Binary { bytes }
+            | Message::Text { text: bytes } => Some(bytes),
+            Message::Line { .. } => None,
+        }
+    }
+}
+
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
@@ -357,7 +389,7 @@ impl Sink {
 
     /// The log of one check in this run.
     pub fn log(&self, check: &'static str) -> Log {
-        Log { sink: self.clone(), check, events: Arc::default() }
+        Log { sink: self.clone(), check, events: Arc::default(), kept: Arc::default() }
     }
 }
 
@@ -367,11 +399,20 @@ pub struct Log {
     sink: Sink,
     check: &'static str,
     events: Arc<Mutex<Vec<Arc<Event>>>>,
+    kept: Arc<AtomicU64>,
 }
 
 impl Log {
     /// Records an event of this check and tells its number.
-    pub fn record(&self, what: What) -> u64 {
+    pub fn record(&self, mut what: What) -> u64 {
+        if let What::Sent { message, .. } | What::Received { message, .. } = &mut what
+            && let Some(bytes) = message.bytes_mut()
+        {
+            let size = bytes.text.as_ref().or(bytes.hex.as_ref()).map_or(0, String::len) as u64;
+            if self.kept.fetch_add(size, Ordering::Relaxed) + size > CHECK_KEPT {
+                bytes.forget();
+            }
+        }
         // The lock is held over the numbering, so that the log is in the order of its numbers.
         let mut events = self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let event = self.sink.emit(Some(self.check), what);

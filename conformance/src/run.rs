@@ -144,6 +144,7 @@ pub async fn run(
     };
     runner.start();
     let round_trip = runner.meet().await;
+    runner.adapt(round_trip);
     runner.drive().await;
     runner.observe(&schemas);
     let Runner { target, features, settings, sink, mut checked, unreachable, interrupted, .. } = runner;
@@ -226,6 +227,17 @@ impl Runner {
         }
         self.features = Arc::new(features);
         round_trip
+    }
+
+    /// A target that is far away or slow gets more time for a check, and fewer checks at once: so many requests of ours may
+    /// stand in one queue that its end would look like silence.
+    fn adapt(&mut self, round_trip: Option<Duration>) {
+        const REQUESTS: u32 = 200;
+        const AT_ONCE: u128 = 16;
+        let Some(round_trip) = round_trip else { return };
+        self.times.check = self.times.check.max(round_trip * REQUESTS);
+        let queue = self.times.answer.as_micros() / (round_trip.as_micros().max(1) * AT_ONCE);
+        self.settings.jobs = self.settings.jobs.min(usize::try_from(queue).unwrap_or(usize::MAX).max(1));
     }
 
     /// Drives the checks, lane by lane.

@@ -11,7 +11,6 @@ use crate::{
     event::{Event, What},
     protocol::{Defect, Protocol},
     run::{Finished, Settings, last_word, run},
-    target::Target,
     verdict::Verdict,
 };
 use futures_util::{StreamExt, stream};
@@ -23,7 +22,7 @@ use std::{
 };
 
 /// How many references are tried at the same time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 /// What a null target gets for an answer: it has none, and every check would wait for it.
 const NULL_TIMEOUT: Duration = Duration::from_millis(250);
 /// What a broken reference gets for an answer.
@@ -216,19 +215,29 @@ fn breaks(events: &[Arc<Event>], defect: &Defect) -> bool {
 
 /// Defects that say that they bite later, and bite at the first ordinary use.
 async fn late_bites(protocol: &'static Protocol, defects: &[&'static Defect]) -> Result<Vec<String>, String> {
-    let Some(_) = protocol.trial.ordinary else { return Ok(Vec::new()) };
-    let mut honest: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    let mut found = Vec::new();
-    for defect in defects.iter().filter(|d| d.trigger != crate::protocol::Trigger::Always) {
-        if !honest.contains_key(defect.variant) {
-            let target = protocol.trial.reference.start(defect.variant, None).await?;
-            honest.insert(defect.variant, shape::ordinary(protocol, target).await?);
-        }
-        let target: Target = protocol.trial.reference.start(defect.variant, Some(defect.id)).await?;
-        let broken = shape::ordinary(protocol, target).await?;
-        if let Some((honest, broken)) = honest[defect.variant].iter().zip(&broken).find(|(h, b)| h != b) {
-            found.push(format!("{} bites at the first ordinary use: {broken} for {honest}", defect.id));
-        }
+    if protocol.trial.ordinary.is_none() {
+        return Ok(Vec::new());
     }
-    Ok(found)
+    let reference = protocol.trial.reference;
+    let mut honest: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for variant in reference.variants() {
+        honest.insert(variant, shape::ordinary(protocol, reference.start(variant, None).await?).await?);
+    }
+    let honest = &honest;
+    let late = defects.iter().copied().filter(|d| d.trigger != crate::protocol::Trigger::Always);
+    let found: Vec<Result<Option<String>, String>> = stream::iter(late)
+        .map(|defect| async move {
+            let target = reference.start(defect.variant, Some(defect.id)).await?;
+            let broken = shape::ordinary(protocol, target).await?;
+            let expected =
+                honest.get(defect.variant).ok_or_else(|| format!("{} is no variant", defect.variant))?;
+            let first = expected.iter().zip(&broken).find(|(honest, broken)| honest != broken);
+            Ok(first.map(|(honest, broken)| {
+                format!("{} bites at the first ordinary use: {broken} for {honest}", defect.id)
+            }))
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    found.into_iter().filter_map(Result::transpose).collect()
 }

@@ -94,7 +94,9 @@ impl Target {
         if let Kind::Server(reach) = &mut self.kind {
             Arc::make_mut(reach).headers.push((name.to_ascii_lowercase(), value.into()));
         }
-        self.secrets.push(value.into());
+        if crate::redact::is_secret(name) {
+            self.secrets.push(value.into());
+        }
         self
     }
 
@@ -213,8 +215,14 @@ pub fn proper(protocol: &Protocol, name: &str, value: &str) -> Result<(), String
             Err(_) => Err(format!("the limit {name} is a whole number, not `{value}`")),
         };
     }
-    if protocol.features.iter().any(|f| f.name == name) {
-        return Ok(());
+    if let Some(feature) = protocol.features.iter().find(|f| f.name == name) {
+        let is_switch = matches!(feature.default, "on" | "off");
+        return match value {
+            _ if is_switch && !matches!(value, "on" | "off") => {
+                Err(format!("the feature {name} is on or off, not `{value}`"))
+            }
+            _ => Ok(()),
+        };
     }
     let features = protocol.features.iter().map(|f| f.name);
     let all: Vec<&str> = features.chain(protocol.limits.iter().map(|l| l.name)).collect();

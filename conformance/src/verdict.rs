@@ -83,7 +83,9 @@ pub fn fold<'a>(
     for event in events {
         let verdict = match &event.what {
             What::Harness { .. } => Verdict::Error,
-            What::Broken { requirement, on, .. } if seen(on, observations) => {
+            // A claim about nothing, or about what another check saw, is no claim.
+            What::Broken { on, .. } | What::Met { on, .. } if !seen(on, observations) => Verdict::Error,
+            What::Broken { requirement, .. } => {
                 judged.insert(requirement.as_str());
                 match level(requirement) {
                     Some(Level::Must) => Verdict::Fail,
@@ -93,7 +95,7 @@ pub fn fold<'a>(
                     None => Verdict::Error,
                 }
             }
-            What::Met { requirement, on, .. } if seen(on, observations) => {
+            What::Met { requirement, .. } => {
                 judged.insert(requirement.as_str());
                 continue;
             }
@@ -173,8 +175,9 @@ pub fn about(requirement: &str, verdict: Verdict, events: &[Arc<Event>]) -> Stat
         Verdict::Untestable => Status::Untestable,
         Verdict::Pass => Status::Satisfied,
         Verdict::Fail | Verdict::Warn if claims(false) => Status::Violated,
-        // Another claim of the check broke, after this one was met.
-        Verdict::Fail | Verdict::Warn if claims(true) => Status::Satisfied,
+        // A broken SHOULD stops nothing: what the check says of others it has said to its end.
+        Verdict::Warn if claims(true) => Status::Satisfied,
+        // A broken MUST stops the check. What it would have claimed behind that nobody knows, whatever was met before.
         Verdict::Fail | Verdict::Warn | Verdict::Error | Verdict::Inconclusive => Status::Inconclusive,
     }
 }

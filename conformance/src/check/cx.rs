@@ -216,9 +216,14 @@ impl Cx {
     /// Stops the check, inconclusive, if the hook fails.
     pub async fn hook(&self, hook: Hook) -> Outcome {
         let started = std::time::Instant::now();
+        let before = self.link.idle().await;
         let result = tokio::time::timeout(self.link.times.hook, self.target.hook(hook)).await;
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match result {
+            Ok(Ok(())) if before.is_open().await => Err(self.link.stop(&format!(
+                "the hook {} restarted nothing: a connection from before it is still open",
+                hook.name()
+            ))),
             Ok(Ok(())) => {
                 self.log.record(What::Hook { name: hook.name().into(), ms });
                 Ok(())

@@ -169,7 +169,7 @@ fn requirement(run: &Finished, sentence: &Sentence, baseline: &Baseline) -> Requ
             .filter(|c| verdict::about(id, c.verdict, &c.events) == status)
             .all(|c| match status {
                 Status::Violated => baseline.entry(c.check.name, id).is_some(),
-                _ => set_up_known(c, baseline).is_some(),
+                _ => set_up_known(c, baseline).is_some() || all_known(c, baseline),
             }),
         _ => false,
     };
@@ -194,6 +194,12 @@ fn set_up_known<'a>(checked: &Checked, baseline: &'a Baseline) -> Option<&'a Kno
     })
 }
 
+/// Whether everything that a check found broken is in the baseline: then what it did not come to is explained by that.
+fn all_known(checked: &Checked, baseline: &Baseline) -> bool {
+    let broken = broken(checked);
+    !broken.is_empty() && broken.iter().all(|id| baseline.entry(checked.check.name, id).is_some())
+}
+
 /// The requirements that a check found broken.
 fn broken(checked: &Checked) -> BTreeSet<&str> {
     if !matches!(checked.verdict, Verdict::Fail | Verdict::Warn) {
@@ -210,8 +216,9 @@ fn known(run: &Finished, baseline: &Baseline) -> Known {
     let no_longer = |entry: &&KnownFailure| {
         run.checks.iter().any(|c| {
             c.check.name == entry.check
-                && matches!(c.verdict, Verdict::Pass | Verdict::Fail | Verdict::Warn)
                 && !broken(c).contains(entry.requirement.as_str())
+                // A check that another claim stopped has not come to this one.
+                && matches!(c.verdict, Verdict::Pass | Verdict::Warn)
         })
     };
     Known {
@@ -224,9 +231,10 @@ fn facts(run: &Finished, checks: &[Check], requirements: &[Requirement], known: 
     let mut facts = Facts {
         errors: checks.iter().filter(|c| c.verdict == Verdict::Error).count(),
         ran: run.checks.iter().filter(|c| !c.events.is_empty() && c.verdict.ran()).count(),
+        passed: run.checks.iter().filter(|c| c.verdict == Verdict::Pass).count(),
         stale: known.stale.len(),
         cut_short: run.interrupted || run.unreachable.is_some(),
-        filtered: !filters(run).is_empty(),
+        filtered: run.checks.iter().any(|c| c.verdict == Verdict::NotSelected),
         strict: run.settings.strict,
         ..Facts::default()
     };
@@ -280,7 +288,7 @@ fn check(run: &Finished, checked: &Checked, baseline: &Baseline) -> Check {
     };
     let broken = broken(checked);
     let entry = match checked.verdict {
-        Verdict::Fail | Verdict::Warn if broken.iter().all(|id| baseline.entry(name, id).is_some()) => {
+        Verdict::Fail | Verdict::Warn if all_known(checked, baseline) => {
             broken.iter().find_map(|id| baseline.entry(name, id))
         }
         Verdict::Inconclusive => set_up_known(checked, baseline),

@@ -13,6 +13,8 @@ pub struct Facts {
     pub errors: usize,
     /// Checks that ran and said something.
     pub ran: usize,
+    /// Checks that passed.
+    pub passed: usize,
     /// MUSTs that are violated outside the baseline.
     pub violated: usize,
     /// SHOULDs that are violated outside the baseline.
@@ -45,7 +47,7 @@ pub fn judge(facts: &Facts) -> (RunVerdict, u8) {
         RunVerdict::Error
     } else if facts.violated > 0 {
         RunVerdict::NotConformant
-    } else if facts.ran == 0 || facts.cut_short || facts.open.iter().any(unknown) {
+    } else if facts.ran == 0 || facts.passed == 0 || facts.cut_short || facts.open.iter().any(unknown) {
         RunVerdict::Inconclusive
     } else if facts.open.is_empty() {
         RunVerdict::Conformant
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn the_table_of_verdicts_and_exit_codes() {
-        let ran = || Facts { ran: 3, ..Facts::default() };
+        let ran = || Facts { ran: 3, passed: 1, ..Facts::default() };
         let table = [
             ("everything kept", ran(), (Conformant, 0)),
             ("a MUST broken", Facts { violated: 1, ..ran() }, (NotConformant, 1)),
@@ -132,6 +134,11 @@ mod tests {
                 (Inconclusive, 3),
             ),
             ("nothing ran", Facts::default(), (Inconclusive, 3)),
+            (
+                "everything that ran is excused",
+                Facts { passed: 0, open: open(Status::Violated, true), ..ran() },
+                (Inconclusive, 3),
+            ),
             (
                 "a filter that matched nothing",
                 Facts { filtered: true, ..Facts::default() },

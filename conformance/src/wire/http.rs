@@ -21,9 +21,9 @@ use tokio::{
 };
 use wireproof_spec::http::{Body, Fields, Request, Response};
 
-const OVERLOAD: &str = "the target is overloaded: it answers 429 or 503";
+pub(super) const OVERLOAD: &str = "the target is overloaded: it answers 429 or 503";
 
-fn is_overload(response: &Response) -> bool {
+pub(super) fn is_overload(response: &Response) -> bool {
     matches!(response.status, 429 | 503)
 }
 
@@ -104,11 +104,38 @@ impl Peer {
         if !broken {
             self.link.proper(request)?;
         }
+        // A target may close a connection that is kept, at any moment and without a word (RFC 9112, section 9.5). What
+        // changes nothing is then sent again; what does is never sent on a connection that may be closing.
+        let again = matches!(request.method.as_str(), "GET" | "HEAD");
+        let kept = self
+            .conn
+            .take()
+            .filter(|c| again && c.sender.is_ready() && c.used.elapsed() < self.link.times.idle);
+        if let Some(conn) = kept {
+            match self.on(conn, request, broken).await? {
+                (number, _, _, Err(Lost::Closed(_))) => {
+                    let how =
+                        "a connection that was kept was closed; the request is sent again on another".into();
+                    self.link.log.record(What::Closed { conn: number, how, code: None });
+                }
+                (number, sent, started, result) => {
+                    return finish(&self.link, number, sent, started, result).await;
+                }
+            }
+        }
+        let conn = open(&self.link, "http").await?;
+        let (number, sent, started, result) = self.on(conn, request, broken).await?;
+        finish(&self.link, number, sent, started, result).await
+    }
+
+    /// Sends a request on this connection and reads the answer; keeps the connection if it can be used again.
+    async fn on(
+        &mut self,
+        mut conn: Conn,
+        request: &Request,
+        broken: bool,
+    ) -> Result<(u32, u64, Instant, Result<Response, Lost>), Stop> {
         let built = build(&self.link, request)?;
-        let mut conn = match self.conn.take() {
-            Some(c) if c.sender.is_ready() && c.used.elapsed() < self.link.times.idle => c,
-            _ => open(&self.link, "http").await?,
-        };
         let sent = record_sent(&self.link, conn.number, request, broken);
         let started = Instant::now();
         let result = read(conn.sender.send_request(built), self.link.until(self.wait), started).await;
@@ -117,7 +144,7 @@ impl Peer {
         if result.is_ok() && conn.sender.ready().await.is_ok() {
             self.conn = Some(conn);
         }
-        finish(&self.link, number, sent, started, result).await
+        Ok((number, sent, started, result))
     }
 
     /// Sends a request on a connection of its own and returns when its bytes have left.
@@ -275,7 +302,11 @@ async fn finish(
     result: Result<Response, Lost>,
 ) -> Result<Seen<Response>, Stop> {
     match result {
-        Ok(response) => Ok(Seen::new(record_received(link, conn, sent, &response), response)),
+        Ok(response) => {
+            let seq = record_received(link, conn, sent, &response);
+            link.heard(response.body.len())?;
+            Ok(Seen::new(seq, response))
+        }
         Err(why) => link.lost(conn, started.elapsed(), why).await,
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// The longest body that a peer reads, in bytes.
 pub const BODY: usize = 4 * 1024 * 1024;
+/// What all answers to one check may hold together, in bytes: several times what any check writes.
+pub const CHECK: u64 = 12 * 1024 * 1024;
 /// The longest head of an HTTP message, in bytes.
 pub const HEAD: usize = 64 * 1024;
 /// The longest WebSocket message, in bytes.

@@ -2,7 +2,7 @@
 
 use super::{
     Lost, Seen,
-    limit::{Times, words},
+    limit::{CHECK, Times, words},
     tap::{Passed, Tap},
 };
 use crate::{
@@ -15,11 +15,12 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tokio::{
+    io::AsyncReadExt,
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
@@ -51,6 +52,21 @@ pub struct Link {
     pub(crate) deadline: Instant,
     protocol: &'static Protocol,
     connections: Arc<AtomicU32>,
+    heard: Arc<AtomicU64>,
+}
+
+/// A connection on which nothing is said.
+pub(crate) struct Idle {
+    stream: Option<TcpStream>,
+    patience: Duration,
+}
+
+impl Idle {
+    /// Whether it is still open.
+    pub(crate) async fn is_open(self) -> bool {
+        let Some(mut stream) = self.stream else { return false };
+        timeout(self.patience, stream.read(&mut [0])).await.is_err()
+    }
 }
 
 impl Link {
@@ -61,7 +77,7 @@ impl Link {
         deadline: Instant,
         protocol: &'static Protocol,
     ) -> Self {
-        Self { reach, log, times, deadline, protocol, connections: Arc::default() }
+        Self { reach, log, times, deadline, protocol, connections: Arc::default(), heard: Arc::default() }
     }
 
     /// A number for a new connection of this check.
@@ -88,6 +104,12 @@ impl Link {
         self.log.record(What::Opened { conn, peer: format!("{peer} {}", self.reach.authority) });
         let (tap, passed) = Tap::new(stream);
         Ok((conn, tap, passed))
+    }
+
+    /// A connection on which nothing is said: it tells whether the process behind it goes on.
+    pub(crate) async fn idle(&self) -> Idle {
+        let connected = timeout(self.times.connect, TcpStream::connect(&self.reach.address)).await;
+        Idle { stream: connected.ok().and_then(Result::ok), patience: self.times.back_off }
     }
 
     /// The time for an answer that may take so long, cut at the end of the check.
@@ -121,6 +143,16 @@ impl Link {
         (self.protocol.accepts_request)(request).map_err(|why| {
             self.harness(&format!("our own {} {} is not valid: {why}", request.method, request.path))
         })
+    }
+
+    /// Counts what was read. A target that sends without measure is not read to its end.
+    pub(in crate::wire) fn heard(&self, bytes: usize) -> Result<(), Stop> {
+        let all = self.heard.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        if all > CHECK {
+            Err(self.stop(&format!("the answers to this check hold more than {CHECK} bytes")))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the time of this check is over.

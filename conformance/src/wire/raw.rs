@@ -2,7 +2,7 @@
 
 use super::{
     Link, Lost, Seen,
-    http::{record_received, record_sent},
+    http::{OVERLOAD, is_overload, record_received, record_sent},
     limit,
     tap::Tap,
 };
@@ -81,8 +81,14 @@ impl Peer {
         let sent = record_sent(&self.link, self.conn, &shown, !finish);
         let head = self.head(&Request { body: Body::default(), ..shown.clone() });
         self.put(&head).await;
-        for chunk in request.body.chunks(size.max(1)) {
-            let framed = [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat();
+        let mut chunks = request.body.chunks(size.max(1)).peekable();
+        while let Some(chunk) = chunks.next() {
+            let length = format!("{:x}\r\n", chunk.len());
+            // What does not finish ends in the middle of its last chunk.
+            let framed = match chunks.peek() {
+                None if !finish => [length.as_bytes(), &chunk[..chunk.len() / 2]].concat(),
+                _ => [length.as_bytes(), chunk, b"\r\n"].concat(),
+            };
             self.put(&framed).await;
         }
         if finish {
@@ -132,6 +138,9 @@ impl Peer {
             Ok(answer) => {
                 let shown = Response { body: Body(answer.rest.clone()), ..answer.head.clone() };
                 let seq = record_received(&self.link, self.conn, sent, &shown);
+                if is_overload(&answer.head) {
+                    return Err(self.link.stop(OVERLOAD));
+                }
                 Ok(Seen::new(seq, answer))
             }
             Err(why) => self.link.lost(self.conn, started.elapsed(), why).await,
@@ -145,7 +154,18 @@ impl Peer {
     }
 }
 
-fn split(bytes: &[u8]) -> Result<RawAnswer, Lost> {
+fn split(mut bytes: &[u8]) -> Result<RawAnswer, Lost> {
+    // A client has to pass over interim answers that it did not ask for (RFC 9110, section 15.2).
+    loop {
+        let answer = head(bytes)?;
+        if !(100..200).contains(&answer.head.status) || answer.head.status == 101 {
+            return Ok(answer);
+        }
+        bytes = &bytes[bytes.len() - answer.rest.len()..];
+    }
+}
+
+fn head(bytes: &[u8]) -> Result<RawAnswer, Lost> {
     if bytes.is_empty() {
         return Err(Lost::Closed("nothing was sent".into()));
     }

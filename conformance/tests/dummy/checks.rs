@@ -2,16 +2,22 @@
 
 use super::requirements::*;
 use serde_json::json;
+use std::time::Duration;
 use wireproof::{
     check::{Alternative, Check, Cx, Lane, Outcome, alternative},
     drives, one_of,
-    wire::{Seen, ws::Frame},
+    wire::{
+        Seen,
+        app::App,
+        ws::{Frame, Peer},
+    },
 };
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new("bell/hello/counts", &[BELL_HELLO_1], drives!(hello_counts)).lane(Lane::Alone),
     Check::new("bell/ring/reaches-all", &[BELL_RING_1], drives!(ring_reaches_all)).lane(Lane::Alone),
     Check::new("bell/ring/answered", &[BELL_RING_2], drives!(ring_answered)),
+    Check::new("bell/ring/answered-once", &[BELL_RING_3], drives!(ring_answered_once)),
 ];
 
 fn message(kind: u8, number: u8) -> Alternative<Frame> {
@@ -64,12 +70,29 @@ async fn ring_reaches_all(cx: &Cx) -> Outcome {
     Ok(())
 }
 
-async fn ring_answered(cx: &Cx) -> Outcome {
+/// The client under test, connected to us and greeted. It stays as long as its adapter does.
+async fn greeted(cx: &Cx) -> Outcome<(App, Peer)> {
     let listener = cx.listen().await?;
     let mut app = cx.app().await?;
     app.ask("connect", json!({"url": format!("{}/agent", listener.url)})).await?;
     let mut agent = listener.accept().await?;
     agent.send_binary(vec![1, 1]).await;
+    Ok((app, agent))
+}
+
+async fn ring_answered_once(cx: &Cx) -> Outcome {
+    let (_app, mut agent) = greeted(cx).await?;
+    for number in [1, 2, 3] {
+        agent.send_binary(vec![2, number]).await;
+        cx.need(BELL_RING_2, &agent.next().await?, &one_of![message(3, number)])?;
+        let nothing = alternative("nothing more", |frame: &Option<Frame>| frame.is_none());
+        cx.expect(BELL_RING_3, &agent.quiet(Duration::from_millis(50)).await?, &[nothing])?;
+    }
+    Ok(())
+}
+
+async fn ring_answered(cx: &Cx) -> Outcome {
+    let (_app, mut agent) = greeted(cx).await?;
     for number in [1, 2, 9] {
         agent.send_binary(vec![2, number]).await;
         cx.expect(BELL_RING_2, &agent.next().await?, &one_of![message(3, number)])?;

@@ -13,11 +13,11 @@ use wireproof::{
     wire::app::{Apps, Pipe},
 };
 
-/// The number with which a ring is answered.
-pub(super) type Answer = Box<dyn Fn(u8) -> u8 + Send + Sync>;
+/// The numbers with which a ring is answered.
+pub(super) type Answer = Box<dyn Fn(u8) -> Vec<u8> + Send + Sync>;
 
 pub(super) fn honest() -> Answer {
-    Box::new(|number| number)
+    Box::new(|number| vec![number])
 }
 
 /// Starts adapters inside this process.
@@ -65,7 +65,9 @@ async fn agent(url: String, answer: std::sync::Arc<Answer>) {
         if let Message::Binary(bytes) = message
             && let [2, number] = bytes[..]
         {
-            let _ = socket.send(Message::binary(vec![3, answer(number)])).await;
+            for number in answer(number) {
+                let _ = socket.send(Message::binary(vec![3, number])).await;
+            }
         }
     }
 }

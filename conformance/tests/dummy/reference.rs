@@ -5,7 +5,10 @@ use futures_util::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -147,8 +150,15 @@ const TABLE: &[Breakage<Seams>] = &[
     })
     .variant(SERVER),
     Breakage::always("bell/ring/answers-another-number", BELL_RING_2, Cut::Wire, || Seams {
-        answer: Box::new(|_| 0),
+        answer: Box::new(|_| vec![0]),
         ..Seams::honest()
+    })
+    .variant(CLIENT),
+    Breakage::second("bell/ring/second-answered-twice", BELL_RING_3, Cut::Wire, || {
+        let rung = AtomicBool::new(false);
+        let answer: client::Answer =
+            Box::new(move |number| vec![number; 1 + usize::from(rung.swap(true, Ordering::Relaxed))]);
+        Seams { answer, ..Seams::honest() }
     })
     .variant(CLIENT),
 ];

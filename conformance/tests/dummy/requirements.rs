@@ -5,9 +5,12 @@ pub const BELL_HELLO_1: wireproof_spec::requirement::RequirementId = wireproof_s
 pub const BELL_RING_1: wireproof_spec::requirement::RequirementId = wireproof_spec::requirement::RequirementId::new("BELL-RING-1");
 /// **must**: An agent answers 02 with 03 and the same number.
 pub const BELL_RING_2: wireproof_spec::requirement::RequirementId = wireproof_spec::requirement::RequirementId::new("BELL-RING-2");
+/// **must**: An agent answers each 02 once.
+pub const BELL_RING_3: wireproof_spec::requirement::RequirementId = wireproof_spec::requirement::RequirementId::new("BELL-RING-3");
 /// Every requirement, in the order of the document.
 pub const ALL: &[wireproof_spec::requirement::RequirementId] = &[
     BELL_HELLO_1,
     BELL_RING_1,
     BELL_RING_2,
+    BELL_RING_3,
 ];

@@ -152,20 +152,21 @@ async fn chunked(cx: &Cx) -> Outcome {
 }
 
 async fn cut_off(cx: &Cx) -> Outcome {
-    let mut content = cx.token(16);
-    let stream = Stream::create(cx, TEXT, &content).await?;
-    // Short and longer than any buffer of one read.
-    for length in [48, 64 * 1024] {
+    // Short and longer than any buffer of one read. Each on a stream of its own, so that what a server keeps late of one
+    // is not taken for something else in the next.
+    for length in [48, 64 * 1024, 48, 64 * 1024] {
+        let content = cx.token(16);
+        let stream = Stream::create(cx, TEXT, &content).await?;
         let sent = cx.token(16).repeat(length / 16);
         let mut peer = cx.raw().await?;
         let _ = peer.send_chunked(&stream.append(sent.clone()), length / 3, false).await;
         peer.cut().await;
+        stream.settled(cx).await?;
         // An append behind it shows where the stream goes on, and that it goes on.
         let behind = format!("|{}|", cx.token(16));
         stream.appended(cx, behind.clone()).await?;
         let read = stream.content(cx).await?;
-        let kept = cx.expect(STREAM_APPEND_9, &read, &nothing_or_prefix(&content, &sent, &behind))?;
-        content = String::from_utf8_lossy(kept).into_owned();
+        cx.expect(STREAM_APPEND_9, &read, &nothing_or_prefix(&content, &sent, &behind))?;
     }
     Ok(())
 }
@@ -233,7 +234,7 @@ async fn appends_and_closes(cx: &Cx) -> Outcome {
             }
         };
         let (closed, others, watched) = (closed?, others?, watched?);
-        cx.expect(STREAM_APPEND_12, &closed, &one_of![answer(204).with(CLOSED, "true").has(NEXT_OFFSET)])?;
+        cx.expect(STREAM_APPEND_12, &closed, &one_of![appended()])?;
         let whole =
             alternative("204 before the close, or 409 and Stream-Closed behind it", |all: &Vec<Response>| {
                 all.iter()

@@ -9,11 +9,12 @@ use crate::{
     wire::Seen,
 };
 use futures_util::future::try_join_all;
+use hyper::Uri;
 use wireproof_spec::{
     http::Response,
     stream::{
         MediaType,
-        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET},
+        header::{CLOSED, CONTENT_TYPE, LOCATION, NEXT_OFFSET},
         requirements::*,
     },
 };
@@ -30,6 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/create/first-content", &[STREAM_CREATE_9], drives!(first_content)),
     Check::new("stream/create/other-body", &[STREAM_CREATE_10], drives!(other_body)),
     Check::new("stream/create/closed", &[STREAM_CREATE_11, STREAM_CREATE_14], drives!(closed)),
+    Check::new("stream/create/location", &[STREAM_CREATE_15], drives!(location)),
     Check::new("stream/create/facts", &[STREAM_CREATE_12, STREAM_CREATE_13], drives!(facts)),
 ];
 
@@ -132,11 +134,12 @@ async fn closed_again(cx: &Cx) -> Outcome {
 
 async fn race(cx: &Cx) -> Outcome {
     const RACERS: usize = 8;
-    for _ in 0..3 {
+    for round in 0..4 {
         let stream = Stream::nowhere(cx);
         let content = cx.token(16);
         let mut peers: Vec<_> = (0..RACERS).map(|_| cx.http()).collect();
-        let request = put(&stream.path, TEXT).body(content.clone());
+        let open = put(&stream.path, TEXT).body(content.clone());
+        let request = if round % 2 == 0 { open } else { closing(open) };
         let replies = try_join_all(peers.iter_mut().map(|peer| peer.send(request.clone()))).await?;
         let one_winner = alternative("one 201 and otherwise 200", |replies: &Vec<Response>| {
             replies.iter().filter(|r| r.status == 201).count() == 1
@@ -201,6 +204,22 @@ async fn closed(cx: &Cx) -> Outcome {
         let read = stream.content(cx).await?;
         cx.expect(STREAM_CREATE_11, &read, &[holds(content)])?;
     }
+    Ok(())
+}
+
+async fn location(cx: &Cx) -> Outcome {
+    proven(cx).await?;
+    let stream = Stream::nowhere(cx);
+    let reply = cx.send(put(&stream.path, TEXT)).await?;
+    cx.need(STREAM_CREATE_1, &reply, &one_of![answer(201)])?;
+    // Absolute or relative; which name of the host a server calls its own is its own matter.
+    let path = stream.path.clone();
+    let names_it = move |r: &Response| {
+        let location: Option<Uri> = r.headers.get(LOCATION).and_then(|l| l.parse().ok());
+        location.is_some_and(|l| l.path() == path && l.query().is_none())
+    };
+    let name = format!("location: the URL of {}", stream.path);
+    cx.expect(STREAM_CREATE_15, &reply, &one_of![answer(201).has(LOCATION).and(name, names_it)])?;
     Ok(())
 }
 

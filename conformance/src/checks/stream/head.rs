@@ -81,8 +81,10 @@ async fn closure(cx: &Cx) -> Outcome {
 
 async fn no_store(cx: &Cx) -> Outcome {
     let no_store = |r: &Response| {
-        let directives = r.headers.get(CACHE_CONTROL).unwrap_or_default();
-        directives.split(',').any(|d| d.trim().eq_ignore_ascii_case("no-store"))
+        // All lines of the header count as one.
+        let all = r.headers.joined();
+        let mut directives = all.get(CACHE_CONTROL).into_iter().flat_map(|d| d.split(','));
+        directives.any(|d| d.trim().eq_ignore_ascii_case("no-store"))
     };
     for stream in [proven(cx).await?, Stream::create(cx, TEXT, "").await?] {
         let reply = cx.send(stream.head()).await?;

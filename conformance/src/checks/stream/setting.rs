@@ -3,13 +3,13 @@
 use crate::{
     check::{Alternative, Answer, Cx, Outcome, alternative, answer},
     one_of,
-    wire::Seen,
+    wire::{Seen, http::Peer},
 };
 use bytes::Bytes;
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
-        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, query},
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE, query},
         requirements::*,
     },
 };
@@ -147,33 +147,69 @@ impl Stream {
     /// As [`Stream::content`].
     pub async fn content_from(&self, cx: &Cx, offset: &str) -> Outcome<Seen<Bytes>> {
         let replies = self.walk(cx, offset).await?;
-        Ok(replies.map(|replies| replies.iter().flat_map(|r| r.body.to_vec()).collect::<Vec<u8>>().into()))
+        Ok(replies.map(|replies| bodies(&replies)))
+    }
+
+    /// Gives the server time to take what was sent before: connections that were opened later are taken later.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if a HEAD is not answered.
+    pub async fn settled(&self, cx: &Cx) -> Outcome {
+        for _ in 0..2 {
+            let seen = cx.http().send(self.head()).await?;
+            cx.need(STREAM_HEAD_1, &seen, &one_of![answer(200)])?;
+        }
+        Ok(())
     }
 
     /// The answers of reading from an offset to the tail.
     ///
     /// # Errors
-    /// Stops the check, inconclusive, if a read is not answered with content, or if there is no end of it.
+    /// As [`Stream::walk_by`].
     pub async fn walk(&self, cx: &Cx, offset: &str) -> Outcome<Seen<Vec<Response>>> {
+        self.walk_by(cx, &mut cx.http(), offset).await
+    }
+
+    /// The answers of reading from an offset to the tail by this peer.
+    ///
+    /// `Stream-Up-To-Date` is no sure sign of the tail: a server is only advised not to send it earlier. How the answer
+    /// there looks is advice too (STREAM-READ-3), so that behind this header anything but content is the end.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if a read is not answered with content, or if there is no end of it.
+    pub async fn walk_by(&self, cx: &Cx, peer: &mut Peer, offset: &str) -> Outcome<Seen<Vec<Response>>> {
         /// So many answers for the few megabytes that a check writes are no reading any more.
         const MOST: usize = 10_000;
-        let mut peer = cx.http();
         let mut offset = offset.to_owned();
         let mut replies = Vec::new();
+        let mut may_end = false;
         for _ in 0..MOST {
             let seen = peer.send(self.read_at(&offset)).await?;
+            if may_end && seen.look().is_ok_and(|reply| reply.status != 200) {
+                return Ok(Seen::all(replies));
+            }
             let reply = cx.need(STREAM_READ_2, &seen, &one_of![answer(200).has(NEXT_OFFSET)])?;
-            let next = next_offset(reply);
-            let end = reply.body.is_empty() || next == offset;
-            let up_to_date = reply.headers.get(wireproof_spec::stream::header::UP_TO_DATE).is_some();
+            let (next, end) = (next_offset(reply), is_end(&offset, reply));
+            may_end = reply.headers.get(UP_TO_DATE).is_some();
             replies.push(seen);
-            if end || up_to_date {
+            if end {
                 return Ok(Seen::all(replies));
             }
             offset = next;
         }
         Err(cx.stop("reading does not come to an end: every answer promises more"))
     }
+}
+
+/// Whether a read at this offset was answered from the tail. An answer without content need not be: a server may hold
+/// nothing yet and tell where to go on.
+pub fn is_end(offset: &str, reply: &Response) -> bool {
+    next_offset(reply) == offset || (reply.body.is_empty() && reply.headers.get(UP_TO_DATE).is_some())
+}
+
+/// The bytes of all these answers.
+pub fn bodies(replies: &[Response]) -> Bytes {
+    replies.iter().flat_map(|r| r.body.to_vec()).collect::<Vec<u8>>().into()
 }
 
 /// Content that was read is exactly this.

@@ -22,7 +22,8 @@ pub(super) const TABLE: Table = &[
         through(port::forget(
             move |_, input, decision| matches!(ask(input), Some((name, Ask::Append { .. })) if !decision.records.is_empty() && count.up(name) > 0),
         ))
-    }),
+    })
+    .wide("what an append does is what most checks about content look at"),
     Breakage::always("stream/append/answered-200", STREAM_APPEND_1, Wire, || {
         reply(|request, response| {
             if is_append(request) && response.status == 204 {
@@ -30,7 +31,8 @@ pub(super) const TABLE: Table = &[
             }
         })
     })
-    .shape("200 belongs to producers, whose section is not written yet"),
+    .shape("200 belongs to producers, whose section is not written yet")
+    .wide("whoever appends looks at the status of the answer"),
     Breakage::always("stream/append/old-tail-told", STREAM_APPEND_2, Port, || {
         decide(|state, input, decision| {
             let Some(stream) = stream_of(state, input) else { return };
@@ -97,7 +99,7 @@ pub(super) const TABLE: Table = &[
         Seams {
             early: Some(Box::new(move |request| {
                 request.body = Body("nobody sent this".into());
-                count.up(&request.path) > 0
+                count.up("") > 0
             })),
             ..Seams::honest()
         }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     embed::reference::log::{Entry, Range},
     protocol::Cut::{Log, Port, Wire},
-    selftest::defects::{Breakage, port},
+    selftest::defects::{Breakage, port, wire::Count},
 };
 use std::collections::BTreeMap;
 use wireproof_spec::{
@@ -187,6 +187,17 @@ pub(super) const TABLE: Table = &[
                 && request.headers.get(CLOSED).is_some_and(|v| !v.eq_ignore_ascii_case("true"))
             {
                 *response = refusal(400);
+            }
+        })
+    }),
+    Breakage::second("stream/close/again-refused", STREAM_CLOSE_12, Port, || {
+        let count = Count::new();
+        decide(move |state, input, decision| {
+            let (Some((name, Ask::Close)), Some(stream)) = (ask(input), stream_of(state, input)) else {
+                return;
+            };
+            if stream.closed && count.up(name) > 0 {
+                answers(decision).for_each(|a| *a = Answer::Refused(Refusal::Closed { tail: stream.tail }));
             }
         })
     }),

@@ -71,7 +71,8 @@ pub(super) const TABLE: Table = &[
             )
         })
     }),
-    Breakage::second("stream/content/overtaken", STREAM_CONTENT_6, Port, overtaken),
+    Breakage::second("stream/content/overtaken", STREAM_CONTENT_6, Port, overtaken)
+        .wide("an append that is seen later is missed by every reader in between"),
     Breakage::second("stream/content/read-from-before", STREAM_CONTENT_7, Port, || {
         // For each stream, how many appends there were, and the tail before the last one until that was read once.
         let mut before: BTreeMap<String, (u32, Option<u64>)> = BTreeMap::new();

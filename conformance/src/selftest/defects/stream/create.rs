@@ -129,7 +129,8 @@ pub(super) const TABLE: Table = &[
                 request.body = Default::default();
             }
         })
-    }),
+    })
+    .wide("many settings are made with a first content"),
     Breakage::second("stream/create/again-appends", STREAM_CREATE_10, Port, || {
         let count = Count::new();
         decide(move |state, input, decision| {
@@ -175,6 +176,15 @@ pub(super) const TABLE: Table = &[
         reply(|request, response| {
             if is_create(request) {
                 response.headers.remove(CLOSED);
+            }
+        })
+    }),
+    Breakage::always("stream/create/location-of-the-root", STREAM_CREATE_15, Wire, || {
+        reply(|_, response| {
+            if let Some(at) =
+                response.headers.get(LOCATION).and_then(|l| l.rfind('/').map(|end| l[..end].to_owned()))
+            {
+                response.headers.set(LOCATION, at);
             }
         })
     }),

@@ -1,5 +1,81 @@
 //! Defects of "Message".
 
-use super::Table;
+use super::{Seams, Table, reply};
+use crate::{protocol::Cut::Wire, selftest::defects::Breakage};
+use wireproof_spec::{
+    http::{Request, Response},
+    stream::{
+        Operation,
+        header::{CLOSED, CONTENT_TYPE, CURSOR, UP_TO_DATE},
+        requirements::*,
+    },
+};
 
-pub(super) const TABLE: Table = &[];
+const FORM: &str = "the form of the answer is the requirement";
+
+pub(super) const TABLE: Table = &[
+    Breakage::always("stream/message/create-says-not-closed", STREAM_MESSAGE_1, Wire, || {
+        succeeded(|o| matches!(o, Operation::Create(_)), not_closed)
+    })
+    .shape(FORM),
+    Breakage::always("stream/message/append-says-not-closed", STREAM_MESSAGE_2, Wire, || {
+        succeeded(|o| matches!(o, Operation::Append(_)), not_closed)
+    })
+    .shape(FORM),
+    Breakage::always("stream/message/close-says-yes", STREAM_MESSAGE_3, Wire, || {
+        succeeded(|o| matches!(o, Operation::Close(_)), |r| r.headers.set(CLOSED, "yes"))
+    })
+    .shape(FORM),
+    Breakage::always("stream/message/delete-answered-200", STREAM_MESSAGE_4, Wire, || {
+        succeeded(|o| matches!(o, Operation::Delete(_)), |r| r.status = 200)
+    })
+    .shape(FORM),
+    Breakage::always("stream/message/head-says-not-closed", STREAM_MESSAGE_5, Wire, || {
+        succeeded(|o| matches!(o, Operation::Head(_)), not_closed)
+    })
+    .shape(FORM),
+    Breakage::always("stream/message/read-says-not-up-to-date", STREAM_MESSAGE_6, Wire, || {
+        succeeded(
+            |o| matches!(o, Operation::Read(_)),
+            |r| {
+                if r.headers.get(UP_TO_DATE).is_none() {
+                    r.headers.set(UP_TO_DATE, "false");
+                }
+            },
+        )
+    })
+    .shape(FORM),
+    Breakage::always("stream/message/long-poll-cursor-in-hex", STREAM_MESSAGE_7, Wire, || {
+        succeeded(
+            |o| matches!(o, Operation::Longpoll(_)),
+            |r| {
+                if let Some(cursor) = r.headers.get(CURSOR).and_then(|c| c.parse::<u64>().ok()) {
+                    r.headers.set(CURSOR, format!("0x{cursor:x}"));
+                }
+            },
+        )
+    })
+    .shape(FORM),
+    Breakage::always("stream/message/refusal-of-no-type", STREAM_MESSAGE_8, Wire, || {
+        reply(|_, response| {
+            if response.status >= 400 && response.headers.get(CONTENT_TYPE).is_some() {
+                response.headers.set(CONTENT_TYPE, "text");
+            }
+        })
+    })
+    .shape(FORM),
+];
+
+fn succeeded(which: fn(&Operation) -> bool, change: fn(&mut Response)) -> Seams {
+    reply(move |request: &Request, response| {
+        if response.status < 300 && super::is(request, which) {
+            change(response);
+        }
+    })
+}
+
+fn not_closed(response: &mut Response) {
+    if response.headers.get(CLOSED).is_none() {
+        response.headers.set(CLOSED, "false");
+    }
+}

@@ -1,5 +1,216 @@
 //! Defects of "Read".
 
-use super::Table;
+use super::{
+    Answer, Ask, Decision, Input, START, Seams, State, StreamModel, Table, answers, ask_mut, decide, is,
+    is_append, racing, reply, request, stream_of, through,
+};
+use crate::{
+    embed::reference::{log::Range, stream::model::From},
+    protocol::Cut::{Port, Wire},
+    selftest::defects::{Breakage, port},
+};
+use bytes::Bytes;
+use std::sync::{Arc, Mutex, PoisonError};
+use wireproof_spec::{
+    http::{Request, Response},
+    stream::{
+        Operation,
+        header::{CACHE_CONTROL, CLOSED, NEXT_OFFSET, UP_TO_DATE, query},
+        requirements::*,
+    },
+};
 
-pub(super) const TABLE: Table = &[];
+pub(super) const TABLE: Table = &[
+    Breakage::always("stream/read/no-offset-is-tail", STREAM_READ_1, Wire, || Seams {
+        reply: Box::new(|request, response| {
+            if is_read(request) && response.status == 200 && request.query.get(query::OFFSET) == Some("now") {
+                response.headers.remove(CACHE_CONTROL);
+            }
+        }),
+        ..request(|request| {
+            if is_read(request) && request.query.get(query::OFFSET).is_none() {
+                request.query.set(query::OFFSET, "now");
+            }
+        })
+    }),
+    Breakage::always("stream/read/start-skips-a-byte", STREAM_READ_1, Port, || {
+        decide(|_, input, decision| {
+            if let Input::Ask { ask: Ask::Read { from: From::Start, .. }, .. } = input {
+                answers(decision).for_each(|answer| {
+                    if let Answer::Content { range, .. } = answer {
+                        range.from = range.to.min(range.from + 1);
+                    }
+                });
+            }
+        })
+    })
+    .wide("almost every check reads from the start what it wrote"),
+    Breakage::always("stream/read/repeats-a-byte", STREAM_READ_2, Port, || {
+        through(port::rewrite_input(|state, input| {
+            let Some(tail) = stream_of(state, input).map(|s| s.tail) else { return };
+            if let Some(Ask::Read { from: From::At(position), .. }) = ask_mut(input)
+                && (1..tail).contains(position)
+            {
+                *position -= 1;
+            }
+        }))
+    })
+    .wide("reading from an offset is how most checks about content look at it"),
+    Breakage::always("stream/read/tail-tells-start", STREAM_READ_3, Wire, || {
+        reply(|request, response| {
+            if is_read(request) && response.status == 200 && response.body.is_empty() {
+                response.headers.set(NEXT_OFFSET, START);
+            }
+        })
+    }),
+    Breakage::always("stream/read/up-to-date-only-when-empty", STREAM_READ_4, Wire, || {
+        reply(|request, response| {
+            if is_read(request) && !response.body.is_empty() && response.headers.get(CLOSED).is_none() {
+                response.headers.remove(UP_TO_DATE);
+            }
+        })
+    }),
+    Breakage::always("stream/read/up-to-date-only-with-bytes", STREAM_READ_4, Wire, || {
+        reply(|request, response| {
+            if is_read(request) && response.body.is_empty() && response.headers.get(CLOSED).is_none() {
+                response.headers.remove(UP_TO_DATE);
+            }
+        })
+    }),
+    Breakage::boundary("stream/read/closed-only-when-empty", STREAM_READ_5, Wire, || {
+        reply(|request, response| {
+            if is_read(request) && !response.body.is_empty() {
+                response.headers.remove(CLOSED);
+            }
+        })
+    }),
+    Breakage::boundary("stream/read/closed-only-with-bytes", STREAM_READ_5, Wire, || {
+        reply(|request, response| {
+            if is_read(request) && response.status == 200 && response.body.is_empty() {
+                response.headers.remove(CLOSED);
+            }
+        })
+    }),
+    Breakage::boundary("stream/read/cut-skips-a-byte", STREAM_READ_6, Wire, || {
+        reply(|request, response| cut(is_read(request), response, |position| position + 1))
+    }),
+    Breakage::boundary("stream/read/cut-repeats-a-byte", STREAM_READ_6, Wire, || {
+        reply(|request, response| cut(is_read(request), response, |position| position - 1))
+    }),
+    Breakage::boundary("stream/read/cut-long-poll-skips-a-byte", STREAM_READ_6, Wire, || {
+        reply(|request, response| cut(is_long_poll(request), response, |position| position + 1))
+    }),
+    Breakage::always("stream/read/long-poll-tells-where-it-began", STREAM_READ_6, Wire, || {
+        reply(|request, response| {
+            let offset = request.query.get(query::OFFSET).filter(|offset| offset.len() == START.len());
+            if is_long_poll(request)
+                && response.status == 200
+                && let Some(offset) = offset
+            {
+                response.headers.set(NEXT_OFFSET, offset);
+            }
+        })
+    }),
+    Breakage::always("stream/read/impossible-characters-ignored", STREAM_READ_7, Wire, || {
+        request(|request| without(request, &[',', '&', '=', '?', '/', '\n']))
+    }),
+    Breakage::always("stream/read/slash-ignored", STREAM_READ_7, Wire, || {
+        request(|request| without(request, &['/']))
+    }),
+    Breakage::always("stream/read/equals-sign-ignored-by-long-poll", STREAM_READ_7, Wire, || {
+        request(|request| {
+            if request.query.get(query::LIVE).is_some() {
+                without(request, &['=']);
+            }
+        })
+    }),
+    Breakage::always("stream/read/unknown-live-ignored", STREAM_READ_8, Wire, || {
+        request(|request| {
+            if request.query.get(query::LIVE).is_some_and(|live| live != "long-poll") {
+                request.query.remove(query::LIVE);
+            }
+        })
+    })
+    .shape("no honest server answers a live mode that does not exist with anything but a refusal"),
+    Breakage::boundary("stream/read/beyond-tail-echoed", STREAM_READ_9, Port, || {
+        decide(|state, input, decision| {
+            if let Input::Ask { ask: Ask::Read { from: From::At(position), .. }, .. } = input {
+                echo(state, input, *position, decision);
+            }
+        })
+    }),
+    Breakage::boundary("stream/read/beyond-tail-awaited", STREAM_READ_9, Port, || {
+        super::longpoll::waits_if(|stream, position, _| position > stream.tail)
+    }),
+    Breakage::race("stream/read/shows-appends-under-way", STREAM_READ_10, Wire, || {
+        let latest: Arc<Mutex<Option<(String, Bytes)>>> = Arc::default();
+        let seen = latest.clone();
+        let mut flies = None;
+        let seams = racing(is_append, |flying| {
+            flies = Some(flying);
+            port::rewrite(|_, _, _| {})
+        });
+        let (flies, takes_off) = (flies.unwrap_or_default(), seams.request);
+        Seams {
+            request: Box::new(move |request| {
+                takes_off(request);
+                if is_append(request) {
+                    let append = (request.path.clone(), request.body.0.clone());
+                    *latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(append);
+                }
+            }),
+            reply: Box::new(move |request, response| {
+                let latest = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some((_, append)) = latest.as_ref().filter(|(path, _)| *path == request.path) else {
+                    return;
+                };
+                if is_read(request)
+                    && response.headers.get(UP_TO_DATE).is_some()
+                    && flies.several(&request.path)
+                {
+                    response.body.0 = [&response.body.0[..], append].concat().into();
+                }
+            }),
+            ..seams
+        }
+    }),
+];
+
+fn is_read(request: &Request) -> bool {
+    is(request, |o| matches!(o, Operation::Read(_)))
+}
+
+fn is_long_poll(request: &Request) -> bool {
+    is(request, |o| matches!(o, Operation::Longpoll(_)))
+}
+
+/// Tells another offset behind an answer that stops before the tail.
+fn cut(applies: bool, response: &mut Response, other: fn(u64) -> u64) {
+    let position = response.headers.get(NEXT_OFFSET).and_then(|offset| offset.parse().ok());
+    if let Some(position) = position.filter(|_| applies)
+        && response.status == 200
+        && response.headers.get(UP_TO_DATE).is_none()
+    {
+        response.headers.set(NEXT_OFFSET, format!("{:0width$}", other(position), width = START.len()));
+    }
+}
+
+fn without(request: &mut Request, characters: &[char]) {
+    if let Some(offset) = request.query.get(query::OFFSET) {
+        let cleaned = offset.replace(characters, "");
+        request.query.set(query::OFFSET, cleaned);
+    }
+}
+
+/// Answers a read beyond the tail with nothing, and with the offset that was asked for.
+fn echo(state: &State, input: &Input, position: u64, decision: &mut Decision<StreamModel>) {
+    let Some(stream) = stream_of(state, input).filter(|s| position > s.tail) else { return };
+    let nothing = Answer::Content {
+        range: Range { owner: stream.incarnation, from: position, to: position },
+        media_type: stream.media_type.clone(),
+        up_to_date: true,
+        closed: stream.closed,
+        cursor: None,
+    };
+    answers(decision).for_each(|answer| *answer = nothing.clone());
+}
