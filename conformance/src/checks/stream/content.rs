@@ -54,13 +54,16 @@ async fn kill(cx: &Cx) -> Outcome {
     const DYING: usize = 1024 * 1024;
     let stream = Stream::create(cx, TEXT, "").await?;
     let mut acknowledged = Vec::new();
-    // The second time behind what the first has left of an append that was never answered.
-    for _ in 0..2 {
+    // At rest; in the middle of an append; behind what is left of the append that was never answered.
+    for amid in [false, true, false] {
         let messages: Vec<String> = (0..WRITERS).map(|_| cx.token(24)).collect();
         let replies = try_join_all(messages.iter().map(|m| cx.send(stream.append(m.clone())))).await?;
         cx.need(STREAM_APPEND_1, &Seen::all(replies), &[all_appended()])?;
         acknowledged.extend(messages);
-        let dying = cx.begin(stream.append(".".repeat(DYING)), cx.answer_time()).await?;
+        let dying = match amid {
+            true => Some(cx.begin(stream.append(".".repeat(DYING)), cx.answer_time()).await?),
+            false => None,
+        };
         cx.hook(Hook::Kill).await?;
         drop(dying);
         let there = cx.http().send(stream.read()).await?;
