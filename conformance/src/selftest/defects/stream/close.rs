@@ -190,6 +190,16 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("stream/close/other-value-refused-when-there", STREAM_CLOSE_11, Wire, || {
+        reply(|request, response| {
+            if request.method == "PUT"
+                && response.status == 200
+                && request.headers.get(CLOSED).is_some_and(|v| !v.eq_ignore_ascii_case("true"))
+            {
+                *response = refusal(409);
+            }
+        })
+    }),
     Breakage::second("stream/close/again-refused", STREAM_CLOSE_12, Port, || {
         let count = Count::new();
         decide(move |state, input, decision| {
