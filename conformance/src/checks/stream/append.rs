@@ -1,18 +1,21 @@
 //! Checks of "Append" in spec/stream.md.
 
-use super::setting::{
-    OTHER, Stream, TEXT, appended, closing, holds, next_offset, odd_contents, shut, shut_in_every_way,
-    written,
+use super::{
+    longpoll::patience,
+    setting::{
+        OTHER, Stream, TEXT, appended, closed, closing, holds, next_offset, odd_contents, shut,
+        shut_in_every_way, written,
+    },
 };
 use crate::{
     check::{Alternative, Breaks, Check, Cx, Outcome, alternative, answer},
     drives, one_of,
-    wire::Seen,
+    wire::{Seen, http::Pending},
 };
 use bytes::Bytes;
 use futures_util::future::{join3, try_join_all};
 use wireproof_spec::{
-    http::{Body, Response},
+    http::{Body, Request, Response},
     stream::{
         header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE},
         requirements::*,
@@ -30,9 +33,10 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/append/empty-body", &[STREAM_APPEND_7], drives!(empty_body)),
     Check::new("stream/append/chunked", &[STREAM_APPEND_8], drives!(chunked)),
     Check::new("stream/append/cut-off", &[STREAM_APPEND_9], drives!(cut_off)),
-    Check::new("stream/append/closed", &[STREAM_APPEND_10], drives!(closed)),
+    Check::new("stream/append/closed", &[STREAM_APPEND_10], drives!(on_closed)),
     Check::new("stream/append/closed-before-media-type", &[STREAM_APPEND_11], drives!(closed_first)),
     Check::new("stream/append/closing", &[STREAM_APPEND_12], drives!(appends_and_closes)),
+    Check::new("stream/append/closing-awaited", &[STREAM_APPEND_12], drives!(closing_awaited)),
 ];
 
 async fn appends(cx: &Cx) -> Outcome {
@@ -156,7 +160,29 @@ async fn empty_body(cx: &Cx) -> Outcome {
         (STREAM_APPEND_1, &one_of![appended()]),
         &one_of![answer(400)],
     )
-    .await
+    .await?;
+    // With a value that closes nothing it does not close either.
+    let stream = written(cx).await?;
+    let reply = cx.send_broken(stream.append("").header(CLOSED, "false")).await?;
+    cx.expect(STREAM_APPEND_7, &reply, &one_of![answer(400)])?;
+    empty_in_chunks(cx).await
+}
+
+/// An empty body is empty in chunks too, where chunks are taken at all.
+async fn empty_in_chunks(cx: &Cx) -> Outcome {
+    let stream = written(cx).await?;
+    let mut peer = cx.raw().await?;
+    let request = stream.append("x").header("connection", "close");
+    let sent = peer.send_chunked(&request, 1, true).await;
+    let twin = peer.answer(sent).await?;
+    if twin.look().is_ok_and(|raw| raw.head.status == 204) {
+        let mut peer = cx.raw().await?;
+        let sent = peer.send_chunked(&Request { body: Body::default(), ..request }, 1, false).await;
+        peer.write(b"0\r\n\r\n").await;
+        let reply = peer.answer(sent).await?.map(|raw| raw.head);
+        cx.expect(STREAM_APPEND_7, &reply, &one_of![answer(400)])?;
+    }
+    Ok(())
 }
 
 async fn chunked(cx: &Cx) -> Outcome {
@@ -212,7 +238,7 @@ fn nothing_or_prefix(content: &str, sent: &str, behind: &str) -> [Alternative<By
     ]
 }
 
-async fn closed(cx: &Cx) -> Outcome {
+async fn on_closed(cx: &Cx) -> Outcome {
     for stream in shut_in_every_way(cx).await? {
         let tail = stream.told_tail(cx).await?;
         for _ in 0..2 {
@@ -269,6 +295,29 @@ async fn appends_and_closes(cx: &Cx) -> Outcome {
         cx.expect(STREAM_APPEND_12, &watched, &[never_without_closure(&last)])?;
         let late = cx.send(stream.append("late")).await?;
         cx.expect(STREAM_APPEND_12, &late, &one_of![answer(409).with(CLOSED, "true")])?;
+    }
+    Ok(())
+}
+
+/// Those who wait for the next append are readers too.
+async fn closing_awaited(cx: &Cx) -> Outcome {
+    const READERS: usize = 4;
+    for content in ["", "before"] {
+        let stream = Stream::create(cx, TEXT, content).await?;
+        let last = format!("[{}]", cx.token(16));
+        let mut readers = Vec::new();
+        for _ in 0..READERS {
+            readers.push(cx.begin(stream.long_poll(&stream.start), patience(cx)).await?);
+        }
+        stream.settled(cx).await?;
+        let reply = cx.send(closing(stream.append(last.clone()))).await?;
+        cx.expect(STREAM_APPEND_12, &reply, &one_of![closed()])?;
+        let woken = Seen::all(try_join_all(readers.into_iter().map(Pending::answer)).await?);
+        let answered = alternative("each answered with 200 or 204", |all: &Vec<Response>| {
+            all.iter().all(|r| matches!(r.status, 200 | 204))
+        });
+        cx.need(STREAM_LONGPOLL_3, &woken, &[answered])?;
+        cx.expect(STREAM_APPEND_12, &woken, &[never_without_closure(&last)])?;
     }
     Ok(())
 }

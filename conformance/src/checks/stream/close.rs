@@ -339,6 +339,9 @@ async fn other_value_accepted(cx: &Cx) -> Outcome {
         let fresh = Stream::nowhere(cx);
         let reply = cx.send(with(put(&fresh.path, TEXT), value)).await?;
         cx.expect(STREAM_CLOSE_11, &reply, &one_of![answer(201)])?;
+        // Nor when it is there, open as this asks for.
+        let reply = cx.send(with(put(&fresh.path, TEXT), value)).await?;
+        cx.expect(STREAM_CLOSE_11, &reply, &one_of![answer(200)])?;
     }
     Ok(())
 }

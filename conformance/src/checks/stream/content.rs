@@ -14,10 +14,17 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/content/restart", &[STREAM_CONTENT_1], drives!(restart))
         .needs(&[Need::Hook(Hook::Restart)])
         .lane(Lane::Alone),
-    Check::new("stream/content/kill", &[STREAM_CONTENT_2], drives!(kill))
+    Check::new("stream/content/kill", &[STREAM_CONTENT_2, STREAM_CONTENT_5], drives!(kill))
         .needs(&[Need::Hook(Hook::Kill)])
         .lane(Lane::Alone),
     Check::new("stream/content/unchanging", &[STREAM_CONTENT_3], drives!(unchanging)),
+    Check::new(
+        "stream/content/unchanging-over-restart",
+        &[STREAM_CONTENT_3],
+        drives!(unchanging_over_restart),
+    )
+    .needs(&[Need::Hook(Hook::Restart)])
+    .lane(Lane::Alone),
     Check::new("stream/content/in-one-piece", &[STREAM_CONTENT_4], drives!(in_one_piece)),
     Check::new("stream/content/exactly-once", &[STREAM_CONTENT_5], drives!(exactly_once)),
     Check::new("stream/content/in-order", &[STREAM_CONTENT_6], drives!(in_order)),
@@ -70,6 +77,9 @@ async fn kill(cx: &Cx) -> Outcome {
         cx.expect(STREAM_CONTENT_2, &there, &one_of![answer(200)])?;
         let read = stream.content(cx).await?;
         cx.expect(STREAM_CONTENT_2, &read, &[each(&acknowledged, "there", |count| count > 0)])?;
+        // What is replayed at the start must not be there again.
+        let once = each(&acknowledged, "there exactly once", |count| count == 1);
+        cx.expect(STREAM_CONTENT_5, &read, &[once])?;
     }
     Ok(())
 }
@@ -104,6 +114,29 @@ async fn unchanging(cx: &Cx) -> Outcome {
     }
     cx.need(STREAM_CLOSE_1, &cx.send(stream.close()).await?, &one_of![closed()])?;
     unchanged().await
+}
+
+async fn unchanging_over_restart(cx: &Cx) -> Outcome {
+    let stream = Stream::create(cx, TEXT, "").await?;
+    let (mut content, mut given) = (String::new(), vec![(stream.start.clone(), 0)]);
+    for _ in 0..2 {
+        for length in [8, 40, 16] {
+            let part = cx.token(length);
+            let tail = stream.appended(cx, part.clone()).await?;
+            content.push_str(&part);
+            given.push((tail, content.len()));
+        }
+        cx.hook(Hook::Restart).await?;
+        // That all of it is there is another matter.
+        let there = cx.http().send(stream.head()).await?;
+        cx.need(STREAM_CONTENT_1, &there, &one_of![answer(200)])?;
+        cx.need(STREAM_CONTENT_1, &stream.content(cx).await?, &[holds(content.clone())])?;
+        for (offset, position) in &given {
+            let read = stream.content_from(cx, offset).await?;
+            cx.expect(STREAM_CONTENT_3, &read, &[holds(content[*position..].to_owned())])?;
+        }
+    }
+    Ok(())
 }
 
 async fn in_one_piece(cx: &Cx) -> Outcome {

@@ -113,6 +113,28 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("stream/append/empty-chunks-accepted", STREAM_APPEND_7, Wire, || {
+        reply(|request, response| {
+            if request.method == "POST"
+                && request.body.is_empty()
+                && request.headers.get("transfer-encoding").is_some()
+                && response.status == 400
+            {
+                *response = plain(204).header(NEXT_OFFSET, START);
+            }
+        })
+    }),
+    Breakage::boundary("stream/append/empty-body-that-does-not-close-accepted", STREAM_APPEND_7, Wire, || {
+        reply(|request, response| {
+            if request.method == "POST"
+                && request.body.is_empty()
+                && request.headers.get(CLOSED).is_some()
+                && response.status == 400
+            {
+                *response = plain(204).header(NEXT_OFFSET, START);
+            }
+        })
+    }),
     Breakage::always("stream/append/chunks-refused", STREAM_APPEND_8, Wire, || {
         reply(|request, response| {
             if is_append(request) && request.headers.get("transfer-encoding").is_some() {
@@ -174,6 +196,18 @@ pub(super) const TABLE: Table = &[
             {
                 response.headers.remove(CLOSED);
                 response.headers.remove(NEXT_OFFSET);
+            }
+        })
+    }),
+    Breakage::boundary("stream/append/readers-woken-before-closure", STREAM_APPEND_12, Port, || {
+        decide(|state, input, decision| {
+            let Some((_, Ask::Append { closed: true, .. })) = ask(input) else { return };
+            if stream_of(state, input).is_some_and(|s| s.waiting.len() > 1) {
+                for answer in answers(decision) {
+                    if let Answer::Content { closed, cursor, .. } = answer {
+                        (*closed, *cursor) = (false, cursor.or(Some(1)));
+                    }
+                }
             }
         })
     }),

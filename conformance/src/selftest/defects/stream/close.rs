@@ -190,6 +190,26 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::always("stream/close/other-value-refused-at-creation", STREAM_CLOSE_11, Wire, || {
+        request(|request| {
+            if request.method == "PUT"
+                && request.headers.get(CLOSED).is_some_and(|v| !v.eq_ignore_ascii_case("true"))
+            {
+                request.headers.set(CONTENT_TYPE, "none");
+            }
+        })
+    })
+    .shape("no honest server has a reason to refuse a PUT as malformed"),
+    Breakage::boundary("stream/close/other-value-refused-when-there", STREAM_CLOSE_11, Wire, || {
+        reply(|request, response| {
+            if request.method == "PUT"
+                && response.status == 200
+                && request.headers.get(CLOSED).is_some_and(|v| !v.eq_ignore_ascii_case("true"))
+            {
+                *response = refusal(409);
+            }
+        })
+    }),
     Breakage::second("stream/close/again-refused", STREAM_CLOSE_12, Port, || {
         let count = Count::new();
         decide(move |state, input, decision| {

@@ -1,15 +1,21 @@
 //! Defects of "Content".
 
 use super::{
-    Answer, Ask, Entry, Record, Seams, Table, answers, ask, decide, is_append, is_read, racing, recovery,
-    reply, stream_of, through,
+    Answer, Ask, Entry, Record, Seams, Table, answers, ask, ask_mut, decide, is_append, is_read, racing,
+    recovery, reply, stream_of, through,
 };
 use crate::{
-    embed::reference::stream::model::From,
+    embed::reference::{log::Range, stream::model::From},
     protocol::Cut::{Log, Port, Wire},
     selftest::defects::{Breakage, port, wire::Count},
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
@@ -55,6 +61,38 @@ pub(super) const TABLE: Table = &[
                 reversed(response);
             }
         })
+    }),
+    Breakage::boundary("stream/content/overwritten-by-refused-create", STREAM_CONTENT_3, Port, || {
+        decide(|state, input, decision| {
+            let Some((name, Ask::Create { body, .. })) = ask(input) else { return };
+            let refused = answers(decision).any(|a| matches!(a, Answer::Refused(_)));
+            let Some(stream) = stream_of(state, input).filter(|s| refused && !body.is_empty() && s.tail > 0)
+            else {
+                return;
+            };
+            let range = Range { owner: stream.incarnation, from: 0, to: stream.tail };
+            let bytes = body.iter().copied().cycle().take(usize::try_from(stream.tail).unwrap_or(0));
+            decision.records.push(Record::Appended { name: name.into(), range, bytes: bytes.collect() });
+        })
+    }),
+    Breakage::restart("stream/content/offsets-moved-by-restart", STREAM_CONTENT_3, Log, || {
+        let restarted = Arc::new(AtomicBool::new(false));
+        let starts = restarted.clone();
+        Seams {
+            recovery: Some(Box::new(move |entries| {
+                starts.store(!entries.is_empty(), Ordering::Relaxed);
+                entries
+            })),
+            ..through(port::rewrite_input(move |state, input| {
+                let tail = stream_of(state, input).map_or(0, |s| s.tail);
+                if let Some(Ask::Read { from: From::At(from), .. }) = ask_mut(input)
+                    && restarted.load(Ordering::Relaxed)
+                    && (1..tail).contains(from)
+                {
+                    *from -= 1;
+                }
+            }))
+        }
     }),
     Breakage::race("stream/content/interleaved", STREAM_CONTENT_4, Port, interleaved),
     Breakage::race("stream/content/twice", STREAM_CONTENT_5, Port, || {

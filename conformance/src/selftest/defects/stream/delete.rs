@@ -1,10 +1,11 @@
 //! Defects of "Delete".
 
 use super::{
-    Answer, Ask, Effect, Record, Refusal, Table, answers, ask, decide, is_delete, plain, reply, stream_of,
+    Answer, Ask, Effect, Record, Refusal, Table, answers, ask, decide, is_delete, plain, record, recovery,
+    reply, stream_of,
 };
 use crate::{
-    protocol::Cut::{Port, Wire},
+    protocol::Cut::{Log, Port, Wire},
     selftest::defects::{Breakage, wire::Count},
 };
 use std::collections::BTreeMap;
@@ -35,6 +36,14 @@ pub(super) const TABLE: Table = &[
                 keeps(decision);
                 deleted.insert(name.to_owned(), 0);
             }
+        })
+    }),
+    Breakage::restart("stream/delete/undone-by-restart", STREAM_DELETE_1, Log, || {
+        recovery(|orderly, mut entries| {
+            if orderly {
+                entries.retain(|entry| !matches!(record(entry), Some(Record::Deleted { .. })));
+            }
+            entries
         })
     }),
     Breakage::always("stream/delete/missing-stream-accepted", STREAM_DELETE_2, Wire, || {
