@@ -55,8 +55,12 @@ async fn restart(cx: &Cx) -> Outcome {
         let reply = cx.send(stream.delete()).await?;
         cx.expect(STREAM_DELETE_1, &reply, &one_of![answer(204)])?;
     }
+    let kept = written(cx).await?;
     for _ in 0..2 {
         cx.hook(Hook::Restart).await?;
+        // A server that forgets everything has not kept a deletion.
+        let there = cx.http().send(kept.head()).await?;
+        cx.need(STREAM_CONTENT_1, &there, &one_of![answer(200)])?;
         for stream in &streams {
             is_gone(cx, stream, "-1").await?;
         }
