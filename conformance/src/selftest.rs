@@ -200,10 +200,18 @@ async fn attempt(
     let implausible = match defect.shape {
         Some(_) => None,
         None => known
-            .implausible(protocol, &finished.events)
+            .implausible(protocol, &related(protocol, defect, &finished))
             .map(|why| format!("{} is not plausible: {why}", defect.id)),
     };
     Ok(Tried { defect, caught_by, red, implausible })
+}
+
+/// What the checks saw that name the requirement of a defect. What a defect does to others is in the matrix.
+fn related(protocol: &Protocol, defect: &Defect, finished: &Finished) -> Vec<Arc<Event>> {
+    let names = naming(protocol, defect);
+    let mine =
+        finished.checks.iter().filter(|c| names.as_ref().is_none_or(|names| names.contains(c.check.name)));
+    mine.flat_map(|c| c.events.iter().cloned()).collect()
 }
 
 /// Whether a claim that carries the defect's requirement did not hold.

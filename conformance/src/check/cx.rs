@@ -216,7 +216,7 @@ impl Cx {
     /// Stops the check, inconclusive, if the hook fails.
     pub async fn hook(&self, hook: Hook) -> Outcome {
         let started = std::time::Instant::now();
-        let before = self.link.idle().await;
+        let mut before = self.link.idle().await;
         let result = tokio::time::timeout(self.link.times.hook, self.target.hook(hook)).await;
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match result {

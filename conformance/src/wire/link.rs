@@ -63,8 +63,8 @@ pub(crate) struct Idle {
 
 impl Idle {
     /// Whether it is still open.
-    pub(crate) async fn is_open(self) -> bool {
-        let Some(mut stream) = self.stream else { return false };
+    pub(crate) async fn is_open(&mut self) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
         timeout(self.patience, stream.read(&mut [0])).await.is_err()
     }
 }

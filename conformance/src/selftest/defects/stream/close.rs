@@ -27,7 +27,8 @@ pub(super) const TABLE: Table = &[
                 decision.records.clear();
             }
         })
-    }),
+    })
+    .wide("many settings close an empty stream"),
     Breakage::always("stream/close/start-told-as-tail", STREAM_CLOSE_1, Port, || {
         decide(|_, _, decision| {
             for answer in answers(decision) {

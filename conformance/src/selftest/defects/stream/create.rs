@@ -206,7 +206,8 @@ pub(super) const TABLE: Table = &[
                 decision.records.retain(|r| !matches!(r, Record::Closed { .. }));
             }
         })
-    }),
+    })
+    .wide("many settings take a stream that was born closed"),
     Breakage::boundary("stream/create/empty-closure-forgotten", STREAM_CREATE_11, Port, || {
         decide(|_, input, decision| {
             if let Some((_, Ask::Create { body, .. })) = ask(input)
