@@ -1,6 +1,7 @@
 //! Checks of "Longpoll" in spec/stream.md.
 
 use super::{
+    probe::PATIENCE,
     read::{follow, fresh, grow, told},
     setting::{Stream, TEXT, appended, closed, closing, next_offset, proven, put},
 };
@@ -360,9 +361,10 @@ async fn now_on_closed(cx: &Cx) -> Outcome {
     Ok(())
 }
 
-/// Whether an answer that took so long did not come by the timeout, as far as that is known.
+/// Whether an answer that took so long did not come by the timeout. Of a timeout that is not known, the probe has at least
+/// found that it is longer than its patience.
 pub(super) fn before_timeout(limit: Option<Duration>, took: Duration) -> bool {
-    limit.is_none_or(|limit| took < limit * 7 / 8)
+    took < limit.unwrap_or(PATIENCE) * 7 / 8
 }
 
 /// Long-polls that were answered by this append, and not by the timeout.

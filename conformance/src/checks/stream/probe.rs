@@ -5,7 +5,7 @@ use crate::check::Cx;
 use std::time::Duration;
 
 /// Longer than this the probe does not wait; a server that does is left to the declaration of its owner.
-const PATIENCE: Duration = Duration::from_millis(2_500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// Asks for the limit `long-poll-ms`, unless it is declared.
 pub(super) async fn probe(cx: &Cx) -> Vec<(&'static str, String)> {
