@@ -69,7 +69,7 @@ impl App {
     async fn exchange(&mut self, line: &str, id: u64) -> io::Result<Value> {
         self.write.write_all(format!("{line}\n").as_bytes()).await?;
         self.write.flush().await?;
-        loop {
+        for _ in 0..limit::LINES {
             let mut bytes = Vec::new();
             let bound = (limit::LINE + 1) as u64;
             let read = (&mut self.lines).take(bound).read_until(b'\n', &mut bytes).await?;
@@ -90,5 +90,6 @@ impl App {
                 return Ok(answer);
             }
         }
+        Err(io::Error::other(format!("{} lines, and none of them the answer", limit::LINES)))
     }
 }

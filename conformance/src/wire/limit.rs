@@ -12,6 +12,8 @@ pub const HEAD: usize = 64 * 1024;
 pub const FRAME: usize = 4 * 1024 * 1024;
 /// The longest line of an adapter, in bytes.
 pub const LINE: usize = 1024 * 1024;
+/// So many lines of an adapter are passed over while one is awaited.
+pub const LINES: usize = 1_000;
 /// The longest text of an error or a close reason that goes into an event, in bytes.
 pub const WORDS: usize = 500;
 
