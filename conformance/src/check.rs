@@ -64,6 +64,8 @@ pub enum Need {
     Feature(&'static str, &'static str),
     /// A hook on its process.
     Hook(Hook),
+    /// A limit of this name, declared or probed.
+    Limit(&'static str),
 }
 
 /// What acts on the process of the target.
@@ -103,6 +105,8 @@ pub enum Waits {
     Not,
     /// So many times the limit of this name, in milliseconds.
     Limit(&'static str, u32),
+    /// So many milliseconds, on whatever target.
+    Millis(u32),
 }
 
 impl Check {

@@ -380,6 +380,7 @@ impl Runner {
                 Duration::from_millis(self.features.limit(name).unwrap_or(UNKNOWN_LIMIT_MS)) * times
                     + self.times.slack * times
             }
+            Waits::Millis(ms) => Duration::from_millis(ms.into()) + self.times.slack,
         };
         let hooks = check.needs.iter().filter(|n| matches!(n, crate::check::Need::Hook(_))).count();
         self.times.check + waits + self.times.hook * u32::try_from(hooks).unwrap_or(1)

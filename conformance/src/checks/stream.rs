@@ -1,20 +1,28 @@
 //! The stream protocol as the runner knows it.
 
 mod append;
+mod caching;
 mod close;
 mod content;
 mod create;
 mod delete;
+mod expiry;
+mod forks;
 mod head;
+mod http;
+mod json;
 mod longpoll;
 mod message;
+mod offsets;
 mod probe;
+mod producers;
 mod read;
 pub mod setting;
+mod sse;
 
 use crate::{
     protocol::{Feature, Limit, Protocol, Trial},
-    wire::http,
+    wire,
 };
 use std::sync::OnceLock;
 use wireproof_spec::{
@@ -28,16 +36,47 @@ pub static PROTOCOL: Protocol = Protocol {
     name: "stream",
     document: stream::DOCUMENT,
     rows: stream::ROWS,
-    features: &[Feature {
-        name: "stream.crash-safe",
-        default: "off",
-        text: "What was acknowledged survives the sudden end of the server's process.",
-    }],
-    limits: &[Limit {
-        name: "long-poll-ms",
-        text: "How long a long-poll waits before it is answered with 204.",
-    }],
+    features: &[
+        Feature {
+            name: "stream.crash-safe",
+            default: "off",
+            text: "What was acknowledged survives the sudden end of the server's process.",
+        },
+        Feature { name: "stream.sse", default: "on", text: "Live reading over server-sent events." },
+        Feature { name: "stream.forks", default: "on", text: "Streams that begin as a part of another." },
+        Feature {
+            name: "stream.retention",
+            default: "off",
+            text: "The server drops the oldest content of a stream, as the limit retained-bytes says.",
+        },
+        Feature {
+            name: "stream.access-control",
+            default: "off",
+            text: "Requests without the credentials that the target file names are refused.",
+        },
+        Feature {
+            name: "stream.rate-limit",
+            default: "off",
+            text: "The server refuses with 429 who sends more than the limit burst-requests at once.",
+        },
+        Feature {
+            name: "stream.read-only",
+            default: "off",
+            text: "The server takes neither POST nor DELETE.",
+        },
+    ],
+    limits: &[
+        Limit { name: "long-poll-ms", text: "How long a long-poll waits before it is answered with 204." },
+        Limit { name: "sse-ms", text: "After how long an event stream is closed by the server." },
+        Limit { name: "max-body-bytes", text: "The longest body of a request that is accepted." },
+        Limit {
+            name: "retained-bytes",
+            text: "How much of a stream is kept at least; older content may be dropped.",
+        },
+        Limit { name: "burst-requests", text: "How many requests at once are refused in part with 429." },
+    ],
     checks: &[
+        offsets::CHECKS,
         create::CHECKS,
         append::CHECKS,
         content::CHECKS,
@@ -46,12 +85,19 @@ pub static PROTOCOL: Protocol = Protocol {
         head::CHECKS,
         read::CHECKS,
         longpoll::CHECKS,
+        expiry::CHECKS,
+        producers::CHECKS,
+        sse::CHECKS,
+        json::CHECKS,
+        forks::CHECKS,
+        caching::CHECKS,
+        http::CHECKS,
         message::CHECKS,
     ],
     schemas: stream::schemas,
     shape,
     accepts_request: |request| Operation::decode(request).map(|_| ()).map_err(|e| e.to_string()),
-    alive: |link| Box::pin(http::alive(link)),
+    alive: |link| Box::pin(wire::http::alive(link)),
     probe: |cx| Box::pin(probe::probe(cx)),
     trial: Trial {
         reference: &crate::embed::STREAM,

@@ -103,6 +103,7 @@ pub(super) fn check(protocol: &Protocol, check: &'static Check) -> CheckRow {
     let needs = protocol.needs(check).into_iter().map(|(need, _)| match need {
         Need::Feature(name, value) => format!("feature {name}={value}"),
         Need::Hook(hook) => format!("hook {}", hook.name()),
+        Need::Limit(name) => format!("limit {name}"),
     });
     CheckRow {
         id: check.name,
@@ -116,6 +117,7 @@ pub(super) fn check(protocol: &Protocol, check: &'static Check) -> CheckRow {
         waits: match check.waits {
             Waits::Not => None,
             Waits::Limit(name, times) => Some(format!("{times} x {name}")),
+            Waits::Millis(ms) => Some(format!("{ms} ms")),
         },
         observes: matches!(check.body, Body::Observes(_)),
     }

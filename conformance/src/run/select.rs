@@ -49,7 +49,13 @@ pub fn choose(
                 );
                 return Choice::Not(Verdict::Untestable, why);
             }
-            Need::Feature(..) | Need::Hook(_) => {}
+            Need::Limit(name) if features.limit(name).is_none() => {
+                let why = format!(
+                    "it takes the limit {name}: `{name} = NUMBER` under `[limits]` in the target file"
+                );
+                return Choice::Not(Verdict::Untestable, why);
+            }
+            Need::Feature(..) | Need::Hook(_) | Need::Limit(_) => {}
         }
     }
     Choice::Runs
@@ -76,17 +82,16 @@ fn filtered(protocol: &Protocol, check: &Check, features: &Features, settings: &
             return Some(format!("below --level {}", level.name()));
         }
     }
-    if settings.fast
-        && let Waits::Limit(name, times) = check.waits
-    {
-        let waits = features.limit(name).map(|ms| ms * u64::from(times));
-        if waits.is_none_or(|ms| ms > FAST_MS) {
-            let length =
-                waits.map_or_else(|| format!("{name}, which is not known"), |ms| format!("about {ms} ms"));
-            return Some(format!("--tier fast: it waits for {length}"));
-        }
-    }
-    None
+    let length = match check.waits {
+        Waits::Limit(name, times) => match features.limit(name).map(|ms| ms * u64::from(times)) {
+            Some(ms) if ms <= FAST_MS => None,
+            Some(ms) => Some(format!("about {ms} ms")),
+            None => Some(format!("{name}, which is not known")),
+        },
+        Waits::Millis(ms) if u64::from(ms) > FAST_MS => Some(format!("about {ms} ms")),
+        Waits::Millis(_) | Waits::Not => None,
+    };
+    length.filter(|_| settings.fast).map(|length| format!("--tier fast: it waits for {length}"))
 }
 
 /// How long a check of the fast tier may have to wait, in milliseconds.

@@ -1,14 +1,22 @@
 //! The defects of the stream protocol.
 
 mod append;
+mod caching;
 mod close;
 mod content;
 mod create;
 mod delete;
+mod expiry;
+mod forks;
 mod head;
+mod http;
+mod json;
 mod longpoll;
 mod message;
+mod offsets;
+mod producers;
 mod read;
+mod sse;
 
 use super::{
     Breakage, port,
@@ -33,6 +41,7 @@ use wireproof_spec::{
 type Table = &'static [Breakage<Seams>];
 
 const TABLES: &[Table] = &[
+    offsets::TABLE,
     create::TABLE,
     append::TABLE,
     content::TABLE,
@@ -41,6 +50,13 @@ const TABLES: &[Table] = &[
     head::TABLE,
     read::TABLE,
     longpoll::TABLE,
+    expiry::TABLE,
+    producers::TABLE,
+    sse::TABLE,
+    json::TABLE,
+    forks::TABLE,
+    caching::TABLE,
+    http::TABLE,
     message::TABLE,
 ];
 

@@ -1,0 +1,5 @@
+//! Checks of "Offsets" in spec/stream.md.
+
+use crate::check::Check;
+
+pub(super) const CHECKS: &[Check] = &[];

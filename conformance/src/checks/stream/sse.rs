@@ -1,0 +1,5 @@
+//! Checks of "Sse" in spec/stream.md.
+
+use crate::check::Check;
+
+pub(super) const CHECKS: &[Check] = &[];

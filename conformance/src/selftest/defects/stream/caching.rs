@@ -1,0 +1,5 @@
+//! Defects of "Caching".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

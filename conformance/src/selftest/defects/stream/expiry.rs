@@ -1,0 +1,5 @@
+//! Defects of "Expiry".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Forks".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

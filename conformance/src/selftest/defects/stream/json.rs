@@ -1,0 +1,5 @@
+//! Defects of "Json".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Offsets".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Producers".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

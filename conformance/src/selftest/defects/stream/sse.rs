@@ -1,0 +1,5 @@
+//! Defects of "Sse".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];
