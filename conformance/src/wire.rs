@@ -9,6 +9,7 @@ pub mod limit;
 mod link;
 pub mod raw;
 mod seen;
+pub mod sse;
 mod tap;
 pub mod ws;
 
