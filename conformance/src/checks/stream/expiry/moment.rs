@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     check::{Cx, Outcome, alternative, answer},
-    checks::stream::setting::{TEXT, appended, closed, put},
+    checks::stream::setting::{appended, closed},
     one_of,
 };
 use std::time::Duration;
@@ -21,7 +21,6 @@ pub(super) async fn stays(cx: &Cx) -> Outcome {
         Idle { touch: |m| m.stream.close(), broken: false, touched: closed },
         Idle { touch: |m| m.stream.long_poll("-1"), broken: false, touched: || answer(200) },
         Idle { touch: |m| m.stream.head(), broken: false, touched: || answer(200) },
-        Idle { touch: |m| m.life.given_by(put(&m.stream.path, TEXT)), broken: false, touched: || answer(200) },
     ];
     measured(cx, async |cx| {
         each(touches.map(|touch| ends_all_the_same(cx, STREAM_EXPIRY_12, soon(), None, touch))).await

@@ -5,7 +5,7 @@ use crate::{
     check::{Answer, Cx, Outcome, answer},
     checks::stream::{
         longpoll::patience,
-        setting::{OTHER, Stream, appended, closed, closing, put},
+        setting::{OTHER, Stream, appended, closed, closing},
     },
     one_of,
 };
@@ -16,7 +16,7 @@ use wireproof_spec::{
     http::Request,
     requirement::RequirementId,
     stream::{
-        header::{CONTENT_TYPE, PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ},
+        header::{PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ},
         requirements::*,
     },
 };
@@ -188,13 +188,13 @@ pub(super) async fn refused(cx: &Cx) -> Outcome {
         (
             None,
             Idle {
-                touch: |m| m.stream.append("other").header(CONTENT_TYPE, OTHER),
+                touch: |m| Stream { media_type: OTHER, ..m.stream.clone() }.append("other"),
                 broken: false,
                 touched: || answer(409),
             },
         ),
         (None, Idle { touch: |m| m.stream.append(""), broken: true, touched: || answer(400) }),
-        (None, Idle { touch: |m| put(&m.stream.path, OTHER), broken: false, touched: || answer(409) }),
+        (None, Idle { touch: |m| m.stream.read_at("a,b"), broken: true, touched: || answer(400) }),
         (
             Some(Stream::close),
             Idle { touch: |m| m.stream.append("late"), broken: false, touched: || answer(409) },
