@@ -37,12 +37,26 @@ impl Schema {
         let generator = SchemaSettings::draft2020_12().into_generator();
         let mut document = generator.into_root_schema_for::<T>().to_value();
         document["$id"] = format!("{name}.json").into();
-        Self { name, document: sorted(document) }
+        Self { name, document: sorted(without_formats(document)) }
     }
 
     /// The text of its file.
     pub fn text(&self) -> String {
         format!("{:#}\n", self.document)
+    }
+}
+
+/// Without what other tools invent for the sizes of numbers: validators and generators of types refuse or warn of a format
+/// that the draft does not know. The bounds say the same.
+fn without_formats(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let is_format = |name: &str, value: &Value| name == "format" && value.is_string();
+            let kept = map.into_iter().filter(|(name, value)| !is_format(name, value));
+            kept.map(|(name, value)| (name, without_formats(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_formats).collect(),
+        other => other,
     }
 }
 
@@ -156,6 +170,21 @@ pub(crate) fn response(
     }
     let members = [("status", status, true), ("headers", fields(headers), needed(headers))];
     message(description, &members, content)
+}
+
+/// The pattern of decimal digits that are at most this number, which has no leading zero; before them zeros may stand.
+pub(crate) fn at_most(number: &str) -> String {
+    let shorter = format!("[0-9]{{1,{}}}", number.len() - 1);
+    let smaller =
+        number.bytes().enumerate().filter(|(at, digit)| *digit > if *at == 0 { b'1' } else { b'0' }).map(
+            |(at, digit)| {
+                let least = if at == 0 { '1' } else { '0' };
+                let most = char::from(digit - 1);
+                format!("{}[{least}-{most}][0-9]{{{}}}", &number[..at], number.len() - at - 1)
+            },
+        );
+    let all: Vec<_> = std::iter::once(shorter).chain(smaller).chain([number.to_owned()]).collect();
+    format!("^0*({})$", all.join("|"))
 }
 
 /// Demands a body that is not empty.

@@ -27,7 +27,7 @@ async fn empty_array(cx: &Cx) -> Outcome {
     for empty in ["[]", " [\n] "] {
         cx.refused(
             STREAM_JSON_4,
-            Breaks::Fit,
+            Breaks::Form,
             fresh,
             |stream| stream.append("[[]]"),
             |_, request| request.body = Body(empty.into()),
@@ -44,7 +44,7 @@ async fn empty_array(cx: &Cx) -> Outcome {
 async fn each_refused(cx: &Cx, id: RequirementId, bodies: &[&[u8]]) -> Outcome {
     let (stream, mut all) = kept(cx).await?;
     for body in bodies {
-        let reply = cx.send(stream.append(body.to_vec())).await?;
+        let reply = cx.send_broken(stream.append(body.to_vec())).await?;
         cx.expect(id, &reply, &one_of![answer(400)])?;
         let sound = mark(cx);
         stream.appended(cx, sound.clone()).await?;
@@ -113,7 +113,7 @@ async fn something_behind(cx: &Cx) -> Outcome {
 async fn byte_order_mark(cx: &Cx) -> Outcome {
     for body in ["\u{feff}\"one\"", "\u{feff}[\"two\",3]"] {
         let (stream, all) = kept(cx).await?;
-        let reply = cx.send(stream.append(body)).await?;
+        let reply = cx.send_broken(stream.append(body)).await?;
         let alternatives = one_of![appended(), answer(400)];
         let taken = cx.expect(STREAM_JSON_7, &reply, &alternatives)?.status == 204;
         let more = match (taken, body.contains('[')) {
@@ -164,7 +164,7 @@ async fn created_with_no_json(cx: &Cx) -> Outcome {
     let (proof, _) = kept(cx).await?;
     for body in [&b"{bad"[..], b"[1,2,", b"\"\xff\"", b"{} {}"] {
         let stream = Stream::nowhere(cx);
-        let reply = cx.send(put(&stream.path, JSON).body(body.to_vec())).await?;
+        let reply = cx.send_broken(put(&stream.path, JSON).body(body.to_vec())).await?;
         cx.expect(STREAM_JSON_16, &reply, &one_of![answer(400)])?;
         let head = cx.send(stream.head()).await?;
         cx.expect(STREAM_JSON_16, &head, &one_of![answer(404)])?;
