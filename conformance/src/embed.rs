@@ -92,7 +92,9 @@ async fn serve(
     breakage: Option<&Breakage<Seams>>,
 ) -> Result<Running, String> {
     let data = data.map(|d| d.path().to_owned());
-    Server::start(Options { addr, data, limits, seams: seams(breakage) }).await.map_err(|e| e.to_string())
+    Server::start(Options { addr, data, limits, seams: seams(breakage), ..Options::default() })
+        .await
+        .map_err(|e| e.to_string())
 }
 
 impl Hooks for Process {

@@ -225,6 +225,22 @@ impl Content {
         }
     }
 
+    /// Removes the appends of an owner that end at or before a position.
+    pub fn trim(&self, owner: u64, before: u64) {
+        match &self.source {
+            Source::Memory(memory) => memory.trim(owner, before),
+            Source::Sqlite(readers) => readers.trim(owner, before),
+        }
+    }
+
+    /// The end of the append that holds the byte at a position, if there is one.
+    pub async fn end_of_append(&self, owner: u64, at: u64) -> Result<Option<u64>, Error> {
+        match &self.source {
+            Source::Memory(memory) => Ok(memory.end_of_append(owner, at)),
+            Source::Sqlite(readers) => readers.end_of_append(owner, at).await,
+        }
+    }
+
     /// Removes the content of every owner that is not in `owners`: what a removal that a stop cut off has left behind.
     pub fn retain(&self, owners: Vec<u64>) {
         match &self.source {

@@ -54,10 +54,10 @@ fn ask() -> impl Strategy<Value = Ask> {
     let closed = || prop::bool::weighted(0.2);
     prop_oneof![
         3 => (media_type(), closed(), body(0))
-            .prop_map(|(media_type, closed, body)| Ask::Create { media_type, closed, body }),
+            .prop_map(|(media_type, closed, body)| Ask::Create(Create { media_type, closed, body })),
         6 => (media_type(), closed(), body(1))
-            .prop_map(|(media_type, closed, body)| Ask::Append { media_type, closed, body }),
-        1 => Just(Ask::Close),
+            .prop_map(|(media_type, closed, body)| Ask::Append(Append { media_type, closed, body })),
+        1 => Just(Ask::Close { .. }),
         1 => Just(Ask::Delete),
         1 => Just(Ask::Head),
         3 => from().prop_map(|from| Ask::Read { from, chunk: CHUNK }),
@@ -159,7 +159,7 @@ fn expected(naive: &mut Option<Naive>, ask: &Ask) -> Option<&'static str> {
     };
     let Some(stream) = naive else {
         return Some(match ask {
-            Ask::Create { media_type, closed, body } => {
+            Ask::Create(Create { media_type, closed, body }) => {
                 *naive =
                     Some(Naive { media_type: media_type.clone(), closed: *closed, bytes: body.to_vec() });
                 "created"
@@ -169,16 +169,18 @@ fn expected(naive: &mut Option<Naive>, ask: &Ask) -> Option<&'static str> {
     };
     let same = |other: &MediaType| other.as_str().eq_ignore_ascii_case(stream.media_type.as_str());
     Some(match ask {
-        Ask::Create { media_type, closed, .. } if same(media_type) && *closed == stream.closed => "exists",
-        Ask::Create { .. } => "differs",
-        Ask::Append { .. } if stream.closed => "closed",
-        Ask::Append { media_type, .. } if !same(media_type) => "media type",
-        Ask::Append { closed, body, .. } => {
+        Ask::Create(Create { media_type, closed, .. }) if same(media_type) && *closed == stream.closed => {
+            "exists"
+        }
+        Ask::Create(Create { .. }) => "differs",
+        Ask::Append(Append { .. }) if stream.closed => "closed",
+        Ask::Append(Append { media_type, .. }) if !same(media_type) => "media type",
+        Ask::Append(Append { closed, body, .. }) => {
             stream.bytes.extend_from_slice(body);
             stream.closed = *closed;
             "appended"
         }
-        Ask::Close => {
+        Ask::Close { .. } => {
             stream.closed = true;
             "end"
         }
@@ -369,7 +371,7 @@ fn cursors_count_intervals_and_pass_the_clients() {
         world.answers.remove(&session)
     };
     let media_type = MediaType::parse("text/plain").unwrap();
-    ask(&mut world, 0, Ask::Create { media_type, closed: false, body: "x".into() });
+    ask(&mut world, 0, Ask::Create(Create { media_type, closed: false, body: "x".into() }));
     for (theirs, least, most) in
         [(None, 1000, 1000), (Some(999), 1000, 1000), (Some(1000), 1001, 1180), (Some(5000), 5001, 5180)]
     {

@@ -158,6 +158,21 @@ pub(crate) fn response(
     message(description, &members, content)
 }
 
+/// The pattern of decimal digits that are at most this number, which has no leading zero; before them zeros may stand.
+pub(crate) fn at_most(number: &str) -> String {
+    let shorter = format!("[0-9]{{1,{}}}", number.len() - 1);
+    let smaller =
+        number.bytes().enumerate().filter(|(at, digit)| *digit > if *at == 0 { b'1' } else { b'0' }).map(
+            |(at, digit)| {
+                let least = if at == 0 { '1' } else { '0' };
+                let most = char::from(digit - 1);
+                format!("{}[{least}-{most}][0-9]{{{}}}", &number[..at], number.len() - at - 1)
+            },
+        );
+    let all: Vec<_> = std::iter::once(shorter).chain(smaller).chain([number.to_owned()]).collect();
+    format!("^0*({})$", all.join("|"))
+}
+
 /// Demands a body that is not empty.
 pub(crate) fn body_with_content(schema: &mut Value) {
     if let Some(required) = schema["required"].as_array_mut() {

@@ -4,26 +4,35 @@ pub mod append;
 pub mod close;
 pub mod create;
 pub mod delete;
+pub mod expiry;
+pub mod forks;
 pub mod head;
 pub mod header;
+pub mod json;
 pub mod longpoll;
 pub mod media_type;
 pub mod offset;
 pub mod operation;
+pub mod producers;
 pub mod read;
 pub mod refusal;
+pub mod sse;
 
 pub use append::{AppendRequest, AppendResponse};
 pub use close::{CloseRequest, CloseResponse};
 pub use create::{CreateRequest, CreateResponse};
 pub use delete::{DeleteRequest, DeleteResponse};
+pub use expiry::{ExpiresAt, Ttl};
+pub use forks::SubOffset;
 pub use head::{HeadRequest, HeadResponse};
 pub use longpoll::{Cursor, Longpoll, LongpollRequest, LongpollResponse};
 pub use media_type::MediaType;
 pub use offset::{Offset, ReadOffset};
 pub use operation::Operation;
-pub use read::{ReadRequest, ReadResponse};
+pub use producers::{Number, ProducerId};
+pub use read::{ReadNotModified, ReadRequest, ReadResponse};
 pub use refusal::Refusal;
+pub use sse::{SseControl, SseRequest, SseResponse};
 
 pub use crate::decode::{True, Violation};
 
@@ -58,8 +67,12 @@ pub fn schemas() -> Vec<crate::schema::Schema> {
         Schema::of::<HeadResponse>(),
         Schema::of::<ReadRequest>(),
         Schema::of::<ReadResponse>(),
+        Schema::of::<ReadNotModified>(),
         Schema::of::<LongpollRequest>(),
         Schema::of::<LongpollResponse>(),
+        Schema::of::<SseRequest>(),
+        Schema::of::<SseResponse>(),
+        Schema::of::<SseControl>(),
         Schema::of::<Refusal>(),
     ]
 }

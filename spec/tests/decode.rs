@@ -128,7 +128,14 @@ fn answers_name_the_requirement_of_their_shape() {
 #[test]
 fn a_post_is_a_close_only_without_content_and_with_closure() {
     let close = Request::new("POST", PATH).header("stream-closed", "tRuE").header("content-type", "?");
-    let expected = CloseRequest { path: PATH.into(), content_type: Some("?".into()), closed: True };
+    let expected = CloseRequest {
+        path: PATH.into(),
+        content_type: Some("?".into()),
+        closed: True,
+        producer_id: None,
+        producer_epoch: None,
+        producer_seq: None,
+    };
     assert_eq!(Operation::decode(&close), Ok(Operation::Close(expected)));
 
     let both =
@@ -145,7 +152,7 @@ fn a_post_is_a_close_only_without_content_and_with_closure() {
 #[test]
 fn a_get_reads_or_waits() {
     let get = || Request::new("GET", PATH);
-    let read = |offset| Ok(Operation::Read(ReadRequest { path: PATH.into(), offset }));
+    let read = |offset| Ok(Operation::Read(ReadRequest { path: PATH.into(), offset, if_none_match: None }));
     let token = Offset::parse("0_5").expect("an offset");
     assert_eq!(Operation::decode(&get()), read(None));
     assert_eq!(Operation::decode(&get().param("offset", "-1")), read(Some(ReadOffset::Start)));

@@ -118,8 +118,10 @@ fn shape(request: &Request, response: &Response) -> Option<(RequirementId, &'sta
         Operation::Close(_) => (STREAM_MESSAGE_3, "stream/close-response"),
         Operation::Delete(_) => (STREAM_MESSAGE_4, "stream/delete-response"),
         Operation::Head(_) => (STREAM_MESSAGE_5, "stream/head-response"),
+        Operation::Read(_) if response.status == 304 => (STREAM_MESSAGE_9, "stream/read-not-modified"),
         Operation::Read(_) => (STREAM_MESSAGE_6, "stream/read-response"),
         Operation::Longpoll(_) => (STREAM_MESSAGE_7, "stream/longpoll-response"),
+        Operation::Sse(_) => (STREAM_MESSAGE_10, "stream/sse-response"),
     })
 }
 
@@ -140,6 +142,7 @@ fn agreeable(request: &Request) -> Response {
         Ok(Operation::Longpoll(_)) => {
             include_str!("../../../fixtures/stream/longpoll-response/valid/minimal.json")
         }
+        Ok(Operation::Sse(_)) => include_str!("../../../fixtures/stream/sse-response/valid/minimal.json"),
         Ok(Operation::Read(_)) => include_str!("../../../fixtures/stream/read-response/valid/minimal.json"),
         Err(_) => r#"{"status": 200}"#,
     };

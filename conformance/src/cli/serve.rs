@@ -47,7 +47,13 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     // A defect bites in the variant that it was made for, unless that one needs a directory that nobody gave.
     let defect = breakage.map(|b| b.defect.variant).filter(|v| *v != embed::DURABLE || args.data.is_some());
     let limits = limits(protocol, &args, args.variant.as_deref().or(defect))?;
-    let options = Options { addr: args.addr, data: args.data, limits, seams: embed::seams(breakage) };
+    let options = Options {
+        addr: args.addr,
+        data: args.data,
+        limits,
+        seams: embed::seams(breakage),
+        ..Options::default()
+    };
     let mut running = Server::start(options).await.map_err(|e| Failed::usage(e.to_string()))?;
     print(&format!("listening {}\n", running.root));
     tokio::select! {

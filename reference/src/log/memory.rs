@@ -47,6 +47,21 @@ impl Memory {
         }
     }
 
+    pub(super) fn trim(&self, owner: u64, before: u64) {
+        let mut owners = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(blocks) = owners.get_mut(&owner) {
+            blocks.drain(..blocks.partition_point(|(start, bytes)| start + bytes.len() as u64 <= before));
+        }
+    }
+
+    pub(super) fn end_of_append(&self, owner: u64, at: u64) -> Option<u64> {
+        let owners = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let blocks = owners.get(&owner)?;
+        let first = blocks.partition_point(|(start, bytes)| start + bytes.len() as u64 <= at);
+        let (start, bytes) = blocks.get(first).filter(|(start, _)| *start <= at)?;
+        Some(start + bytes.len() as u64)
+    }
+
     pub(super) fn remove(&self, owner: u64) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&owner);
     }

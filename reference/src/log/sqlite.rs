@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{Semaphore, oneshot, watch};
 
 /// The layout of the tables, in the database's `user_version`.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 /// Longer content is stored in pieces of this many bytes, so that a read never loads much more than it returns.
 const PIECE: usize = 64 * 1024;
 /// How many pieces one transaction removes, so that commits do not wait long for a removal.
@@ -38,6 +38,7 @@ enum Command {
     Append(Vec<Item>),
     Remove(u64),
     Retain(Vec<u64>),
+    Trim(u64, u64),
     Close,
 }
 
@@ -148,6 +149,7 @@ impl Writer {
                 Command::Append(items) => next = self.commit(items, queue)?,
                 Command::Remove(owner) => self.remove(owner)?,
                 Command::Retain(owners) => self.retain(&owners)?,
+                Command::Trim(owner, before) => trim(&self.connection, owner, before)?,
                 Command::Close => return Ok(()),
             }
             if next.is_none() {
@@ -218,7 +220,8 @@ fn prepare(connection: &Connection) -> Result<(), Error> {
              CREATE TABLE IF NOT EXISTS log (
                  position INTEGER PRIMARY KEY, record BLOB NOT NULL, owner INTEGER, start INTEGER, length INTEGER);
              CREATE TABLE IF NOT EXISTS content (
-                 owner INTEGER NOT NULL, start INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE (owner, start));
+                 owner INTEGER NOT NULL, start INTEGER NOT NULL, bytes BLOB NOT NULL, ends INTEGER NOT NULL,
+                 UNIQUE (owner, start));
              PRAGMA user_version = {LAYOUT};
              COMMIT;"
         ))?),
@@ -241,22 +244,33 @@ fn insert(connection: &Connection, position: u64, item: &Item) -> Result<(), Err
             block.map(|b| signed(b.bytes.len() as u64)),
         ])?;
     let Some(block) = block else { return Ok(()) };
-    let mut statement =
-        connection.prepare_cached("INSERT INTO content (owner, start, bytes) VALUES (?1, ?2, ?3)")?;
+    let mut statement = connection
+        .prepare_cached("INSERT INTO content (owner, start, bytes, ends) VALUES (?1, ?2, ?3, ?4)")?;
     for (index, piece) in block.bytes.chunks(PIECE).enumerate() {
         let start = block.start + (index * PIECE) as u64;
-        let inserted = statement.execute(params![signed(block.owner), signed(start), piece]);
+        let ends = (index + 1) * PIECE >= block.bytes.len();
+        let inserted = statement.execute(params![signed(block.owner), signed(start), piece, ends]);
         match inserted {
             Ok(_) => {}
             // Only a broken port writes below the end.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                 let end = i64::MAX.cast_unsigned();
                 cut(connection, Range { owner: block.owner, from: start, to: end }, start)?;
-                statement.execute(params![signed(block.owner), signed(start), piece])?;
+                statement.execute(params![signed(block.owner), signed(start), piece, ends])?;
             }
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
+}
+
+/// Removes the pieces of an owner that end at or before a position.
+fn trim(connection: &Connection, owner: u64, before: u64) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "DELETE FROM content WHERE owner = ?1 AND start < ?2 AND start + length(bytes) <= ?2",
+        )?
+        .execute(params![signed(owner), signed(before)])?;
     Ok(())
 }
 
@@ -337,17 +351,28 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) async fn read(self: &Arc<Self>, range: Range) -> Result<Bytes, Error> {
+        self.reading(move |connection| read(connection, range)).await
+    }
+
+    pub(super) async fn end_of_append(self: &Arc<Self>, owner: u64, at: u64) -> Result<Option<u64>, Error> {
+        self.reading(move |connection| end_of_append(connection, owner, at)).await
+    }
+
+    async fn reading<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Error::Ended)?;
         let readers = Arc::clone(self);
         let reading = tokio::task::spawn_blocking(move || {
             // Kept to the end of the read, also if nobody waits for it any more.
             let _place = place;
-            readers.read_now(range)
+            readers.ask(question)
         });
         reading.await.map_err(|_| Error::Ended)?
     }
 
-    fn read_now(&self, range: Range) -> Result<Bytes, Error> {
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -360,14 +385,18 @@ impl Readers {
                 connection
             }
         };
-        let bytes = read(&connection, range)?;
+        let answer = question(&connection)?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        Ok(bytes)
+        Ok(answer)
     }
 
     pub(super) fn remove(&self, owner: u64) {
         // A writer that has ended ends the server, and the next start removes what is left.
         let _ = self.commands.send(Command::Remove(owner));
+    }
+
+    pub(super) fn trim(&self, owner: u64, before: u64) {
+        let _ = self.commands.send(Command::Trim(owner, before));
     }
 
     pub(super) fn retain(&self, owners: Vec<u64>) {
@@ -378,6 +407,20 @@ impl Readers {
         self.places.close();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
+
+/// The end of the last piece of the append that holds this position.
+fn end_of_append(connection: &Connection, owner: u64, at: u64) -> Result<Option<u64>, Error> {
+    let end: Option<i64> = connection
+        .prepare_cached(
+            "SELECT start + length(bytes) FROM content
+             WHERE owner = ?1 AND start + length(bytes) > ?2 AND ends
+                 AND start >= (SELECT max(start) FROM content WHERE owner = ?1 AND start <= ?2)
+             ORDER BY start LIMIT 1",
+        )?
+        .query_row(params![signed(owner), signed(at)], |row| row.get(0))
+        .optional()?;
+    Ok(end.map(i64::cast_unsigned))
 }
 
 fn read(connection: &Connection, range: Range) -> Result<Bytes, Error> {

@@ -5,7 +5,7 @@ use super::{
     seams::{Early, Limits},
 };
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::{
     body::{Body as _, Incoming},
     header::{HeaderName, HeaderValue},
@@ -105,8 +105,8 @@ async fn collect(mut body: Incoming, max: usize) -> Result<Option<Bytes>, hyper:
 }
 
 /// Writes an answer. A header that HTTP cannot hold is left out.
-pub(super) fn response(response: Response) -> hyper::Response<Full<Bytes>> {
-    let mut written = hyper::Response::new(Full::new(response.body.0));
+pub(super) fn response<B>(response: Response, body: B) -> hyper::Response<B> {
+    let mut written = hyper::Response::new(body);
     *written.status_mut() =
         hyper::StatusCode::from_u16(response.status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = written.headers_mut();

@@ -2,65 +2,28 @@
 //! which bytes an answer holds. The bytes themselves are beside the state.
 
 mod answer;
+mod create;
+mod life;
+mod read;
+mod state;
+mod write;
 
-pub use answer::{Answer, CURSOR_EPOCH, CURSOR_INTERVAL, Facts, Refusal};
+pub use answer::{Answer, CURSOR_EPOCH, CURSOR_INTERVAL, Facts, Produced, Refusal};
+pub(super) use answer::{SEPARATOR, stored};
+pub use state::{Lifetime, Live, Origin, Producer, State, Stream, Wait};
 
 use crate::{
     log::{Block, Range},
     model::{Decision, Model},
 };
-use answer::{Tail, content, facts, polled};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use wireproof_spec::stream::MediaType;
 
 /// All streams of a server.
 #[derive(Debug)]
 pub enum StreamModel {}
-
-/// Everything that decisions depend on.
-#[derive(Clone, Debug, Default)]
-pub struct State {
-    /// The streams, by name.
-    pub streams: BTreeMap<String, Stream>,
-    /// The long-polls that wait, by session.
-    pub waits: BTreeMap<u64, Wait>,
-    /// The deadline (milliseconds since 1970) and session of each wait.
-    pub deadlines: BTreeSet<(u64, u64)>,
-    /// The incarnation of the next stream that is created.
-    pub next: u64,
-    /// Whether the server is about to stop: nobody waits any more.
-    pub stopping: bool,
-}
-
-/// One stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stream {
-    /// Tells this stream from others that had or will have its name; owner of its content.
-    pub incarnation: u64,
-    /// As it was written when the stream was created.
-    pub media_type: MediaType,
-    /// Whether it is closed.
-    pub closed: bool,
-    /// The position behind the last byte.
-    pub tail: u64,
-    /// The sessions that wait at the tail.
-    pub waiting: BTreeSet<u64>,
-}
-
-/// A long-poll that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wait {
-    /// Of the stream.
-    pub name: String,
-    /// Where it reads.
-    pub from: u64,
-    /// What it asked for.
-    pub poll: Poll,
-    /// When it is answered without content: milliseconds since 1970.
-    pub deadline: u64,
-}
 
 /// What happens to the server.
 #[derive(Clone, Debug)]
@@ -91,25 +54,14 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// "Create".
-    Create {
-        /// The media type.
-        media_type: MediaType,
-        /// Whether the stream is created closed.
-        closed: bool,
-        /// The first content.
-        body: Bytes,
-    },
+    Create(Create),
     /// "Append", with a body that is not empty.
-    Append {
-        /// The media type of the body.
-        media_type: MediaType,
-        /// Whether the stream is closed behind the body.
-        closed: bool,
-        /// What is appended.
-        body: Bytes,
-    },
+    Append(Append),
     /// "Close", without a body.
-    Close,
+    Close {
+        /// Who closes, if it is a producer.
+        producer: Option<Tuple>,
+    },
     /// "Delete".
     Delete,
     /// "Head".
@@ -128,6 +80,102 @@ pub enum Ask {
         /// What else.
         poll: Poll,
     },
+    /// "Sse": the first answer of a reader that stays.
+    Follow {
+        /// Where.
+        from: From,
+        /// What else; its patience is that of the whole event stream.
+        poll: Poll,
+    },
+    /// The next answer of a reader that stays.
+    Next {
+        /// Where it reads.
+        from: u64,
+        /// The tail that it knows. It is not behind `from`: the end of the content may be half a character.
+        seen: u64,
+        /// What else.
+        poll: Poll,
+    },
+}
+
+/// A stream that is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Create {
+    /// The media type, if it is named.
+    pub media_type: Option<MediaType>,
+    /// Whether the stream is created closed.
+    pub closed: bool,
+    /// How long it lives, if that is said.
+    pub lifetime: Option<Lifetime>,
+    /// What it begins as a part of.
+    pub fork: Option<Fork>,
+    /// The first content, as it is stored.
+    pub body: Bytes,
+}
+
+/// What a stream begins as a part of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// The name of the source.
+    pub source: String,
+    /// Where the fork leaves it; none: at its tail.
+    pub offset: Option<u64>,
+    /// How far behind that, in messages of a JSON stream and else in bytes.
+    pub sub_offset: u64,
+    /// What the shell found out about the content there.
+    pub found: Option<Found>,
+}
+
+/// Where a fork leaves its source, as the content of the source says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// In which incarnation of the source.
+    pub incarnation: u64,
+    /// The position; none if there is no such place.
+    pub base: Option<u64>,
+}
+
+/// A question about content, which the shell answers by asking again with [`Found`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The incarnation of the source.
+    pub incarnation: u64,
+    /// The content of the source; the last one is the source's own.
+    pub content: Arc<[Range]>,
+    /// Whether it is a stream of JSON messages.
+    pub json: bool,
+    /// Where the fork leaves it.
+    pub offset: u64,
+    /// How far behind that.
+    pub sub_offset: u64,
+}
+
+/// Content for the end of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// The media type of the body.
+    pub media_type: MediaType,
+    /// Whether the stream is closed behind the body.
+    pub closed: bool,
+    /// What is appended, as it is stored.
+    pub body: Bytes,
+    /// Who appends, if it is a producer.
+    pub producer: Option<Tuple>,
+    /// `Stream-Seq`.
+    pub seq: Option<String>,
+    /// How many bytes of the stream are kept at least; none: all.
+    pub retain: Option<u64>,
+}
+
+/// What a producer says of an append.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tuple {
+    /// Its name.
+    pub id: String,
+    /// Which life of it.
+    pub epoch: u64,
+    /// The number of the append in it.
+    pub seq: u64,
 }
 
 /// Where a read starts.
@@ -141,7 +189,7 @@ pub enum From {
     At(u64),
 }
 
-/// What a long-poll asks for.
+/// What a live read asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
     /// How many bytes the answer may hold.
@@ -157,7 +205,7 @@ pub struct Poll {
 /// A change of the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
-    /// A stream exists, empty and open.
+    /// A stream exists, open and without content of its own.
     Created {
         /// Its name.
         name: String,
@@ -166,6 +214,12 @@ pub enum Record {
         /// Its media type.
         #[serde(with = "media_type")]
         media_type: MediaType,
+        /// How long it lives.
+        lifetime: Lifetime,
+        /// What it begins as a part of.
+        origin: Option<Origin>,
+        /// When: milliseconds since 1970.
+        at: u64,
     },
     /// The tail of a stream moved.
     Appended {
@@ -176,29 +230,80 @@ pub enum Record {
         /// The bytes. They are stored beside the record, and absent from it at recovery.
         #[serde(skip)]
         bytes: Bytes,
+        /// Who appended, if it was a producer.
+        producer: Option<Tuple>,
+        /// `Stream-Seq`.
+        seq: Option<String>,
+        /// When: milliseconds since 1970.
+        at: u64,
     },
     /// A stream is closed.
     Closed {
         /// Its name.
         name: String,
+        /// Who closed it, if it was a producer.
+        producer: Option<Tuple>,
+        /// When: milliseconds since 1970.
+        at: u64,
     },
-    /// A stream is gone.
+    /// The oldest content of a stream is gone.
+    Trimmed {
+        /// Its name.
+        name: String,
+        /// The first position that is kept.
+        start: u64,
+        /// Where content is cut off next.
+        mark: u64,
+    },
+    /// A stream was deleted. It is gone, or, as long as it has forks, only its URL is held.
     Deleted {
         /// Its name.
         name: String,
     },
-    /// A long-poll waits. Not durable.
+    /// The time of a stream is over, and it is gone.
+    Expired {
+        /// Its name.
+        name: String,
+    },
+    /// A stream with a time to live was used. Not durable: at a restart every window starts anew.
+    Touched {
+        /// Its name.
+        name: String,
+        /// When: milliseconds since 1970.
+        at: u64,
+    },
+    /// A reader stays. Not durable.
+    Following {
+        /// Whose.
+        session: u64,
+        /// Of which stream.
+        name: String,
+        /// Until when: milliseconds since 1970.
+        until: u64,
+    },
+    /// A live read waits. Not durable.
     Waiting {
         /// Whose.
         session: u64,
         /// The wait.
         wait: Wait,
     },
-    /// A long-poll waits no longer. Not durable.
+    /// A wait is over. Not durable.
+    Woken {
+        /// Whose.
+        session: u64,
+        /// When: milliseconds since 1970.
+        at: u64,
+    },
+    /// A session has ended, whatever it was doing. Not durable.
     Left {
         /// Whose.
         session: u64,
+        /// When: milliseconds since 1970.
+        at: u64,
     },
+    /// The content that nobody needs was given to be removed. Not durable.
+    Swept,
     /// Nobody waits any more. Not durable.
     Stopping,
 }
@@ -218,6 +323,13 @@ pub enum Effect {
         /// Its incarnation.
         incarnation: u64,
     },
+    /// Remove the content of a stream before a position.
+    Trim {
+        /// Its incarnation.
+        incarnation: u64,
+        /// The first position that is kept.
+        start: u64,
+    },
     /// Remove all content but that of these streams.
     Retain {
         /// Their incarnations.
@@ -235,92 +347,68 @@ impl Model for StreamModel {
         let mut decision = Decision::default();
         match input {
             Input::Ask { session, name, ask } => {
-                let answer = match (state.streams.get(name), ask) {
-                    (None, Ask::Create { media_type, closed, body }) => {
-                        Some(create(state, name, media_type, *closed, body, &mut decision))
-                    }
-                    (None, _) => Some(Answer::Refused(Refusal::NoStream)),
-                    (Some(stream), ask) => {
-                        let case = Case { state, now, session: *session, name, stream };
-                        case.ask(ask, &mut decision)
-                    }
-                };
-                // The one who asked comes before those who waited for it, and content goes last.
-                if let Some(answer) = answer {
+                let case = Case { state, now, session: *session, name };
+                // The one who asked comes before those who waited for it.
+                if let Some(answer) = case.ask(ask, &mut decision) {
                     decision.effects.insert(0, Effect::Answer { session: *session, answer });
                 }
             }
-            Input::Gone { session } if state.waits.contains_key(session) => {
-                decision.records.push(Record::Left { session: *session });
+            Input::Gone { session } => {
+                if state.waits.contains_key(session) || state.readers.contains_key(session) {
+                    decision.records.push(Record::Left { session: *session, at: now });
+                }
             }
-            Input::Gone { .. } => {}
             Input::Tick => {
-                let due = state.deadlines.range(..=(now, u64::MAX));
-                due.for_each(|(_, session)| end_wait(state, now, *session, &mut decision));
+                life::expire(state, now, &mut decision);
+                read::time_out(state, now, &mut decision);
+                life::sweep(state, &mut decision);
             }
             Input::Stopping => {
                 decision.records.push(Record::Stopping);
-                state.waits.keys().for_each(|session| end_wait(state, now, *session, &mut decision));
+                let all = state.waits.keys();
+                all.for_each(|session| read::end_wait(state, now, *session, &mut decision));
             }
             Input::Started => {
-                let incarnations = state.streams.values().map(|s| s.incarnation).collect();
-                decision.effects.push(Effect::Retain { incarnations });
+                decision.effects.push(Effect::Retain { incarnations: state.owners() });
+                // A sliding window starts anew: late is allowed, early is not.
+                let sliding = state.streams.iter().filter(|(_, s)| matches!(s.lifetime, Lifetime::Ttl(_)));
+                decision
+                    .records
+                    .extend(sliding.map(|(name, _)| Record::Touched { name: name.clone(), at: now }));
             }
         }
         decision
     }
 
     fn apply(state: &mut State, record: &Record) {
-        match record {
-            Record::Created { name, incarnation, media_type } => {
-                let stream = Stream {
-                    incarnation: *incarnation,
-                    media_type: media_type.clone(),
-                    closed: false,
-                    tail: 0,
-                    waiting: BTreeSet::new(),
-                };
-                state.streams.insert(name.clone(), stream);
-                state.next = state.next.max(incarnation.saturating_add(1));
-            }
-            Record::Appended { name, range, .. } => {
-                if let Some(stream) = state.streams.get_mut(name) {
-                    stream.tail = range.to;
-                }
-            }
-            Record::Closed { name } => {
-                if let Some(stream) = state.streams.get_mut(name) {
-                    stream.closed = true;
-                }
-            }
-            Record::Deleted { name } => {
-                state.streams.remove(name);
-            }
-            Record::Waiting { session, wait } => {
-                if let Some(stream) = state.streams.get_mut(&wait.name) {
-                    stream.waiting.insert(*session);
-                }
-                state.deadlines.insert((wait.deadline, *session));
-                state.waits.insert(*session, wait.clone());
-            }
-            Record::Stopping => state.stopping = true,
-            Record::Left { session } => {
-                if let Some(wait) = state.waits.remove(session) {
-                    state.deadlines.remove(&(wait.deadline, *session));
-                    if let Some(stream) = state.streams.get_mut(&wait.name) {
-                        stream.waiting.remove(session);
-                    }
-                }
-            }
-        }
+        state.apply(record);
     }
 
     fn wake_at(state: &State) -> Option<u64> {
-        state.deadlines.first().map(|(deadline, _)| *deadline)
+        if !state.garbage.is_empty() {
+            return Some(0);
+        }
+        let wait = state.deadlines.first().map(|(deadline, _)| *deadline);
+        let end = state.ends.first().map(|(end, _)| *end);
+        wait.into_iter().chain(end).min()
     }
 
     fn durable(record: &Record) -> bool {
-        !matches!(record, Record::Waiting { .. } | Record::Left { .. } | Record::Stopping)
+        match record {
+            Record::Created { .. }
+            | Record::Appended { .. }
+            | Record::Closed { .. }
+            | Record::Trimmed { .. }
+            | Record::Deleted { .. }
+            | Record::Expired { .. } => true,
+            Record::Touched { .. }
+            | Record::Following { .. }
+            | Record::Waiting { .. }
+            | Record::Woken { .. }
+            | Record::Left { .. }
+            | Record::Swept
+            | Record::Stopping => false,
+        }
     }
 
     fn block(record: &Record) -> Option<Block> {
@@ -345,139 +433,57 @@ impl Model for StreamModel {
     }
 }
 
-/// STREAM-CREATE-1, -9 and -11: one step, whatever it consists of.
-fn create(
-    state: &State,
-    name: &str,
-    media_type: &MediaType,
-    closed: bool,
-    body: &Bytes,
-    decision: &mut Decision<StreamModel>,
-) -> Answer {
-    let (incarnation, media_type) = (state.next, media_type.clone());
-    decision.records.push(Record::Created { name: name.into(), incarnation, media_type: media_type.clone() });
-    if !body.is_empty() {
-        decision.records.push(appended(name, incarnation, 0, body));
-    }
-    if closed {
-        decision.records.push(Record::Closed { name: name.into() });
-    }
-    Answer::Created { fresh: true, facts: Facts { media_type, tail: body.len() as u64, closed } }
-}
-
-fn appended(name: &str, owner: u64, from: u64, body: &Bytes) -> Record {
-    let range = Range { owner, from, to: from.saturating_add(body.len() as u64) };
-    Record::Appended { name: name.into(), range, bytes: body.clone() }
-}
-
-/// A request for a stream that exists.
+/// A request.
+#[derive(Clone, Copy)]
 struct Case<'a> {
     state: &'a State,
     now: u64,
     session: u64,
     name: &'a str,
-    stream: &'a Stream,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
     /// The answer, or none yet.
     fn ask(&self, ask: &Ask, decision: &mut Decision<StreamModel>) -> Option<Answer> {
-        let stream = self.stream;
-        Some(match ask {
-            Ask::Create { media_type, closed, .. } => {
-                if *closed == stream.closed && media_type.same(&stream.media_type) {
-                    Answer::Created { fresh: false, facts: facts(stream) }
-                } else {
-                    Answer::Refused(Refusal::Exists(facts(stream)))
-                }
-            }
-            // Closure comes first: STREAM-APPEND-11.
-            Ask::Append { .. } if stream.closed => Answer::Refused(Refusal::Closed { tail: stream.tail }),
-            Ask::Append { media_type, closed, body } => {
-                if media_type.same(&stream.media_type) {
-                    self.append(body, *closed, decision)
-                } else {
-                    Answer::Refused(Refusal::MediaType { expected: stream.media_type.clone() })
-                }
-            }
-            Ask::Close => {
-                if !stream.closed {
-                    decision.records.push(Record::Closed { name: self.name.into() });
-                    self.wake(stream.tail, true, decision);
-                }
-                Answer::Closed { tail: stream.tail }
-            }
+        let found = self.state.streams.get(self.name);
+        if let Some(stream) = found.filter(|stream| stream.is_over(self.now)) {
+            life::end(self.state, self.name, stream, decision);
+        }
+        let stream = self.state.at(self.name, self.now);
+        let refused = |refusal| Some(Answer::Refused(refusal));
+        match (stream, ask) {
+            (None, Ask::Create(create)) => Some(self.create(create, decision)),
+            (None, _) => refused(Refusal::NoStream),
+            (Some(stream), Ask::Create(_)) if stream.deleted => refused(Refusal::Held),
+            (Some(stream), Ask::Create(create)) => Some(self.created(stream, create)),
+            (Some(stream), _) if stream.deleted => refused(Refusal::Gone),
+            (Some(stream), ask) => self.ask_of(stream, ask, decision),
+        }
+    }
+
+    fn ask_of(&self, stream: &'a Stream, ask: &Ask, decision: &mut Decision<StreamModel>) -> Option<Answer> {
+        match ask {
+            Ask::Create(_) => None,
+            Ask::Append(append) => Some(self.append(stream, append, decision)),
+            Ask::Close { producer } => Some(self.close(stream, producer.as_ref(), decision)),
             Ask::Delete => {
-                decision.records.push(Record::Deleted { name: self.name.into() });
-                for session in &stream.waiting {
-                    leave(*session, Answer::Refused(Refusal::NoStream), decision);
-                }
-                decision.effects.push(Effect::Remove { incarnation: stream.incarnation });
-                Answer::Deleted
+                life::delete(self.state, self.name, stream, decision);
+                Some(Answer::Deleted)
             }
-            Ask::Head => Answer::Head(facts(stream)),
-            Ask::Read { from, chunk } => match self.position(*from) {
-                Some(from) => content(stream, Tail::of(stream), from, *chunk, None),
-                None => Answer::Refused(Refusal::BeyondTail),
-            },
-            Ask::LongPoll { from, poll } => match self.position(*from) {
-                Some(from) if from == stream.tail && !stream.closed && !self.state.stopping => {
-                    let deadline = self.now.saturating_add(poll.patience);
-                    let wait = Wait { name: self.name.into(), from, poll: *poll, deadline };
-                    decision.records.push(Record::Waiting { session: self.session, wait });
-                    return None;
-                }
-                Some(from) => polled(stream, Tail::of(stream), from, poll, self.now),
-                None => Answer::Refused(Refusal::BeyondTail),
-            },
-        })
-    }
-
-    fn append(&self, body: &Bytes, close: bool, decision: &mut Decision<StreamModel>) -> Answer {
-        let record = appended(self.name, self.stream.incarnation, self.stream.tail, body);
-        let tail = self.stream.tail.saturating_add(body.len() as u64);
-        decision.records.push(record);
-        if close {
-            decision.records.push(Record::Closed { name: self.name.into() });
-        }
-        self.wake(tail, close, decision);
-        Answer::Appended { tail, closed: close }
-    }
-
-    /// Answers everyone who waits: the stream is about to have this tail and closure.
-    fn wake(&self, position: u64, closed: bool, decision: &mut Decision<StreamModel>) {
-        let tail = Tail { position, closed };
-        for session in &self.stream.waiting {
-            if let Some(wait) = self.state.waits.get(session) {
-                let answer = polled(self.stream, tail, wait.from, &wait.poll, self.now);
-                leave(*session, answer, decision);
-            }
+            Ask::Head => Some(Answer::Head(answer::facts(stream))),
+            Ask::Read { from, chunk } => Some(self.read(stream, *from, *chunk, decision)),
+            Ask::LongPoll { from, poll } => self.long_poll(stream, *from, poll, decision),
+            Ask::Follow { from, poll } => Some(self.follow(stream, *from, poll, decision)),
+            Ask::Next { from, seen, poll } => self.next(stream, *from, *seen, poll, decision),
         }
     }
 
-    /// Where a read starts; none beyond the tail.
-    fn position(&self, from: From) -> Option<u64> {
-        match from {
-            From::Start => Some(0),
-            From::Now => Some(self.stream.tail),
-            From::At(position) => (position <= self.stream.tail).then_some(position),
+    /// A stream with a time to live lives on.
+    fn touch(&self, stream: &Stream, decision: &mut Decision<StreamModel>) {
+        if matches!(stream.lifetime, Lifetime::Ttl(_)) {
+            decision.records.push(Record::Touched { name: self.name.into(), at: self.now });
         }
     }
-}
-
-/// A wait whose time is over is answered with what there is: nothing.
-fn end_wait(state: &State, now: u64, session: u64, decision: &mut Decision<StreamModel>) {
-    let Some(wait) = state.waits.get(&session) else { return };
-    let answer = match state.streams.get(&wait.name) {
-        Some(stream) => polled(stream, Tail::of(stream), wait.from, &wait.poll, now),
-        None => Answer::Refused(Refusal::NoStream),
-    };
-    leave(session, answer, decision);
-}
-
-fn leave(session: u64, answer: Answer, decision: &mut Decision<StreamModel>) {
-    decision.records.push(Record::Left { session });
-    decision.effects.push(Effect::Answer { session, answer });
 }
 
 /// A media type in a record is the text that it was on the wire.

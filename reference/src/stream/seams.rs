@@ -2,7 +2,7 @@
 //!
 //! Every seam is a value. The honest ones change nothing; a defect replaces one of them and leaves the server as it is.
 
-use super::model::StreamModel;
+use super::{model::StreamModel, sse::Event};
 use crate::{
     log::Recovery,
     model::{self, Port},
@@ -19,6 +19,10 @@ pub struct Limits {
     pub chunk: u64,
     /// How long a long-poll waits, in milliseconds.
     pub long_poll_ms: u64,
+    /// How long an event stream lasts, in milliseconds, before the server closes it.
+    pub sse_ms: u64,
+    /// How many bytes of a stream are kept at least; none: all.
+    pub retain: Option<u64>,
     /// The longest head of a request, in bytes. A longer one, or one of more than 100 headers, is refused with 431.
     pub max_head: usize,
     /// How long the head of a request may take, in milliseconds. The wait for the next request of a connection counts.
@@ -37,12 +41,29 @@ impl Default for Limits {
             max_body: 16 * 1024 * 1024,
             chunk: 64 * 1024,
             long_poll_ms: 20_000,
+            sse_ms: 60_000,
+            retain: None,
             max_head: 32 * 1024,
             head_ms: 60_000,
             body_ms: 30_000,
             write_ms: 30_000,
             connections: 512,
         }
+    }
+}
+
+/// The parts of the protocol that a server has, beside the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Event streams: "Sse".
+    pub sse: bool,
+    /// Forks: "Forks".
+    pub forks: bool,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { sse: true, forks: true }
     }
 }
 
@@ -55,6 +76,9 @@ pub type Delay = Box<dyn Fn(&Request, &Response) -> Option<Duration> + Send + Sy
 /// Writes other bytes than those of the answer, and then ends the connection.
 pub type RawBytes = Box<dyn Fn(&Request, &Response) -> Option<Vec<u8>> + Send + Sync>;
 
+/// Maps the events of one answer to a reader that stays, before they are written.
+pub type MapEvents = Box<dyn Fn(&Request, &mut Vec<Event>) + Send + Sync>;
+
 /// Takes a request whose body ended before its end, and whose body is therefore empty here, for one that came whole.
 pub type Early = Box<dyn Fn(&mut Request) -> bool + Send + Sync>;
 
@@ -66,6 +90,8 @@ pub struct Seams {
     pub request: MapRequest,
     /// Each answer.
     pub reply: MapReply,
+    /// The events of each answer to a reader that stays; none: as they are.
+    pub events: Option<MapEvents>,
     /// When each answer is written; none: at once.
     pub delay: Option<Delay>,
     /// What each answer is on the wire; none: what HTTP says.
@@ -83,6 +109,7 @@ impl Seams {
             early: None,
             request: Box::new(|_| {}),
             reply: Box::new(|_, _| {}),
+            events: None,
             delay: None,
             bytes: None,
             port: model::honest::<StreamModel>(),

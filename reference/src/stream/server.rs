@@ -1,17 +1,19 @@
 //! The shell of the stream server: sockets, bounds and the way from a request through the core to its answer.
 
 use super::{
+    content::{self, Messages},
     http::{self, Bounded, Unanswered},
-    message::{self, Asked, refuse},
-    model::{Answer, Effect, Input, StreamModel},
-    seams::{Delay, Early, Limits, MapReply, MapRequest, RawBytes, Seams},
+    message::{self, Asked, Writing, refuse},
+    model::{Answer, Ask, Create, Effect, Input, StreamModel},
+    seams::{Delay, Early, Limits, MapEvents, MapReply, MapRequest, Parts, RawBytes, Seams},
+    sse::{Event, Events},
 };
 use crate::{
     core::{Core, Sink},
     log::{self, Content, Lease},
 };
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::{body::Incoming, http::uri::Authority, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
@@ -50,6 +52,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// The bounds.
     pub limits: Limits,
+    /// What it can do beside the core.
+    pub parts: Parts,
     /// Where it is broken.
     pub seams: Seams,
 }
@@ -61,6 +65,7 @@ impl Default for Options {
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             data: None,
             limits: Limits::default(),
+            parts: Parts::default(),
             seams: Seams::honest(),
         }
     }
@@ -109,8 +114,8 @@ impl Server {
     /// # Errors
     /// The address or the data directory cannot be used.
     pub async fn start(options: Options) -> Result<Running, Error> {
-        let Options { addr, data, limits, seams } = options;
-        let Seams { early, request, reply, delay, bytes, port, recovery } = seams;
+        let Options { addr, data, limits, parts, seams } = options;
+        let Seams { early, request, reply, events, delay, bytes, port, recovery } = seams;
         let core =
             tokio::task::spawn_blocking(move || Core::<StreamModel>::open(data.as_deref(), recovery, port))
                 .await
@@ -124,20 +129,23 @@ impl Server {
         let shared = Shared {
             addr,
             limits,
+            parts,
             early,
             request,
             reply,
+            events,
             delay,
             bytes,
+            salt: message::random(),
             content: core.content(),
             inputs,
             sessions,
             next: AtomicU64::new(0),
         };
-        let mut parts = JoinSet::new();
-        parts.spawn(core.run(queue, sink));
+        let mut running = JoinSet::new();
+        running.spawn(core.run(queue, sink));
         let (stop, stopped) = watch::channel(Ending::Not);
-        let task = tokio::spawn(supervise(listener, Arc::new(shared), parts, stopped));
+        let task = tokio::spawn(supervise(listener, Arc::new(shared), running, stopped));
         let root = format!("http://{addr}{}", message::ROOT.trim_end_matches('/'));
         Ok(Running { addr, root, stop, task })
     }
@@ -196,9 +204,15 @@ impl Sessions {
 }
 
 /// An answer, and what keeps the content that it names.
-struct Reply {
+pub(super) struct Reply {
     answer: Answer,
-    _lease: Option<Lease>,
+    _leases: Vec<Lease>,
+}
+
+impl Reply {
+    pub(super) fn answer(&self) -> &Answer {
+        &self.answer
+    }
 }
 
 /// Takes each effect to where it belongs. A session that has ended gets no answer.
@@ -206,14 +220,21 @@ fn sink(sessions: Arc<Sessions>, content: Content) -> Sink<StreamModel> {
     Box::new(move |effect| match effect {
         Effect::Answer { session, answer } => {
             let Some(waiting) = sessions.lock().remove(&session) else { return };
-            let lease = match &answer {
-                Answer::Content { range, .. } if range.from < range.to => Some(content.lease(range.owner)),
-                _ => None,
+            let leases = match &answer {
+                Answer::Content { range, inherited, .. } if range.from < range.to => {
+                    let owners = inherited.iter().map(|part| part.owner).chain([range.owner]);
+                    owners.map(|owner| content.lease(owner)).collect()
+                }
+                Answer::Lookup(lookup) => {
+                    lookup.content.iter().map(|part| content.lease(part.owner)).collect()
+                }
+                _ => Vec::new(),
             };
             // The request may have ended at this moment.
-            let _ = waiting.send(Reply { answer, _lease: lease });
+            let _ = waiting.send(Reply { answer, _leases: leases });
         }
         Effect::Remove { incarnation } => content.remove(incarnation),
+        Effect::Trim { incarnation, start } => content.trim(incarnation, start),
         Effect::Retain { incarnations } => content.retain(incarnations),
     })
 }
@@ -222,11 +243,14 @@ fn sink(sessions: Arc<Sessions>, content: Content) -> Sink<StreamModel> {
 struct Shared {
     addr: SocketAddr,
     limits: Limits,
+    parts: Parts,
     request: MapRequest,
     reply: MapReply,
     early: Option<Early>,
+    events: Option<MapEvents>,
     delay: Option<Delay>,
     bytes: Option<RawBytes>,
+    salt: u64,
     content: Content,
     inputs: mpsc::Sender<Input>,
     sessions: Arc<Sessions>,
@@ -323,17 +347,20 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Rec
     let _ = io.shutdown().await;
 }
 
+/// An answer at once, or an event stream.
+type Written = hyper::Response<Either<Full<Bytes>, Events>>;
+
 async fn serve(
     shared: Arc<Shared>,
     replaced: Arc<OnceLock<Vec<u8>>>,
     request: hyper::Request<Incoming>,
-) -> Result<hyper::Response<Full<Bytes>>, Unanswered> {
+) -> Result<Written, Unanswered> {
     let (parts, body) = request.into_parts();
     let (mut request, refused) = http::request(&parts, body, &shared.limits, shared.early.as_ref()).await?;
     (shared.request)(&mut request);
-    let mut reply = match refused {
-        Some(refused) => refused,
-        None => shared.answer(&request).await?,
+    let (mut reply, events) = match refused {
+        Some(refused) => (refused, None),
+        None => Shared::answer(&shared, &request).await?,
     };
     reply.headers.push("x-content-type-options", "nosniff");
     reply.headers.push("cross-origin-resource-policy", "cross-origin");
@@ -346,42 +373,66 @@ async fn serve(
         let _ = replaced.set(bytes);
         return Err(Unanswered::Replaced);
     }
-    Ok(http::response(reply))
+    let body = match events {
+        Some((reader, first)) => Either::Right(Events::new(reader, first)),
+        None => Either::Left(Full::new(std::mem::take(&mut reply.body.0))),
+    };
+    Ok(http::response(reply, body))
 }
 
 impl Shared {
-    /// Takes a request through the core to its answer.
-    async fn answer(&self, request: &Request) -> Result<Response, Unanswered> {
-        let asked = match Asked::read(request, &self.limits) {
+    /// Takes a request through the core to its answer; that of an event stream has its events behind it.
+    async fn answer(
+        shared: &Arc<Self>,
+        request: &Request,
+    ) -> Result<(Response, Option<(Reader, Reply)>), Unanswered> {
+        let asked = match Asked::read(request, &shared.limits, shared.parts) {
             Ok(asked) => asked,
-            Err(refused) => return Ok(refused),
+            Err(refused) => return Ok((refused, None)),
         };
         let kind = asked.kind();
-        // The lease in the reply keeps the content until it is read.
-        let Reply { answer, _lease } = self.ask(asked).await?;
-        let body = match &answer {
-            Answer::Content { range, .. } => match self.content.read(*range).await {
-                Ok(body) => body,
-                Err(error) => {
-                    tracing::error!(%error, "content was not read");
-                    return Ok(refuse(500, "expected to read the content, and could not"));
-                }
-            },
-            _ => Bytes::new(),
-        };
-        Ok(message::response(request, kind, answer, body, &self.host(request)))
+        let mut reader = Reader::new(Arc::clone(shared), request, asked.name);
+        let mut ask = asked.ask;
+        let mut reply = reader.ask(ask.clone()).await.ok_or(Unanswered::Ended)?;
+        while let (Answer::Lookup(lookup), Ask::Create(Create { fork: Some(fork), .. })) =
+            (&reply.answer, &mut ask)
+        {
+            match content::find(&shared.content, lookup).await {
+                Ok(found) => fork.found = Some(found),
+                Err(error) => return Ok((unread(&error), None)),
+            }
+            reply = reader.ask(ask.clone()).await.ok_or(Unanswered::Ended)?;
+        }
+        let host = shared.host(request);
+        let writing = Writing { request, kind: &kind, host: &host, salt: shared.salt };
+        if kind.is_sse() && matches!(reply.answer, Answer::Content { .. } | Answer::Nothing { .. }) {
+            let head = writing.response(reply.answer.clone(), Bytes::new());
+            return Ok((head, Some((reader, reply))));
+        }
+        // The leases in the reply keep the content until it is read.
+        let Reply { mut answer, _leases } = reply;
+        match shared.body(&mut answer).await {
+            Ok(Some(body)) => Ok((writing.response(answer, body), None)),
+            Ok(None) => Ok((refuse(400, "expected an offset that this server gave out"), None)),
+            Err(error) => Ok((unread(&error), None)),
+        }
     }
 
-    async fn ask(&self, asked: Asked) -> Result<Reply, Unanswered> {
-        let session = self.next.fetch_add(1, Ordering::Relaxed);
-        let (waiting, reply) = oneshot::channel();
-        self.sessions.lock().insert(session, waiting);
-        // If the client goes away, hyper drops this future, and the session ends.
-        let _session = Session { shared: self, session };
-        let Asked { name, ask, .. } = asked;
-        let input = Input::Ask { session, name, ask };
-        self.inputs.send(input).await.map_err(|_| Unanswered::Ended)?;
-        reply.await.map_err(|_| Unanswered::Ended)
+    /// The content that an answer names. Of JSON the answer is cut behind a message; none if it does not begin at one.
+    async fn body(&self, answer: &mut Answer) -> Result<Option<Bytes>, log::Error> {
+        let Answer::Content { range, inherited, media_type, up_to_date, closed, .. } = answer else {
+            return Ok(Some(Bytes::new()));
+        };
+        if !media_type.is_json() {
+            return content::read(&self.content, *range, inherited).await.map(Some);
+        }
+        let messages = content::messages(&self.content, *range, inherited, self.limits.chunk).await?;
+        Ok(messages.map(|Messages { array, to }| {
+            if to < range.to {
+                (range.to, *up_to_date, *closed) = (to, false, false);
+            }
+            array
+        }))
     }
 
     /// The host that the client speaks to, or else the address: for the URL in `Location`.
@@ -391,17 +442,73 @@ impl Shared {
     }
 }
 
-/// A request that waits for its answer.
-struct Session<'a> {
-    shared: &'a Shared,
-    session: u64,
+fn unread(error: &log::Error) -> Response {
+    tracing::error!(%error, "content was not read");
+    refuse(500, "expected to read the content, and could not")
 }
 
-impl Drop for Session<'_> {
+/// A session with the core: a request that waits for its answer, or a reader that stays.
+///
+/// If the client goes away hyper drops what holds it, and the session ends.
+pub(super) struct Reader {
+    shared: Arc<Shared>,
+    session: u64,
+    name: String,
+    request: Request,
+    over: bool,
+}
+
+impl Reader {
+    fn new(shared: Arc<Shared>, request: &Request, name: String) -> Self {
+        let session = shared.next.fetch_add(1, Ordering::Relaxed);
+        // Whoever maps events sees what was asked, but not its body once more.
+        let request = Request { body: wireproof_spec::http::Body::default(), ..request.clone() };
+        Self { shared, session, name, request, over: true }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    pub(super) fn content(&self) -> &Content {
+        &self.shared.content
+    }
+
+    /// Maps the events of one answer.
+    pub(super) fn map(&self, events: &mut Vec<Event>) {
+        if let Some(map) = &self.shared.events {
+            map(&self.request, events);
+        }
+    }
+
+    /// Asks the core; none if the server has ended.
+    pub(super) async fn ask(&mut self, ask: Ask) -> Option<Reply> {
+        let (waiting, reply) = oneshot::channel();
+        self.shared.sessions.lock().insert(self.session, waiting);
+        self.over = false;
+        let stays = matches!(ask, Ask::Follow { .. } | Ask::Next { .. });
+        let input = Input::Ask { session: self.session, name: self.name.clone(), ask };
+        self.shared.inputs.send(input).await.ok()?;
+        let reply = reply.await.ok()?;
+        let refused = matches!(reply.answer, Answer::Refused(_) | Answer::Over);
+        self.over = !stays || refused;
+        Some(reply)
+    }
+}
+
+impl Drop for Reader {
     fn drop(&mut self) {
-        // Still there: it was not answered. If the queue is full, its wait ends at its deadline.
-        if self.shared.sessions.lock().remove(&self.session).is_some() {
-            let _ = self.shared.inputs.try_send(Input::Gone { session: self.session });
+        if self.over {
+            return;
+        }
+        self.shared.sessions.lock().remove(&self.session);
+        let gone = Input::Gone { session: self.session };
+        if let Err(mpsc::error::TrySendError::Full(gone)) = self.shared.inputs.try_send(gone)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let inputs = self.shared.inputs.clone();
+            // The core may end before it.
+            runtime.spawn(async move { inputs.send(gone).await });
         }
     }
 }

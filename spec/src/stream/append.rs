@@ -1,7 +1,7 @@
 //! Append: `POST` with a body.
 
 use super::{
-    MediaType, Offset, header,
+    MediaType, Number, Offset, ProducerId, header, producers,
     requirements::{STREAM_APPEND_6, STREAM_APPEND_7, STREAM_MESSAGE_2},
 };
 use crate::{
@@ -18,6 +18,14 @@ request! {
         content_type: MediaType = header::CONTENT_TYPE,
         /// Whether the stream is to be closed behind the body. Only the value true, in any case, counts.
         closed: bool = header::CLOSED,
+        /// A token that has to be larger, byte by byte, than that of the append before.
+        seq: Option<String> = header::SEQ,
+        /// The name of the producer.
+        producer_id: Option<ProducerId> = header::PRODUCER_ID,
+        /// Which life of the producer this is.
+        producer_epoch: Option<Number> = header::PRODUCER_EPOCH,
+        /// The number of this append in it.
+        producer_seq: Option<Number> = header::PRODUCER_SEQ,
     }
     /// What is appended; it is not empty.
     body: Bytes,
@@ -37,13 +45,14 @@ fn check(request: &http::Request) -> Result<(), Violation> {
         Err(Violation::new("/headers/content-type", "expected a media type, found nothing")
             .of(STREAM_APPEND_6))
     } else {
-        Ok(())
+        producers::check(&request.headers)
     }
 }
 
 #[cfg(feature = "schema")]
 fn refine(schema: &mut serde_json::Value) {
     crate::schema::body_with_content(schema);
+    producers::refine(schema);
 }
 
 response! {
@@ -57,5 +66,9 @@ response! {
         next_offset: Offset = header::NEXT_OFFSET,
         /// Whether the stream is closed.
         closed: bool = header::CLOSED,
+        /// The epoch of the producer.
+        producer_epoch: Option<Number> = header::PRODUCER_EPOCH,
+        /// The highest number of the producer that was accepted in this epoch.
+        producer_seq: Option<Number> = header::PRODUCER_SEQ,
     }
 }

@@ -1,7 +1,7 @@
 //! Close: `POST` with closure and an empty body.
 
 use super::{
-    Offset, header,
+    Number, Offset, ProducerId, header, producers,
     requirements::{STREAM_APPEND_7, STREAM_MESSAGE_3},
 };
 use crate::{
@@ -18,6 +18,12 @@ request! {
         content_type: Option<String> = header::CONTENT_TYPE,
         /// The value true, in any case.
         closed: True = header::CLOSED,
+        /// The name of the producer.
+        producer_id: Option<ProducerId> = header::PRODUCER_ID,
+        /// Which life of the producer this is.
+        producer_epoch: Option<Number> = header::PRODUCER_EPOCH,
+        /// The number of this request in it.
+        producer_seq: Option<Number> = header::PRODUCER_SEQ,
     }
 }
 
@@ -29,12 +35,14 @@ fn check(request: &http::Request) -> Result<(), Violation> {
     // Without content and without closure it asks for nothing.
     field::<True>(&request.headers, "headers", header::CLOSED, Side::Client)
         .map(|True| ())
-        .map_err(|violation| violation.of(STREAM_APPEND_7))
+        .map_err(|violation| violation.of(STREAM_APPEND_7))?;
+    producers::check(&request.headers)
 }
 
 #[cfg(feature = "schema")]
 fn refine(schema: &mut serde_json::Value) {
     crate::schema::body_without_content(schema);
+    producers::refine(schema);
 }
 
 response! {
@@ -48,5 +56,9 @@ response! {
         next_offset: Offset = header::NEXT_OFFSET,
         /// The stream is closed.
         closed: True = header::CLOSED,
+        /// The epoch of the producer.
+        producer_epoch: Option<Number> = header::PRODUCER_EPOCH,
+        /// The highest number of the producer that was accepted in this epoch.
+        producer_seq: Option<Number> = header::PRODUCER_SEQ,
     }
 }

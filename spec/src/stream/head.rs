@@ -1,6 +1,6 @@
 //! Head: `HEAD` on the URL of a stream.
 
-use super::{MediaType, Offset, header, requirements::STREAM_MESSAGE_5};
+use super::{ExpiresAt, MediaType, Offset, Ttl, header, requirements::STREAM_MESSAGE_5};
 use crate::decode::{Only, request, response};
 
 request! {
@@ -23,5 +23,9 @@ response! {
         closed: bool = header::CLOSED,
         /// What caches may do with this answer.
         cache_control: Option<String> = header::CACHE_CONTROL,
+        /// How long the stream lives without being read or written, in seconds.
+        ttl: Option<Ttl> = header::TTL,
+        /// When the stream ends.
+        expires_at: Option<ExpiresAt> = header::EXPIRES_AT,
     }
 }

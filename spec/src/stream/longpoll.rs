@@ -114,6 +114,8 @@ response! {
         cursor: Option<Cursor> = header::CURSOR,
         /// What caches may do with this answer.
         cache_control: Option<String> = header::CACHE_CONTROL,
+        /// The validator of this answer.
+        etag: Option<String> = header::ETAG,
     }
     /// The content behind the offset, or the first part of it.
     body: Bytes,

@@ -28,6 +28,11 @@ impl MediaType {
         self.0.split([';', ' ', '\t']).next().unwrap_or_default().to_ascii_lowercase()
     }
 
+    /// Whether a stream of this type is one of JSON messages.
+    pub fn is_json(&self) -> bool {
+        self.essence() == super::json::MEDIA_TYPE
+    }
+
     /// Whether both are the type of one stream: compared without regard to case, and to spaces around parameters.
     pub fn same(&self, other: &Self) -> bool {
         let parts = |m: &Self| -> Vec<String> {

@@ -1,8 +1,8 @@
 //! Which request of the protocol an HTTP request is.
 
 use super::{
-    AppendRequest, CloseRequest, CreateRequest, DeleteRequest, HeadRequest, LongpollRequest, ReadRequest,
-    header, read::unknown_live,
+    AppendRequest, CloseRequest, CreateRequest, DeleteRequest, HeadRequest, LongpollRequest, MediaType,
+    ReadRequest, SseRequest, header, json, read::unknown_live,
 };
 use crate::{
     decode::{Field, Side, Violation, expected, value},
@@ -26,6 +26,8 @@ pub enum Operation {
     Read(ReadRequest),
     /// GET with `live=long-poll`.
     Longpoll(LongpollRequest),
+    /// GET with `live=sse`.
+    Sse(SseRequest),
 }
 
 impl Operation {
@@ -36,18 +38,29 @@ impl Operation {
     /// answered with 405; every other is answered with 400.
     pub fn decode(request: &http::Request) -> Result<Self, Violation> {
         match request.method.as_str() {
-            "PUT" => CreateRequest::decode(request).map(Self::Create),
+            "PUT" => {
+                let create = CreateRequest::decode(request)?;
+                if !create.body.is_empty() && create.content_type.as_ref().is_some_and(MediaType::is_json) {
+                    json::messages(&create.body)?;
+                }
+                Ok(Self::Create(create))
+            }
             "POST" if request.body.is_empty() && closes(request) => {
                 CloseRequest::decode(request).map(Self::Close)
             }
-            "POST" => AppendRequest::decode(request).map(Self::Append),
+            "POST" => {
+                let append = AppendRequest::decode(request)?;
+                if append.content_type.is_json() && json::messages(&append.body)?.is_empty() {
+                    return Err(Violation::new("/body", "expected at least one message, found []"));
+                }
+                Ok(Self::Append(append))
+            }
             "DELETE" => DeleteRequest::decode(request).map(Self::Delete),
             "HEAD" => HeadRequest::decode(request).map(Self::Head),
             "GET" => match value(&request.query, header::query::LIVE).as_deref() {
                 None => ReadRequest::decode(request).map(Self::Read),
                 Some("long-poll") => LongpollRequest::decode(request).map(Self::Longpoll),
-                // Known to the protocol, so no violation of STREAM-READ-8; its section is not written yet.
-                Some("sse") => Err(Violation::new("/query/live", "live=sse is not supported here yet")),
+                Some("sse") => SseRequest::decode(request).map(Self::Sse),
                 Some(live) => Err(unknown_live("long-poll or sse", live)),
             },
             other => Err(Violation::new("/method", expected("PUT, POST, DELETE, HEAD or GET", other))),
@@ -64,6 +77,7 @@ impl Operation {
             Self::Head(request) => request.encode(),
             Self::Read(request) => request.encode(),
             Self::Longpoll(request) => request.encode(),
+            Self::Sse(request) => request.encode(),
         }
     }
 
@@ -77,6 +91,7 @@ impl Operation {
             Self::Head(request) => &request.path,
             Self::Read(request) => &request.path,
             Self::Longpoll(request) => &request.path,
+            Self::Sse(request) => &request.path,
         }
     }
 }

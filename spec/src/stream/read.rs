@@ -2,7 +2,7 @@
 
 use super::{
     Cursor, MediaType, Offset, ReadOffset, header,
-    requirements::{STREAM_MESSAGE_6, STREAM_READ_8},
+    requirements::{STREAM_MESSAGE_6, STREAM_MESSAGE_9, STREAM_READ_8},
 };
 use crate::{
     decode::{Only, Violation, expected, request, response, value},
@@ -16,7 +16,10 @@ request! {
         /// Where the read starts; without it at the start of the stream.
         offset: Option<ReadOffset> = header::query::OFFSET,
     }
-    headers {}
+    headers {
+        /// The validators of what the client has.
+        if_none_match: Option<String> = header::IF_NONE_MATCH,
+    }
 }
 
 fn check(request: &http::Request) -> Result<(), Violation> {
@@ -55,7 +58,27 @@ response! {
         cursor: Option<Cursor> = header::CURSOR,
         /// What caches may do with this answer.
         cache_control: Option<String> = header::CACHE_CONTROL,
+        /// The validator of this answer.
+        etag: Option<String> = header::ETAG,
     }
     /// The content behind the offset, or the first part of it.
     body: Bytes,
+}
+
+response! {
+    /// The answer to a GET without live whose client has what it asks for.
+    ReadNotModified = "stream/read-not-modified", STREAM_MESSAGE_9;
+    status = Only(304);
+    headers {
+        /// Where the next read starts.
+        next_offset: Option<Offset> = header::NEXT_OFFSET,
+        /// Whether the content reaches the tail.
+        up_to_date: bool = header::UP_TO_DATE,
+        /// Whether the stream is closed and the content reaches its end.
+        closed: bool = header::CLOSED,
+        /// What caches may do with this answer.
+        cache_control: Option<String> = header::CACHE_CONTROL,
+        /// The validator that matched.
+        etag: Option<String> = header::ETAG,
+    }
 }

@@ -1,6 +1,6 @@
 //! Refusals: the answers of the protocol, and of HTTP, that are no success.
 
-use super::{MediaType, Offset, header, requirements::STREAM_MESSAGE_8};
+use super::{MediaType, Number, Offset, header, requirements::STREAM_MESSAGE_8};
 use crate::decode::{Between, response};
 
 response! {
@@ -20,6 +20,12 @@ response! {
         allow: Option<String> = header::ALLOW,
         /// What caches may do with this answer.
         cache_control: Option<String> = header::CACHE_CONTROL,
+        /// The epoch that the producer has by now, on a 403.
+        producer_epoch: Option<Number> = header::PRODUCER_EPOCH,
+        /// The number that was due from the producer, on the 409 of a gap.
+        producer_expected_seq: Option<Number> = header::PRODUCER_EXPECTED_SEQ,
+        /// The number that came in its place.
+        producer_received_seq: Option<Number> = header::PRODUCER_RECEIVED_SEQ,
     }
     /// For people; the protocol says nothing about it.
     body: Bytes,
@@ -35,6 +41,9 @@ impl Refusal {
             closed: false,
             allow: None,
             cache_control: None,
+            producer_epoch: None,
+            producer_expected_seq: None,
+            producer_received_seq: None,
             body: bytes::Bytes::new(),
         }
     }

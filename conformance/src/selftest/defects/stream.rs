@@ -28,7 +28,10 @@ use crate::{
         model::{Decision, Port},
         stream::{
             Seams, StreamModel,
-            model::{Answer, Ask, Effect, Facts, Input, Record, Refusal, State, Stream},
+            model::{
+                Answer, Append, Ask, Create, Effect, Facts, Input, Lifetime, Live, Record, Refusal, State,
+                Stream,
+            },
         },
     },
     protocol::Defect,
@@ -166,19 +169,24 @@ fn ask_mut(input: &mut Input) -> Option<&mut Ask> {
 }
 
 fn facts(stream: &Stream) -> Facts {
-    Facts { media_type: stream.media_type.clone(), tail: stream.tail, closed: stream.closed }
+    Facts {
+        media_type: stream.media_type.clone(),
+        tail: stream.tail,
+        closed: stream.closed,
+        lifetime: stream.lifetime,
+    }
 }
 
 /// The record of an append to a stream.
 fn appended_record(name: &str, stream: &Stream, body: &bytes::Bytes) -> Record {
     let range = Range { owner: stream.incarnation, from: stream.tail, to: stream.tail + body.len() as u64 };
-    Record::Appended { name: name.into(), range, bytes: body.clone() }
+    Record::Appended { name: name.into(), range, bytes: body.clone(), producer: None, seq: None, at: 0 }
 }
 
 /// What a start makes of the log, given whether the server was stopped in order before.
 fn recovery(change: fn(bool, Vec<Entry>) -> Vec<Entry>) -> Seams {
     // The last record of an orderly stop: it closes a stream that cannot be.
-    let mark = || Record::Closed { name: String::new() };
+    let mark = || Record::Closed { name: String::new(), producer: None, at: 0 };
     let marked = serde_json::to_vec(&mark()).unwrap_or_default();
     Seams {
         port: port::rewrite(move |_, input, decision| {

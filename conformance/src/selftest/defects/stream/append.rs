@@ -1,8 +1,8 @@
 //! Defects of "Append".
 
 use super::{
-    Answer, Ask, Record, Refusal, START, Seams, Table, answers, appended_record, ask, ask_mut, decide,
-    is_append, plain, racing, refusal, reply, request, stream_of, through,
+    Answer, Append, Ask, Record, Refusal, START, Seams, Table, answers, appended_record, ask, ask_mut,
+    decide, is_append, plain, racing, refusal, reply, request, stream_of, through,
 };
 use crate::{
     protocol::Cut::{Port, Wire},
@@ -21,7 +21,7 @@ pub(super) const TABLE: Table = &[
     Breakage::second("stream/append/acknowledged-and-forgotten", STREAM_APPEND_1, Port, || {
         let count = Count::new();
         through(port::forget(
-            move |_, input, decision| matches!(ask(input), Some((name, Ask::Append { .. })) if !decision.records.is_empty() && count.up(name) > 0),
+            move |_, input, decision| matches!(ask(input), Some((name, Ask::Append(Append { .. }))) if !decision.records.is_empty() && count.up(name) > 0),
         ))
     })
     .wide("what an append does is what most checks about content look at"),
@@ -68,7 +68,7 @@ pub(super) const TABLE: Table = &[
     Breakage::always("stream/append/media-type-ignored", STREAM_APPEND_4, Port, || {
         through(port::rewrite_input(|state, input| {
             let Some(media_type) = stream_of(state, input).map(|s| s.media_type.clone()) else { return };
-            if let Some(Ask::Append { media_type: given, .. }) = ask_mut(input) {
+            if let Some(Ask::Append(Append { media_type: given, .. })) = ask_mut(input) {
                 *given = media_type;
             }
         }))
@@ -76,7 +76,7 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/append/subtype-ignored", STREAM_APPEND_4, Port, || {
         through(port::rewrite_input(|state, input| {
             let Some(media_type) = stream_of(state, input).map(|s| s.media_type.clone()) else { return };
-            if let Some(Ask::Append { media_type: given, .. }) = ask_mut(input) {
+            if let Some(Ask::Append(Append { media_type: given, .. })) = ask_mut(input) {
                 let main = |t: &str| t.split('/').next().map(str::to_owned);
                 if main(&given.essence()) == main(&media_type.essence()) {
                     *given = media_type;
@@ -87,7 +87,7 @@ pub(super) const TABLE: Table = &[
     Breakage::second("stream/append/refused-and-written", STREAM_APPEND_5, Port, || {
         let count = Count::new();
         decide(move |state, input, decision| {
-            let Some((name, Ask::Append { body, .. })) = ask(input) else { return };
+            let Some((name, Ask::Append(Append { body, .. }))) = ask(input) else { return };
             let refused = answers(decision).any(|a| matches!(a, Answer::Refused(Refusal::MediaType { .. })));
             if let Some(stream) = stream_of(state, input).filter(|_| refused)
                 && count.up(name) > 0
@@ -167,7 +167,7 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/append/closed-with-content-tells-start", STREAM_APPEND_10, Port, || {
         let mut closed_so = BTreeSet::new();
         decide(move |_, input, decision| {
-            let Some((name, Ask::Append { closed, .. })) = ask(input) else { return };
+            let Some((name, Ask::Append(Append { closed, .. }))) = ask(input) else { return };
             if *closed && !decision.records.is_empty() {
                 closed_so.insert(name.to_owned());
             } else if closed_so.contains(name) {
@@ -201,7 +201,7 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/append/readers-woken-before-closure", STREAM_APPEND_12, Port, || {
         decide(|state, input, decision| {
-            let Some((_, Ask::Append { closed: true, .. })) = ask(input) else { return };
+            let Some((_, Ask::Append(Append { closed: true, .. }))) = ask(input) else { return };
             if stream_of(state, input).is_some_and(|s| s.waiting.len() > 1) {
                 for answer in answers(decision) {
                     if let Answer::Content { closed, cursor, .. } = answer {
@@ -214,7 +214,7 @@ pub(super) const TABLE: Table = &[
     Breakage::race("stream/append/closes-later", STREAM_APPEND_12, Port, || {
         racing(is_append, |flying| {
             port::rewrite(move |_, input, decision| {
-                if let Some((name, Ask::Append { closed: true, .. })) = ask(input)
+                if let Some((name, Ask::Append(Append { closed: true, .. }))) = ask(input)
                     && flying.several(name)
                 {
                     decision.records.retain(|r| !matches!(r, Record::Closed { .. }));

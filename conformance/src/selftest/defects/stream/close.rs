@@ -1,8 +1,8 @@
 //! Defects of "Close".
 
 use super::{
-    Answer, Ask, Effect, Record, Refusal, Table, answers, appended_record, ask, decide, is_append, is_close,
-    racing, record, recovery, refusal, reply, request, stream_of,
+    Answer, Append, Ask, Effect, Lifetime, Record, Refusal, Table, answers, appended_record, ask, decide,
+    is_append, is_close, racing, record, recovery, refusal, reply, request, stream_of,
 };
 use crate::{
     embed::reference::log::{Entry, Range},
@@ -21,7 +21,7 @@ use wireproof_spec::{
 pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/close/empty-stays-open", STREAM_CLOSE_1, Port, || {
         decide(|state, input, decision| {
-            if matches!(ask(input), Some((_, Ask::Close)))
+            if matches!(ask(input), Some((_, Ask::Close { .. })))
                 && stream_of(state, input).is_some_and(|s| s.tail == 0)
             {
                 decision.records.clear();
@@ -32,7 +32,7 @@ pub(super) const TABLE: Table = &[
     Breakage::always("stream/close/start-told-as-tail", STREAM_CLOSE_1, Port, || {
         decide(|_, _, decision| {
             for answer in answers(decision) {
-                if let Answer::Closed { tail } = answer {
+                if let Answer::Closed { tail, .. } = answer {
                     *tail = 0;
                 }
             }
@@ -41,14 +41,14 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/close/repetition-accepted", STREAM_CLOSE_2, Port, || {
         let mut last = BTreeMap::new();
         decide(move |_, input, decision| {
-            let Some((name, Ask::Append { closed: true, body, .. })) = ask(input) else { return };
+            let Some((name, Ask::Append(Append { closed: true, body, .. }))) = ask(input) else { return };
             for answer in answers(decision) {
                 match answer {
                     Answer::Appended { .. } => {
                         last.insert(name.to_owned(), body.clone());
                     }
                     Answer::Refused(Refusal::Closed { tail }) if last.get(name) == Some(body) => {
-                        *answer = Answer::Appended { tail: *tail, closed: true };
+                        *answer = Answer::Appended { tail: *tail, closed: true, produced: None };
                     }
                     _ => {}
                 }
@@ -57,10 +57,10 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/close/with-body-accepted", STREAM_CLOSE_2, Port, || {
         decide(|_, input, decision| {
-            let Some((_, Ask::Append { closed: true, .. })) = ask(input) else { return };
+            let Some((_, Ask::Append(Append { closed: true, .. }))) = ask(input) else { return };
             for answer in answers(decision) {
                 if let Answer::Refused(Refusal::Closed { tail }) = answer {
-                    *answer = Answer::Closed { tail: *tail };
+                    *answer = Answer::Closed { tail: *tail, produced: None };
                 }
             }
         })
@@ -82,7 +82,9 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/close/missing-stream-made", STREAM_CLOSE_4, Port, || {
         decide(|state, input, decision| {
-            let Some((name, Ask::Append { media_type, closed: true, body })) = ask(input) else { return };
+            let Some((name, Ask::Append(Append { media_type, closed: true, body, .. }))) = ask(input) else {
+                return;
+            };
             if stream_of(state, input).is_some() {
                 return;
             }
@@ -93,17 +95,21 @@ pub(super) const TABLE: Table = &[
                     name: name.clone(),
                     incarnation: state.next,
                     media_type: media_type.clone(),
+                    lifetime: Lifetime::Unlimited,
+                    origin: None,
+                    at: 0,
                 },
-                Record::Appended { name: name.clone(), range, bytes },
-                Record::Closed { name },
+                Record::Appended { name: name.clone(), range, bytes, producer: None, seq: None, at: 0 },
+                Record::Closed { name, producer: None, at: 0 },
             ];
-            answers(decision).for_each(|a| *a = Answer::Appended { tail: range.to, closed: true });
+            answers(decision)
+                .for_each(|a| *a = Answer::Appended { tail: range.to, closed: true, produced: None });
         })
     }),
     Breakage::race("stream/close/undone", STREAM_CLOSE_5, Port, || {
         racing(writes, |flying| {
             port::rewrite(move |_, input, decision| {
-                if matches!(ask(input), Some((name, Ask::Close)) if flying.several(name)) {
+                if matches!(ask(input), Some((name, Ask::Close { .. })) if flying.several(name)) {
                     decision.records.retain(|r| !matches!(r, Record::Closed { .. }));
                 }
             })
@@ -112,12 +118,15 @@ pub(super) const TABLE: Table = &[
     Breakage::race("stream/close/appended-behind", STREAM_CLOSE_5, Port, || {
         racing(writes, |flying| {
             port::rewrite(move |state, input, decision| {
-                let Some((name, Ask::Append { closed: false, body, .. })) = ask(input) else { return };
+                let Some((name, Ask::Append(Append { closed: false, body, .. }))) = ask(input) else {
+                    return;
+                };
                 let Some(stream) = stream_of(state, input).filter(|s| s.closed) else { return };
                 if flying.several(name) {
                     decision.records.push(appended_record(name, stream, body));
                     let tail = stream.tail + body.len() as u64;
-                    answers(decision).for_each(|a| *a = Answer::Appended { tail, closed: false });
+                    answers(decision)
+                        .for_each(|a| *a = Answer::Appended { tail, closed: false, produced: None });
                 }
             })
         })
@@ -135,14 +144,14 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/close/readers-left-waiting", STREAM_CLOSE_7, Port, || {
         decide(|_, input, decision| {
-            if matches!(ask(input), Some((_, Ask::Close))) {
+            if matches!(ask(input), Some((_, Ask::Close { .. }))) {
                 wakes_only(0, decision);
             }
         })
     }),
     Breakage::boundary("stream/close/one-reader-woken", STREAM_CLOSE_7, Port, || {
         decide(|_, input, decision| {
-            if matches!(ask(input), Some((_, Ask::Close))) {
+            if matches!(ask(input), Some((_, Ask::Close { .. }))) {
                 wakes_only(1, decision);
             }
         })
@@ -214,7 +223,8 @@ pub(super) const TABLE: Table = &[
     Breakage::second("stream/close/again-refused", STREAM_CLOSE_12, Port, || {
         let count = Count::new();
         decide(move |state, input, decision| {
-            let (Some((name, Ask::Close)), Some(stream)) = (ask(input), stream_of(state, input)) else {
+            let (Some((name, Ask::Close { .. })), Some(stream)) = (ask(input), stream_of(state, input))
+            else {
                 return;
             };
             if stream.closed && count.up(name) > 0 {
@@ -243,7 +253,8 @@ fn without_closed_empty(mut entries: Vec<Entry>) -> Vec<Entry> {
             _ => None,
         })
         .collect();
-    entries.retain(|entry| !matches!(record(entry), Some(Record::Closed { name }) if !full.contains(&name)));
+    entries
+        .retain(|entry| !matches!(record(entry), Some(Record::Closed { name, .. }) if !full.contains(&name)));
     entries
 }
 
@@ -260,5 +271,5 @@ fn wakes_only(readers: usize, decision: &mut crate::embed::reference::model::Dec
         }
         _ => true,
     });
-    decision.records.retain(|r| !matches!(r, Record::Left { session } if !woken.contains(session)));
+    decision.records.retain(|r| !matches!(r, Record::Left { session, .. } if !woken.contains(session)));
 }

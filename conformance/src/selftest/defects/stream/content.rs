@@ -1,8 +1,8 @@
 //! Defects of "Content".
 
 use super::{
-    Answer, Ask, Entry, Record, Seams, Table, answers, ask, ask_mut, decide, is_append, is_read, racing,
-    recovery, reply, stream_of, through,
+    Answer, Append, Ask, Create, Entry, Record, Seams, Table, answers, ask, ask_mut, decide, is_append,
+    is_read, racing, recovery, reply, stream_of, through,
 };
 use crate::{
     embed::reference::{log::Range, stream::model::From},
@@ -64,7 +64,7 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/content/overwritten-by-refused-create", STREAM_CONTENT_3, Port, || {
         decide(|state, input, decision| {
-            let Some((name, Ask::Create { body, .. })) = ask(input) else { return };
+            let Some((name, Ask::Create(Create { body, .. }))) = ask(input) else { return };
             let refused = answers(decision).any(|a| matches!(a, Answer::Refused(_)));
             let Some(stream) = stream_of(state, input).filter(|s| refused && !body.is_empty() && s.tail > 0)
             else {
@@ -72,7 +72,14 @@ pub(super) const TABLE: Table = &[
             };
             let range = Range { owner: stream.incarnation, from: 0, to: stream.tail };
             let bytes = body.iter().copied().cycle().take(usize::try_from(stream.tail).unwrap_or(0));
-            decision.records.push(Record::Appended { name: name.into(), range, bytes: bytes.collect() });
+            decision.records.push(Record::Appended {
+                name: name.into(),
+                range,
+                bytes: bytes.collect(),
+                producer: None,
+                seq: None,
+                at: 0,
+            });
         })
     }),
     Breakage::restart("stream/content/offsets-moved-by-restart", STREAM_CONTENT_3, Log, || {
@@ -98,14 +105,14 @@ pub(super) const TABLE: Table = &[
     Breakage::race("stream/content/twice", STREAM_CONTENT_5, Port, || {
         racing(is_append, |flying| {
             port::twice(
-                move |_, input| matches!(ask(input), Some((name, Ask::Append { .. })) if flying.several(name)),
+                move |_, input| matches!(ask(input), Some((name, Ask::Append(Append { .. }))) if flying.several(name)),
             )
         })
     }),
     Breakage::race("stream/content/lost", STREAM_CONTENT_5, Port, || {
         racing(is_append, |flying| {
             port::forget(
-                move |_, input, _| matches!(ask(input), Some((name, Ask::Append { closed: false, .. })) if flying.several(name)),
+                move |_, input, _| matches!(ask(input), Some((name, Ask::Append(Append { closed: false, .. }))) if flying.several(name)),
             )
         })
     }),
@@ -118,7 +125,7 @@ pub(super) const TABLE: Table = &[
             let (Some((name, asked)), Some(stream)) = (ask(input), stream_of(state, input)) else { return };
             let (count, lag) = before.entry(name.to_owned()).or_default();
             match asked {
-                Ask::Append { .. } if !decision.records.is_empty() => {
+                Ask::Append(Append { .. }) if !decision.records.is_empty() => {
                     *count += 1;
                     *lag = (*count > 2).then_some(stream.tail);
                 }
@@ -167,7 +174,7 @@ fn interleaved() -> Seams {
     racing(is_append, |flying| {
         let mut before: BTreeMap<String, (u64, Vec<u8>)> = BTreeMap::new();
         port::rewrite(move |_, input, decision| {
-            let Some((name, Ask::Append { body, .. })) = ask(input) else { return };
+            let Some((name, Ask::Append(Append { body, .. }))) = ask(input) else { return };
             if body.len() < LARGE {
                 return;
             }
@@ -193,7 +200,7 @@ fn overtaken() -> Seams {
     const OVERTAKES: u32 = 10;
     let mut since: BTreeMap<String, (u32, u64, Vec<u8>)> = BTreeMap::new();
     through(port::rewrite(move |_, input, decision| {
-        let Some((name, Ask::Append { .. })) = ask(input) else { return };
+        let Some((name, Ask::Append(Append { .. }))) = ask(input) else { return };
         for record in &mut decision.records {
             let Record::Appended { range, bytes, .. } = record else { continue };
             let (count, start, earlier) = since.entry(name.to_owned()).or_default();

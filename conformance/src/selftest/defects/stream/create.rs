@@ -1,8 +1,8 @@
 //! Defects of "Create".
 
 use super::{
-    Answer, Ask, Record, Refusal, START, Seams, Stream, Table, answers, appended_record, ask, decide,
-    is_create, racing, reply, request, stream_of, through,
+    Answer, Append, Ask, Create, Record, Refusal, START, Seams, Stream, Table, answers, appended_record, ask,
+    decide, is_create, racing, reply, request, stream_of, through,
 };
 use crate::{
     protocol::Cut::{Port, Wire},
@@ -41,18 +41,20 @@ pub(super) const TABLE: Table = &[
     Breakage::always("stream/create/media-type-ignored", STREAM_CREATE_3, Port, || {
         through(port::rewrite_input(|state, input| {
             let Some(media_type) = stream_of(state, input).map(|s| s.media_type.clone()) else { return };
-            if let Some(Ask::Create { media_type: given, .. }) = super::ask_mut(input) {
-                *given = media_type;
+            if let Some(Ask::Create(Create { media_type: given, .. })) = super::ask_mut(input) {
+                *given = Some(media_type);
             }
         }))
     }),
     Breakage::boundary("stream/create/subtype-ignored", STREAM_CREATE_3, Port, || {
         through(port::rewrite_input(|state, input| {
             let Some(media_type) = stream_of(state, input).map(|s| s.media_type.clone()) else { return };
-            if let Some(Ask::Create { media_type: given, .. }) = super::ask_mut(input) {
+            if let Some(Ask::Create(Create { media_type: given, .. })) = super::ask_mut(input) {
                 let main = |t: &str| t.split('/').next().map(str::to_owned);
-                if main(&given.essence()) == main(&media_type.essence()) {
-                    *given = media_type;
+                if main(&given.as_ref().map(|t| t.essence()).unwrap_or_default())
+                    == main(&media_type.essence())
+                {
+                    *given = Some(media_type);
                 }
             }
         }))
@@ -60,7 +62,7 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/create/open-on-born-closed", STREAM_CREATE_4, Port, || {
         let mut born_closed = BTreeSet::new();
         decide(move |state, input, decision| {
-            let Some((name, Ask::Create { closed, .. })) = ask(input) else { return };
+            let Some((name, Ask::Create(Create { closed, .. }))) = ask(input) else { return };
             match stream_of(state, input) {
                 None if *closed => {
                     born_closed.insert(name.to_owned());
@@ -93,7 +95,7 @@ pub(super) const TABLE: Table = &[
         decide(move |state, input, decision| {
             let Some((name, asked)) = ask(input) else { return };
             match (asked, stream_of(state, input)) {
-                (Ask::Create { closed: true, .. }, Some(stream)) if !stream.closed => {
+                (Ask::Create(Create { closed: true, .. }), Some(stream)) if !stream.closed => {
                     refused.insert(name.to_owned());
                 }
                 (Ask::Head, Some(_)) => answers(decision).for_each(|answer| {
@@ -107,9 +109,9 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/create/closed-on-empty-open", STREAM_CREATE_5, Port, || {
         decide(|state, input, decision| {
-            let Some((name, Ask::Create { closed: true, .. })) = ask(input) else { return };
+            let Some((name, Ask::Create(Create { closed: true, .. }))) = ask(input) else { return };
             if let Some(stream) = stream_of(state, input).filter(|s| !s.closed && s.tail == 0) {
-                decision.records.push(Record::Closed { name: name.into() });
+                decision.records.push(Record::Closed { name: name.into(), producer: None, at: 0 });
                 let facts = super::Facts { closed: true, ..super::facts(stream) };
                 answers(decision).for_each(|a| *a = Answer::Created { fresh: false, facts: facts.clone() });
             }
@@ -117,9 +119,9 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::always("stream/create/refused-and-closed", STREAM_CREATE_5, Port, || {
         decide(|state, input, decision| {
-            let Some((name, Ask::Create { closed: true, .. })) = ask(input) else { return };
+            let Some((name, Ask::Create(Create { closed: true, .. }))) = ask(input) else { return };
             if stream_of(state, input).is_some_and(|s| !s.closed) {
-                decision.records.push(Record::Closed { name: name.into() });
+                decision.records.push(Record::Closed { name: name.into(), producer: None, at: 0 });
             }
         })
     }),
@@ -150,7 +152,7 @@ pub(super) const TABLE: Table = &[
     Breakage::race("stream/create/loser-writes", STREAM_CREATE_7, Port, || {
         racing(is_create, |flying| {
             port::rewrite(move |state, input, decision| {
-                let Some((name, Ask::Create { body, .. })) = ask(input) else { return };
+                let Some((name, Ask::Create(Create { body, .. }))) = ask(input) else { return };
                 if let Some(stream) = stream_of(state, input).filter(|_| flying.several(name)) {
                     decision.records.push(appended_record(name, stream, body));
                 }
@@ -181,7 +183,7 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/create/closed-again-appends", STREAM_CREATE_10, Port, || {
         decide(|state, input, decision| {
-            let Some((name, Ask::Create { body, .. })) = ask(input) else { return };
+            let Some((name, Ask::Create(Create { body, .. }))) = ask(input) else { return };
             let created = answers(decision).any(|a| matches!(a, Answer::Created { .. }));
             if let Some(stream) = stream_of(state, input).filter(|s| s.closed && created && !body.is_empty())
             {
@@ -192,7 +194,7 @@ pub(super) const TABLE: Table = &[
     Breakage::second("stream/create/again-appends", STREAM_CREATE_10, Port, || {
         let count = Count::new();
         decide(move |state, input, decision| {
-            let Some((name, Ask::Create { body, .. })) = ask(input) else { return };
+            let Some((name, Ask::Create(Create { body, .. }))) = ask(input) else { return };
             if let Some(stream) = stream_of(state, input).filter(|s| !s.closed && !body.is_empty())
                 && count.up(name) > 0
             {
@@ -202,7 +204,7 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::always("stream/create/closure-forgotten", STREAM_CREATE_11, Port, || {
         decide(|_, input, decision| {
-            if let Some((_, Ask::Create { .. })) = ask(input) {
+            if let Some((_, Ask::Create(Create { .. }))) = ask(input) {
                 decision.records.retain(|r| !matches!(r, Record::Closed { .. }));
             }
         })
@@ -210,7 +212,7 @@ pub(super) const TABLE: Table = &[
     .wide("many settings take a stream that was born closed"),
     Breakage::boundary("stream/create/empty-closure-forgotten", STREAM_CREATE_11, Port, || {
         decide(|_, input, decision| {
-            if let Some((_, Ask::Create { body, .. })) = ask(input)
+            if let Some((_, Ask::Create(Create { body, .. }))) = ask(input)
                 && body.is_empty()
             {
                 decision.records.retain(|r| !matches!(r, Record::Closed { .. }));
@@ -260,10 +262,10 @@ pub(super) const TABLE: Table = &[
 fn closed_with_content(change: fn(bool, &Stream, &mut Answer)) -> Seams {
     let mut closed_so = BTreeSet::new();
     decide(move |state, input, decision| match ask(input) {
-        Some((name, Ask::Append { closed: true, .. })) if !decision.records.is_empty() => {
+        Some((name, Ask::Append(Append { closed: true, .. }))) if !decision.records.is_empty() => {
             closed_so.insert(name.to_owned());
         }
-        Some((name, Ask::Create { closed, .. })) if closed_so.contains(name) => {
+        Some((name, Ask::Create(Create { closed, .. }))) if closed_so.contains(name) => {
             let Some(stream) = stream_of(state, input) else { return };
             answers(decision).for_each(|answer| change(*closed, stream, answer));
         }

@@ -1,6 +1,6 @@
 //! Defects of "Head".
 
-use super::{Answer, Ask, START, Seams, Table, answers, ask, decide, is_head, reply, stream_of};
+use super::{Answer, Ask, Create, START, Seams, Table, answers, ask, decide, is_head, reply, stream_of};
 use crate::{
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, wire::Count},
@@ -40,7 +40,8 @@ pub(super) const TABLE: Table = &[
         let mut born_closed = BTreeSet::new();
         decide(move |state, input, decision| {
             let Some((name, asked)) = ask(input) else { return };
-            if matches!(asked, Ask::Create { closed: true, .. }) && stream_of(state, input).is_none() {
+            if matches!(asked, Ask::Create(Create { closed: true, .. })) && stream_of(state, input).is_none()
+            {
                 born_closed.insert(name.to_owned());
             }
             for answer in answers(decision) {

@@ -1,8 +1,8 @@
 //! Defects of "Longpoll".
 
 use super::{
-    Answer, Ask, Decision, Effect, Input, Record, START, Seams, State, StreamModel, Table, answers, ask,
-    ask_mut, decide, is, reply, request, stream_of, through,
+    Answer, Append, Ask, Decision, Effect, Input, Live, Record, START, Seams, State, StreamModel, Table,
+    answers, ask, ask_mut, decide, is, reply, request, stream_of, through,
 };
 use crate::{
     embed::reference::{
@@ -49,11 +49,12 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/longpoll/last-append-wakes-without-it", STREAM_LONGPOLL_3, Port, || {
         decide(|state, input, decision| {
-            let Some((_, Ask::Append { closed: true, .. })) = ask(input) else { return };
+            let Some((_, Ask::Append(Append { closed: true, .. }))) = ask(input) else { return };
             let Some(tail) = stream_of(state, input).map(|s| s.tail) else { return };
             for answer in answers(decision) {
-                if let Answer::Content { .. } = answer {
-                    *answer = Answer::Nothing { tail, closed: true, cursor: None };
+                if let Answer::Content { media_type, .. } = answer {
+                    let media_type = media_type.clone();
+                    *answer = Answer::Nothing { tail, media_type, closed: true, cursor: None };
                 }
             }
         })
@@ -133,7 +134,12 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/longpoll/closed-tail-looks-open", STREAM_LONGPOLL_10, Port, || {
         closed_answer(|stream, asked| {
-            let open = Answer::Nothing { tail: stream.tail, closed: false, cursor: Some(1) };
+            let open = Answer::Nothing {
+                tail: stream.tail,
+                media_type: stream.media_type.clone(),
+                closed: false,
+                cursor: Some(1),
+            };
             (asked != From::Now).then_some(open)
         })
     }),
@@ -149,7 +155,7 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/longpoll/woken-by-last-bytes-look-open", STREAM_LONGPOLL_11, Port, || {
         decide(|_, input, decision| {
-            if let Input::Ask { session, ask: Ask::Append { .. }, .. } = input {
+            if let Input::Ask { session, ask: Ask::Append(Append { .. }), .. } = input {
                 woken(decision, *session, looks_open);
             }
         })
@@ -167,7 +173,12 @@ pub(super) const TABLE: Table = &[
                 return;
             };
             if let Some(stream) = stream_of(state, input).filter(|s| !s.closed) {
-                let answer = Answer::Nothing { tail: stream.tail, closed: false, cursor: Some(1) };
+                let answer = Answer::Nothing {
+                    tail: stream.tail,
+                    media_type: stream.media_type.clone(),
+                    closed: false,
+                    cursor: Some(1),
+                };
                 *decision = Decision::default();
                 decision.effects.push(Effect::Answer { session: *session, answer });
             }
@@ -177,8 +188,13 @@ pub(super) const TABLE: Table = &[
         waits_if(|stream, _, asked| stream.closed && asked == From::Now)
     }),
     Breakage::boundary("stream/longpoll/now-on-closed-tells-start", STREAM_LONGPOLL_13, Port, || {
-        closed_answer(|_, asked| {
-            (asked == From::Now).then_some(Answer::Nothing { tail: 0, closed: true, cursor: None })
+        closed_answer(|stream, asked| {
+            (asked == From::Now).then_some(Answer::Nothing {
+                tail: 0,
+                media_type: stream.media_type.clone(),
+                closed: true,
+                cursor: None,
+            })
         })
     }),
     Breakage::race("stream/longpoll/one-wakes", STREAM_LONGPOLL_14, Port, || {
@@ -204,6 +220,7 @@ fn is_long_poll(request: &Request) -> bool {
 fn empty(stream: &Stream, cursor: Option<u64>) -> Answer {
     Answer::Content {
         range: Range { owner: stream.incarnation, from: stream.tail, to: stream.tail },
+        inherited: stream.inherited(),
         media_type: stream.media_type.clone(),
         up_to_date: true,
         closed: stream.closed,
@@ -259,7 +276,8 @@ pub(super) fn waits_if(which: fn(&Stream, u64, From) -> bool) -> Seams {
             };
             if which(stream, position, *from) {
                 let deadline = now + poll.patience;
-                let wait = Wait { name: name.clone(), from: position, poll: *poll, deadline };
+                let wait =
+                    Wait { name: name.clone(), from: position, poll: *poll, deadline, live: Live::LongPoll };
                 let waiting = Record::Waiting { session: *session, wait };
                 return Decision { records: vec![waiting], effects: Vec::new() };
             }
@@ -288,7 +306,12 @@ fn asleep(which: impl FnMut(&str, BTreeSet<u64>, Option<u64>) -> BTreeSet<u64> +
                     && let Answer::Content { closed, cursor, .. } = answer
                     && let Some(stream) = waited_for(state, *session)
                 {
-                    *answer = Answer::Nothing { tail: stream.tail, closed: *closed, cursor: *cursor };
+                    *answer = Answer::Nothing {
+                        tail: stream.tail,
+                        media_type: stream.media_type.clone(),
+                        closed: *closed,
+                        cursor: *cursor,
+                    };
                 }
             }
         }
@@ -307,13 +330,13 @@ fn forgetful(mut which: Forgets) -> ModelPort<StreamModel> {
             newest.insert(name.clone(), *asking);
         }
         let waiting = state.streams.get(name).map(|s| s.waiting.clone()).unwrap_or_default();
-        if let Ask::Append { .. } = ask
+        if let Ask::Append(Append { .. }) = ask
             && !waiting.is_empty()
         {
             let forgotten = which(name, waiting, new);
             decision
                 .records
-                .retain(|r| !matches!(r, Record::Left { session } if forgotten.contains(session)));
+                .retain(|r| !matches!(r, Record::Left { session, .. } if forgotten.contains(session)));
             decision
                 .effects
                 .retain(|e| !matches!(e, Effect::Answer { session, .. } if forgotten.contains(session)));

@@ -207,6 +207,7 @@ fn echo(state: &State, input: &Input, position: u64, decision: &mut Decision<Str
     let Some(stream) = stream_of(state, input).filter(|s| position > s.tail) else { return };
     let nothing = Answer::Content {
         range: Range { owner: stream.incarnation, from: position, to: position },
+        inherited: stream.inherited(),
         media_type: stream.media_type.clone(),
         up_to_date: true,
         closed: stream.closed,
