@@ -35,27 +35,52 @@ struct Exchange {
 
 impl Observed<'_> {
     /// Claims that every answer whose shape is this requirement's is valid by its schema.
-    ///
-    /// What is wrong counts wherever it was seen; what is right counts only in checks that passed.
     pub fn shapes(&self, requirement: RequirementId) {
-        let mut good = Vec::new();
-        for exchange in self.exchanges() {
-            let Some((shape, schema)) = (self.protocol.shape)(&exchange.request, &exchange.response) else {
-                continue;
-            };
+        self.claim(requirement, "answers of this shape", |exchange| {
+            let (shape, schema) = (self.protocol.shape)(&exchange.request, &exchange.response)?;
             if shape != requirement {
-                continue;
+                return None;
             }
             let expected = Alternative::<Response>::from_schema(schema);
-            match self.schemas.check(schema, &exchange.response) {
-                Ok(()) if exchange.passed => good.push(exchange.seq),
-                Ok(()) => {}
-                Err(why) => {
-                    let actual = format!("{}: {why}", exchange.response.shown());
+            let wrong = self.schemas.check(schema, &exchange.response).err();
+            Some(wrong.map_or(Ok(()), |why| Err((expected, why))))
+        });
+    }
+
+    /// Claims that every answer to which this applies, whatever was asked, meets this alternative.
+    pub fn every(
+        &self,
+        requirement: RequirementId,
+        applies: fn(&Request, &Response) -> bool,
+        alternative: impl Into<Alternative<Response>>,
+    ) {
+        let alternative = alternative.into();
+        self.claim(requirement, &format!("answers, each {}", alternative.expected().name), |exchange| {
+            let met = alternative.holds(&exchange.response);
+            let applies = applies(&exchange.request, &exchange.response);
+            let asked = || format!("to {} {}", exchange.request.method, exchange.request.target());
+            applies.then(|| if met { Ok(()) } else { Err((alternative.clone(), asked())) })
+        });
+    }
+
+    /// What is wrong counts wherever it was seen; what is right counts only in checks that passed. `judge` passes over what
+    /// the claim is not about, and tells of what is wrong what was expected and why it is not met.
+    fn claim(
+        &self,
+        requirement: RequirementId,
+        met: &str,
+        judge: impl Fn(&Exchange) -> Option<Result<(), (Alternative<Response>, String)>>,
+    ) {
+        let mut good = Vec::new();
+        for exchange in self.exchanges() {
+            match judge(&exchange) {
+                Some(Ok(())) if exchange.passed => good.push(exchange.seq),
+                Some(Ok(())) | None => {}
+                Some(Err((expected, why))) => {
                     self.log.record(What::Broken {
                         requirement: requirement.to_string(),
                         expected: vec![expected.expected().clone()],
-                        actual,
+                        actual: format!("{}: {why}", exchange.response.shown()),
                         on: vec![exchange.seq],
                     });
                     return;
@@ -63,10 +88,9 @@ impl Observed<'_> {
             }
         }
         if !good.is_empty() {
-            let alternative = format!("{} answers of this shape", good.len());
             self.log.record(What::Met {
                 requirement: requirement.to_string(),
-                alternative,
+                alternative: format!("{} {met}", good.len()),
                 expected: Vec::new(),
                 on: good,
             });

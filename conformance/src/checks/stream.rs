@@ -64,6 +64,11 @@ pub static PROTOCOL: Protocol = Protocol {
             default: "off",
             text: "The server takes neither POST nor DELETE.",
         },
+        Feature {
+            name: "stream.http2",
+            default: "off",
+            text: "HTTP/2 without TLS, by prior knowledge, is spoken at the same address.",
+        },
     ],
     limits: &[
         Limit { name: "long-poll-ms", text: "How long a long-poll waits before it is answered with 204." },
