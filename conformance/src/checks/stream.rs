@@ -18,7 +18,7 @@ mod probe;
 mod producers;
 mod read;
 pub mod setting;
-mod sse;
+pub mod sse;
 
 use crate::{
     protocol::{Feature, Limit, Protocol, Trial},
