@@ -81,25 +81,52 @@ pub(crate) fn check_data(schemas: &Schemas, schema: &str, data: &Bytes) -> Resul
 
 impl Observed<'_> {
     /// Claims that every answer and event whose shape is this requirement's is valid by its schema.
-    ///
-    /// What is wrong counts wherever it was seen; what is right counts only in checks that passed.
     pub fn shapes(&self, requirement: RequirementId) {
-        let mut good = Vec::new();
-        for told in self.told() {
-            let Some((shape, schema)) = told.shape(self.protocol) else { continue };
+        self.claim(requirement, "messages of this shape", |told| {
+            let (shape, schema) = told.shape(self.protocol)?;
             if shape != requirement {
-                continue;
+                return None;
             }
             let expected = Alternative::<Response>::from_schema(schema);
-            match told.check(self.schemas, schema) {
-                Ok(()) if told.passed => good.push(told.seq),
-                Ok(()) => {}
-                Err(why) => {
-                    let actual = format!("{}: {why}", told.shown());
+            Some(told.check(self.schemas, schema).map_err(|why| (expected, why)))
+        });
+    }
+
+    /// Claims that every answer to which this applies, whatever was asked, meets this alternative.
+    pub fn every(
+        &self,
+        requirement: RequirementId,
+        applies: fn(&Request, &Response) -> bool,
+        alternative: impl Into<Alternative<Response>>,
+    ) {
+        let alternative = alternative.into();
+        self.claim(requirement, &format!("answers, each {}", alternative.expected().name), |told| {
+            let Said::Answer(response) = &told.said else { return None };
+            let met = alternative.holds(response);
+            let asked = || format!("to {} {}", told.request.method, told.request.target());
+            applies(&told.request, response)
+                .then(|| if met { Ok(()) } else { Err((alternative.clone(), asked())) })
+        });
+    }
+
+    /// What is wrong counts wherever it was seen; what is right counts only in checks that passed. `judge` passes over what
+    /// the claim is not about, and tells of what is wrong what was expected and why it is not met.
+    fn claim(
+        &self,
+        requirement: RequirementId,
+        met: &str,
+        judge: impl Fn(&Told) -> Option<Result<(), (Alternative<Response>, String)>>,
+    ) {
+        let mut good = Vec::new();
+        for told in self.told() {
+            match judge(&told) {
+                Some(Ok(())) if told.passed => good.push(told.seq),
+                Some(Ok(())) | None => {}
+                Some(Err((expected, why))) => {
                     self.log.record(What::Broken {
                         requirement: requirement.to_string(),
                         expected: vec![expected.expected().clone()],
-                        actual,
+                        actual: format!("{}: {why}", told.shown()),
                         on: vec![told.seq],
                     });
                     return;
@@ -107,10 +134,9 @@ impl Observed<'_> {
             }
         }
         if !good.is_empty() {
-            let alternative = format!("{} messages of this shape", good.len());
             self.log.record(What::Met {
                 requirement: requirement.to_string(),
-                alternative,
+                alternative: format!("{} {met}", good.len()),
                 expected: Vec::new(),
                 on: good,
             });

@@ -4,6 +4,7 @@
 //! time ([`limit`]).
 
 pub mod app;
+mod framing;
 pub mod http;
 pub mod limit;
 mod link;

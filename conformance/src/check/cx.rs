@@ -104,6 +104,11 @@ impl Cx {
         http::Peer::new(self.link.clone())
     }
 
+    /// An HTTP client that has none of the headers which the owner of the target gave us, its credentials among them.
+    pub fn stranger(&self) -> http::Peer {
+        http::Peer::new(self.link.without_headers())
+    }
+
     /// Sends one request: on the connection that this check keeps for that, or on another if it is in use.
     ///
     /// # Errors

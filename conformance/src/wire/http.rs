@@ -80,6 +80,14 @@ impl Peer {
         self.insist(&request, false).await
     }
 
+    /// Sends a request once, whatever the answer: for claims about 429.
+    ///
+    /// # Errors
+    /// Stops the check if the target cannot be reached.
+    pub async fn once(&mut self, request: Request) -> Result<Seen<Response>, Stop> {
+        self.exchange(&request, false).await
+    }
+
     /// Sends a request that was broken on purpose.
     pub(crate) async fn send_broken(&mut self, request: Request) -> Result<Seen<Response>, Stop> {
         self.insist(&request, true).await

@@ -81,6 +81,12 @@ impl Link {
         Self { reach, log, times, deadline, protocol, connections: Arc::default(), heard: Arc::default() }
     }
 
+    /// The same way without the headers that go with every request.
+    pub(crate) fn without_headers(&self) -> Self {
+        let reach = Reach { headers: Vec::new(), ..(*self.reach).clone() };
+        Self { reach: Arc::new(reach), ..self.clone() }
+    }
+
     /// A number for a new connection of this check.
     pub(in crate::wire) fn number(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed)

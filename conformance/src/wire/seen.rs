@@ -68,6 +68,11 @@ impl<T> Seen<T> {
         Seen { on: self.on, what: self.what.map(view) }
     }
 
+    /// The same, where it counts as an outcome that there is nothing to see.
+    pub fn or_lost(self) -> Seen<Result<T, Lost>> {
+        Seen { on: self.on, what: Ok(self.what) }
+    }
+
     /// This and another, for a claim about both.
     pub fn and<U>(self, other: Seen<U>) -> Seen<(T, U)> {
         let what = self.what.and_then(|first| other.what.map(|second| (first, second)));

@@ -1,5 +1,7 @@
 //! Checks of "Longpoll" in spec/stream.md.
 
+pub(super) mod cursor;
+
 use super::{
     probe::PATIENCE,
     read::{follow, fresh, grow, told},
@@ -77,7 +79,11 @@ pub(super) const TRIES: usize = 8;
 
 /// The answer to a request that has no reason to wait, and the time that it took. Who is late, and cannot answer a HEAD
 /// beside it quickly, is asked again.
-async fn prompt(cx: &Cx, stream: &Stream, request: Request) -> Outcome<(Seen<Response>, Seen<Duration>)> {
+pub(super) async fn prompt(
+    cx: &Cx,
+    stream: &Stream,
+    request: Request,
+) -> Outcome<(Seen<Response>, Seen<Duration>)> {
     for _ in 0..TRIES {
         let asked = cx.begin(request.clone(), patience(cx)).await?;
         let beside = Instant::now();
@@ -91,7 +97,7 @@ async fn prompt(cx: &Cx, stream: &Stream, request: Request) -> Outcome<(Seen<Res
     Err(cx.stop("the target answers too slowly to tell a wait from its absence"))
 }
 
-fn within(soon: Duration) -> Alternative<Duration> {
+pub(super) fn within(soon: Duration) -> Alternative<Duration> {
     let name = format!("an answer within {} ms", soon.as_millis());
     alternative(name, move |took: &Duration| *took <= soon)
 }
@@ -108,7 +114,7 @@ fn begins_with(body: &[u8], content: &str) -> bool {
     !body.is_empty() && (content.as_bytes().starts_with(body) || body.starts_with(content.as_bytes()))
 }
 
-fn bytes_of(content: &str) -> Answer {
+pub(super) fn bytes_of(content: &str) -> Answer {
     let content = content.to_owned();
     let name = format!("bytes that begin with {content:?}");
     answer(200).has(NEXT_OFFSET).and(name, move |r| begins_with(&r.body, &content))
