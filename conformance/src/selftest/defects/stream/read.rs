@@ -174,6 +174,27 @@ pub(super) const TABLE: Table = &[
             ..seams
         }
     }),
+    Breakage::always("stream/read/always-up-to-date", STREAM_READ_11, Port, || {
+        decide(|_, _, decision| {
+            answers(decision).for_each(|answer| {
+                if let Answer::Content { up_to_date, .. } = answer {
+                    *up_to_date = true;
+                }
+            });
+        })
+    }),
+    Breakage::always("stream/read/closed-on-every-part", STREAM_READ_12, Port, || {
+        decide(|state, input, decision| {
+            let Some(is_closed) = stream_of(state, input).map(|s| s.closed) else { return };
+            answers(decision).for_each(|answer| {
+                if let Answer::Content { up_to_date, closed, .. } = answer
+                    && is_closed
+                {
+                    (*up_to_date, *closed) = (true, true);
+                }
+            });
+        })
+    }),
 ];
 
 fn is_read(request: &Request) -> bool {
