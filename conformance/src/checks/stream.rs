@@ -104,6 +104,7 @@ pub static PROTOCOL: Protocol = Protocol {
     ],
     schemas: stream::schemas,
     shape,
+    event_shape: |_, _| None,
     accepts_request: |request| Operation::decode(request).map(|_| ()).map_err(|e| e.to_string()),
     alive: |link| Box::pin(wire::http::alive(link)),
     probe: |cx| Box::pin(probe::probe(cx)),
