@@ -56,9 +56,13 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/forks/offsets-in-chain", &[STREAM_FORKS_28], drives!(place::chain)),
     Check::new("stream/forks/soft-deleted", &[STREAM_FORKS_29], drives!(soft::deleted)),
     Check::new("stream/forks/soft-deleted-chain", &[STREAM_FORKS_29], drives!(soft::chain)),
-    Check::new("stream/forks/soft-deleted-restart", &[STREAM_FORKS_27, STREAM_FORKS_29], drives!(soft::restart))
-        .needs(&[Need::Hook(Hook::Restart)])
-        .lane(Lane::Alone),
+    Check::new(
+        "stream/forks/soft-deleted-restart",
+        &[STREAM_FORKS_27, STREAM_FORKS_29],
+        drives!(soft::restart),
+    )
+    .needs(&[Need::Hook(Hook::Restart)])
+    .lane(Lane::Alone),
     Check::new("stream/forks/soft-deleted-sse", &[STREAM_FORKS_29], drives!(soft::event_stream))
         .needs(&[Need::Feature("stream.sse", "on")]),
     Check::new("stream/forks/soft-deleted-taken", &[STREAM_FORKS_30], drives!(soft::taken)),

@@ -77,7 +77,11 @@ pub(super) const TRIES: usize = 8;
 
 /// The answer to a request that has no reason to wait, and the time that it took. Who is late, and cannot answer a HEAD
 /// beside it quickly, is asked again.
-pub(super) async fn prompt(cx: &Cx, stream: &Stream, request: Request) -> Outcome<(Seen<Response>, Seen<Duration>)> {
+pub(super) async fn prompt(
+    cx: &Cx,
+    stream: &Stream,
+    request: Request,
+) -> Outcome<(Seen<Response>, Seen<Duration>)> {
     for _ in 0..TRIES {
         let asked = cx.begin(request.clone(), patience(cx)).await?;
         let beside = Instant::now();

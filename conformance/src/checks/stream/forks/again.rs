@@ -10,7 +10,9 @@ use wireproof_spec::{
     http::Request,
     requirement::RequirementId,
     stream::{
-        header::{CLOSED, CONTENT_TYPE, EXPIRES_AT, FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM, NEXT_OFFSET, TTL},
+        header::{
+            CLOSED, CONTENT_TYPE, EXPIRES_AT, FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM, NEXT_OFFSET, TTL,
+        },
         requirements::*,
     },
 };
@@ -186,8 +188,7 @@ pub(super) async fn other_sub_offset(cx: &Cx) -> Outcome {
         let request = at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[1]);
         let request = request.header(FORK_SUB_OFFSET, by);
         let length = 12 + by.parse().unwrap_or(0);
-        let fork =
-            Made::new(cx, &source.stream, request, source.content()[..length].to_owned()).await?;
+        let fork = Made::new(cx, &source.stream, request, source.content()[..length].to_owned()).await?;
         for other in others {
             let mut request = fork.by.clone();
             request.headers.set(FORK_SUB_OFFSET, other);

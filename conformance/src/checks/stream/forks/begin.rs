@@ -3,9 +3,7 @@
 use super::{JSON, Source, at, begins, fork, forked, holding, made, sub};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative, answer},
-    checks::stream::setting::{
-        OTHER, Stream, TEXT, appended, created, is_of, odd_contents, proven, put,
-    },
+    checks::stream::setting::{OTHER, Stream, TEXT, appended, created, is_of, odd_contents, proven, put},
     one_of,
     wire::Seen,
 };
@@ -67,12 +65,8 @@ pub(super) async fn at_offset(cx: &Cx) -> Outcome {
         begins(cx, STREAM_FORKS_2, &source.stream, request, source.before(n).as_bytes()).await?;
     }
     // Of a fork: where all is inherited from its source, where its own begins, and behind.
-    let of = made(
-        cx,
-        &source.stream,
-        at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[2]),
-    )
-    .await?;
+    let of =
+        made(cx, &source.stream, at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[2])).await?;
     let own = cx.token(8);
     let tail = of.appended(cx, own.clone()).await?;
     let all = source.before(2) + &own;

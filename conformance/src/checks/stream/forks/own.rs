@@ -89,7 +89,8 @@ pub(super) async fn open(cx: &Cx) -> Outcome {
             continue;
         }
         let made = created().without(CLOSED);
-        let target = Stream { start: next_offset(cx.expect(STREAM_FORKS_24, &reply, &one_of![made])?), ..target };
+        let target =
+            Stream { start: next_offset(cx.expect(STREAM_FORKS_24, &reply, &one_of![made])?), ..target };
         is_open(cx, STREAM_FORKS_24, &target).await?;
         let inherited = source.content(cx).await?;
         let mut content = cx.need(STREAM_READ_1, &inherited, &[super::begin::any()])?.to_vec();
