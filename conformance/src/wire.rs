@@ -10,6 +10,7 @@ pub mod limit;
 mod link;
 pub mod raw;
 mod seen;
+pub mod sse;
 mod tap;
 pub mod ws;
 

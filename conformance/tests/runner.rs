@@ -6,6 +6,7 @@ mod dummy;
 mod gate;
 mod hostile;
 mod reports;
+mod sse;
 mod targets;
 
 use std::{collections::BTreeSet, path::Path};

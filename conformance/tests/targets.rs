@@ -75,6 +75,27 @@ async fn a_launched_target_is_restarted_killed_and_taken_down() {
 }
 
 #[tokio::test]
+async fn a_launched_target_has_a_directory_of_its_own() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let count = "echo x >> '{data}'/starts; cp '{data}'/starts starts; echo '{data}' > where";
+    let read = written(dir.path(), &format!("[launch]\ncommand = \"{count}; exec python3 server.py\"\n"));
+    let seen = || {
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).expect("a file");
+        (read("starts"), read("where").trim_end().to_owned())
+    };
+    let first = target(&read).await.expect("it starts");
+    let (starts, place) = seen();
+    assert_eq!(starts, "x\n", "it is empty at first");
+    first.process().expect("hooks").act(Hook::Kill).await.expect("a kill");
+    assert_eq!(seen(), ("x\nx\n".into(), place.clone()), "it is the same after a kill, with all in it");
+    let second = target(&read).await.expect("it starts");
+    let (starts, other) = seen();
+    assert!(starts == "x\n" && other != place, "each run has its own: {starts:?} {other} {place}");
+    drop((first, second));
+    assert!(!Path::new(&place).exists() && !Path::new(&other).exists(), "they are gone with their targets");
+}
+
+#[tokio::test]
 async fn a_target_that_does_not_start_says_why_and_keeps_secrets() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("token"), "very-secret\n").expect("a file");

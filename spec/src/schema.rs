@@ -37,12 +37,26 @@ impl Schema {
         let generator = SchemaSettings::draft2020_12().into_generator();
         let mut document = generator.into_root_schema_for::<T>().to_value();
         document["$id"] = format!("{name}.json").into();
-        Self { name, document: sorted(document) }
+        Self { name, document: sorted(without_formats(document)) }
     }
 
     /// The text of its file.
     pub fn text(&self) -> String {
         format!("{:#}\n", self.document)
+    }
+}
+
+/// Without what other tools invent for the sizes of numbers: validators and generators of types refuse or warn of a format
+/// that the draft does not know. The bounds say the same.
+fn without_formats(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let is_format = |name: &str, value: &Value| name == "format" && value.is_string();
+            let kept = map.into_iter().filter(|(name, value)| !is_format(name, value));
+            kept.map(|(name, value)| (name, without_formats(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_formats).collect(),
+        other => other,
     }
 }
 

@@ -53,12 +53,13 @@ fn schemas_are_of_the_draft_and_say_what_they_are() {
 /// ajv in strict mode refuses keywords and formats that it does not know; pydantic warns of them.
 #[test]
 fn schemas_use_only_what_every_validator_knows() {
-    const KNOWN: [&str; 22] = [
+    const KNOWN: [&str; 23] = [
         "$id",
         "$schema",
         "additionalProperties",
         "anyOf",
         "const",
+        "dependentRequired",
         "description",
         "enum",
         "if",

@@ -65,7 +65,8 @@ pub enum Declared {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Launch {
-    /// The command, for `sh -c`. `{port}` stands for a free port, which `PORT` in its environment holds too.
+    /// The command, for `sh -c`. `{port}` stands for a free port, which `PORT` in its environment holds too; `{data}` for a
+    /// directory of this run, empty at the first start, kept at every other, and removed at the end.
     pub command: String,
     /// Where it runs, relative to this file; otherwise where this file is.
     #[serde(default)]

@@ -29,6 +29,7 @@ static BELL: Protocol = Protocol {
     checks: &[checks::CHECKS],
     schemas: Vec::new,
     shape: |_, _| None,
+    event_shape: |_, _| None,
     accepts_request: |_| Ok(()),
     alive: |link| Box::pin(ws::alive(link, "/agent")),
     probe: |_| Box::pin(async { Vec::new() }),

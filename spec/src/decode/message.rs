@@ -159,7 +159,8 @@ macro_rules! response {
     };
 }
 
-/// The serde form of a message: the document of its HTTP message, so that there is one decoder for both.
+/// The serde form of a message: the document of its HTTP message, so that there is one decoder for both. As text it is that
+/// document as JSON.
 macro_rules! document {
     ($name:ident, $http:ty) => {
         impl serde::Serialize for $name {
@@ -172,6 +173,22 @@ macro_rules! document {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let message: $http = crate::decode::object(deserializer)?;
                 Self::decode(&message).map_err(serde::de::Error::custom)
+            }
+        }
+
+        /// Reads the document of the message.
+        impl std::str::FromStr for $name {
+            type Err = serde_json::Error;
+
+            fn from_str(document: &str) -> Result<Self, Self::Err> {
+                serde_json::from_str(document)
+            }
+        }
+
+        /// Writes the document of the message, in one line.
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&serde_json::to_string(self).map_err(|_| std::fmt::Error)?)
             }
         }
     };

@@ -1,6 +1,10 @@
 //! Sse: `GET` with `offset` and `live=sse`, and the control events of its answer.
 
-use super::{Cursor, Offset, ReadOffset, header, read::unknown_live, requirements::STREAM_MESSAGE_10};
+use super::{
+    Cursor, Offset, ReadOffset, header,
+    read::unknown_live,
+    requirements::{STREAM_MESSAGE_10, STREAM_SSE_2},
+};
 use crate::{
     decode::{Only, Value, Violation, expected, request, response, value},
     http,
@@ -110,7 +114,7 @@ fn check(request: &http::Request) -> Result<(), Violation> {
     match value(&request.query, header::query::LIVE) {
         Some(live) if live != LIVE => Err(unknown_live(LIVE, &live)),
         _ if request.query.get(header::query::OFFSET).is_none() => {
-            Err(Violation::new("/query/offset", "expected an offset, found nothing"))
+            Err(Violation::new("/query/offset", "expected an offset, found nothing").of(STREAM_SSE_2))
         }
         _ => Ok(()),
     }
@@ -129,6 +133,11 @@ response! {
         cache_control: Option<String> = header::CACHE_CONTROL,
     }
 }
+
+/// The name of an event that holds content.
+pub const DATA: &str = "data";
+/// The name of an event that says where the reader is.
+pub const CONTROL: &str = "control";
 
 /// The data of a control event. It follows each data event, and says where the reader is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! Checks of "Longpoll" in spec/stream.md.
 
+pub(super) mod cursor;
+
 use super::{
     probe::PATIENCE,
     read::{follow, fresh, grow, told},
