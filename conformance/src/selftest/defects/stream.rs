@@ -46,6 +46,7 @@ type Table = &'static [Breakage<Seams>];
 const TABLES: &[Table] = &[
     offsets::TABLE,
     create::TABLE,
+    create::lifetime::TABLE,
     append::TABLE,
     append::sequence::TABLE,
     content::TABLE,
