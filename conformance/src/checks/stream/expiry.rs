@@ -35,8 +35,12 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/long-poll-ends", &[STREAM_EXPIRY_13], drives!(moment::long_poll_ends))
         .waits(Waits::Millis(4_000)),
-    Check::new("stream/expiry/event-stream-ends", &[STREAM_EXPIRY_14], drives!(event_stream::ends))
-        .waits(Waits::Millis(4_000)),
+    Check::new(
+        "stream/expiry/event-stream-ends",
+        &[STREAM_EXPIRY_14, STREAM_EXPIRY_2],
+        drives!(event_stream::ends),
+    )
+    .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/refused", &[STREAM_EXPIRY_15], drives!(window::refused))
         .waits(Waits::Millis(2_000)),
     Check::new("stream/expiry/url-is-free", &[STREAM_EXPIRY_16], drives!(end::url_is_free))

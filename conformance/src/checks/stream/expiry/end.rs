@@ -53,7 +53,13 @@ pub(super) async fn not_early(cx: &Cx) -> Outcome {
 async fn there(cx: &Cx, life: Life, (request, found): Ask) -> Outcome<bool> {
     /// An answer that takes longer comes too late to tell anything.
     const MARGIN: Duration = Duration::from_millis(250);
-    let mortal = Mortal::new(cx, life).await?;
+    let (mut mortal, token) = Mortal::made(cx, life).await?;
+    // A moment that is taken for another one may be over already.
+    let made = mortal.alive(cx, STREAM_EXPIRY_1, mortal.stream.head(), &one_of![answer(200)]).await?;
+    if made.is_none() {
+        return Ok(false);
+    }
+    mortal.proven(cx, token).await?;
     mortal.close_to_end(MARGIN).await;
     let told = mortal.alive(cx, STREAM_EXPIRY_1, request(&mortal.stream), &one_of![found()]).await?;
     Ok(told.is_some())
@@ -155,6 +161,8 @@ async fn new_at(cx: &Cx, stream: &Stream, put: Request) -> Outcome<Instant> {
     let token = cx.token(20);
     let reply = cx.send(put.body(token.clone())).await?;
     cx.expect(STREAM_EXPIRY_16, &reply, &one_of![created().without(CLOSED)])?;
+    let head = cx.send(stream.head()).await?;
+    cx.expect(STREAM_EXPIRY_16, &head, &one_of![answer(200).without(CLOSED)])?;
     let content = stream.content(cx).await?;
     cx.expect(STREAM_EXPIRY_16, &content, &[holds(token)])?;
     Ok(Instant::now())

@@ -101,5 +101,8 @@ async fn ended(cx: &Cx, place: fn(&Stream) -> Request) -> Outcome<bool> {
     let name = format!("the end of the event stream within {} ms, a second behind that of the stream", in_time.as_millis());
     let in_time = alternative(name, move |item: &Item| *item == Item::End && took <= in_time);
     cx.expect(STREAM_EXPIRY_14, &last, &[in_time])?;
+    mortal.gone().await;
+    let mut late = cx.sse(place(&mortal.stream)).await?;
+    cx.expect(STREAM_EXPIRY_2, &late.head().await?, &one_of![answer(404)])?;
     Ok(true)
 }
