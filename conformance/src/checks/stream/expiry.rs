@@ -16,6 +16,11 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/expiry/not-early", &[STREAM_EXPIRY_1], drives!(end::not_early))
         .waits(Waits::Millis(3_000)),
     Check::new("stream/expiry/gone", &[STREAM_EXPIRY_2], drives!(end::gone)).waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/no-time", &[STREAM_EXPIRY_2], drives!(end::no_time))
+        .waits(Waits::Millis(1_000)),
+    Check::new("stream/expiry/event-stream-gone", &[STREAM_EXPIRY_2], drives!(event_stream::gone))
+        .needs(&[Need::Feature("stream.sse", "on")])
+        .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/nothing-to-delete", &[STREAM_EXPIRY_3], drives!(end::nothing_to_delete))
         .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/read", &[STREAM_EXPIRY_4], drives!(window::read)).waits(Waits::Millis(4_000)),
@@ -35,12 +40,8 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/long-poll-ends", &[STREAM_EXPIRY_13], drives!(moment::long_poll_ends))
         .waits(Waits::Millis(4_000)),
-    Check::new(
-        "stream/expiry/event-stream-ends",
-        &[STREAM_EXPIRY_14, STREAM_EXPIRY_2],
-        drives!(event_stream::ends),
-    )
-    .waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/event-stream-ends", &[STREAM_EXPIRY_14], drives!(event_stream::ends))
+        .waits(Waits::Millis(4_000)),
     Check::new("stream/expiry/refused", &[STREAM_EXPIRY_15], drives!(window::refused))
         .waits(Waits::Millis(2_000)),
     Check::new("stream/expiry/url-is-free", &[STREAM_EXPIRY_16], drives!(end::url_is_free))

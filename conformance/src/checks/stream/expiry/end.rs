@@ -3,7 +3,7 @@
 use super::life::{LATE, Life, Moment, Mortal, each, measured, timed};
 use crate::{
     check::{Answer, Cx, Hook, Outcome, answer},
-    checks::stream::setting::{OTHER, Stream, TEXT, appended, closed, created, holds, put, written},
+    checks::stream::setting::{OTHER, Stream, TEXT, appended, closed, created, holds, proven, put, written},
     one_of,
 };
 use futures_util::future::try_join_all;
@@ -75,7 +75,7 @@ pub(super) async fn gone(cx: &Cx) -> Outcome {
     let elsewhere = elsewhere().map(|life| (life, None, HEAD.0));
     let all = plain.chain(changed).chain(elsewhere);
     try_join_all(all.map(|(life, change, request)| is_gone(cx, life, change, request))).await?;
-    no_time_at_all(cx).await
+    Ok(())
 }
 
 /// That a stream, with this change before its end, is not found behind it.
@@ -101,7 +101,8 @@ async fn is_gone(
 }
 
 /// A window of no time ends at once.
-async fn no_time_at_all(cx: &Cx) -> Outcome {
+pub(super) async fn no_time(cx: &Cx) -> Outcome {
+    proven(cx).await?;
     let stream = Stream::nowhere(cx);
     let reply = cx.send(Life::Window(0).given_by(put(&stream.path, TEXT))).await?;
     cx.need(STREAM_CREATE_20, &reply, &one_of![created()])?;
