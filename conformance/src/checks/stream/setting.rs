@@ -119,6 +119,11 @@ impl Stream {
         self.read_at(offset).param(query::LIVE, "long-poll")
     }
 
+    /// An event stream from an offset.
+    pub fn sse(&self, offset: &str) -> Request {
+        self.read_at(offset).param(query::LIVE, "sse")
+    }
+
     /// Appends, as set-up, and tells the new tail.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ type Table = &'static [Breakage<Seams>];
 const TABLES: &[Table] = &[
     offsets::TABLE,
     create::TABLE,
+    create::lifetime::TABLE,
     append::TABLE,
     append::sequence::TABLE,
     content::TABLE,
@@ -54,6 +55,7 @@ const TABLES: &[Table] = &[
     head::TABLE,
     read::TABLE,
     longpoll::TABLE,
+    longpoll::cursor::TABLE,
     expiry::TABLE,
     producers::TABLE,
     producers::numbers::TABLE,
@@ -62,6 +64,7 @@ const TABLES: &[Table] = &[
     producers::closing::TABLE,
     sse::TABLE,
     json::TABLE,
+    json::faithful::TABLE,
     forks::TABLE,
     caching::TABLE,
     http::TABLE,
