@@ -11,7 +11,8 @@ use wireproof_spec::{
     http::{Body, Request, Response},
     stream::{
         header::{
-            NEXT_OFFSET, CLOSED, CONTENT_TYPE, PRODUCER_EPOCH, PRODUCER_EXPECTED_SEQ, PRODUCER_ID, PRODUCER_SEQ, SEQ,
+            CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_EXPECTED_SEQ, PRODUCER_ID,
+            PRODUCER_SEQ, SEQ,
         },
         requirements::*,
     },
