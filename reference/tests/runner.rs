@@ -4,6 +4,7 @@ mod client;
 mod log;
 mod robust;
 mod stream_model;
+mod stream_producers;
 mod stream_wire;
 
 #[test]
