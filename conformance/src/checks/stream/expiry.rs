@@ -20,8 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/expiry/read", &[STREAM_EXPIRY_4], drives!(window::read)).waits(Waits::Millis(4_000)),
     Check::new("stream/expiry/append", &[STREAM_EXPIRY_5], drives!(window::append))
         .waits(Waits::Millis(4_000)),
-    Check::new("stream/expiry/close", &[STREAM_EXPIRY_6], drives!(window::close))
-        .waits(Waits::Millis(3_000)),
+    Check::new("stream/expiry/close", &[STREAM_EXPIRY_6], drives!(window::close)).waits(Waits::Millis(3_000)),
     Check::new("stream/expiry/long-poll", &[STREAM_EXPIRY_7], drives!(window::long_poll))
         .waits(Waits::Millis(4_000)),
     Check::new("stream/expiry/head", &[STREAM_EXPIRY_9], drives!(window::head)).waits(Waits::Millis(2_000)),

@@ -201,9 +201,11 @@ pub(super) async fn refused(cx: &Cx) -> Outcome {
         ),
     ];
     measured(cx, async |cx| {
-        each(refused.iter().map(|(before, idle)| {
-            ends_all_the_same(cx, STREAM_EXPIRY_15, Life::Window(1), *before, *idle)
-        }))
+        each(
+            refused.iter().map(|(before, idle)| {
+                ends_all_the_same(cx, STREAM_EXPIRY_15, Life::Window(1), *before, *idle)
+            }),
+        )
         .await
     })
     .await
