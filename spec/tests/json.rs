@@ -32,7 +32,7 @@ fn messages_are_taken_apart_once() {
         assert_eq!(found, *expected, "{body}");
         assert!(Operation::decode(&write("PUT", body.as_bytes())).is_ok(), "{body}");
         let refused = Operation::decode(&write("POST", body.as_bytes())).err();
-        let id = refused.as_ref().and_then(|violation| violation.id()).map(|id| id.as_str());
+        let id = refused.and_then(|violation| violation.requirement).map(|id| id.as_str());
         assert_eq!(id, expected.is_empty().then_some("STREAM-JSON-4"), "{body}");
     }
 }
@@ -65,7 +65,7 @@ fn what_is_no_json_is_refused() {
         assert!(json::messages(body).is_err(), "{body:?}");
         for (method, expected) in [("PUT", "STREAM-JSON-16"), ("POST", "STREAM-JSON-5")] {
             let refused = Operation::decode(&write(method, body)).expect_err("a violation");
-            assert_eq!(refused.id().map(|id| id.as_str()), Some(expected), "{method} {body:?}");
+            assert_eq!(refused.requirement.map(|id| id.as_str()), Some(expected), "{method} {body:?}");
         }
     }
     let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
