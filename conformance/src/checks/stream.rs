@@ -18,7 +18,7 @@ mod probe;
 mod producers;
 mod read;
 pub mod setting;
-mod sse;
+pub mod sse;
 
 use crate::{
     protocol::{Feature, Limit, Protocol, Trial},
@@ -104,7 +104,7 @@ pub static PROTOCOL: Protocol = Protocol {
     ],
     schemas: stream::schemas,
     shape,
-    event_shape: |_, _| None,
+    event_shape,
     accepts_request: |request| Operation::decode(request).map(|_| ()).map_err(|e| e.to_string()),
     alive: |link| Box::pin(wire::http::alive(link)),
     probe: |cx| Box::pin(probe::probe(cx)),
@@ -132,6 +132,12 @@ fn shape(request: &Request, response: &Response) -> Option<(RequirementId, &'sta
         Operation::Longpoll(_) => (STREAM_MESSAGE_7, "stream/longpoll-response"),
         Operation::Sse(_) => (STREAM_MESSAGE_10, "stream/sse-response"),
     })
+}
+
+fn event_shape(request: &Request, name: &str) -> Option<(RequirementId, &'static str)> {
+    let is_control =
+        name == stream::sse::CONTROL && matches!(Operation::decode(request), Ok(Operation::Sse(_)));
+    is_control.then_some((STREAM_MESSAGE_11, "stream/sse-control"))
 }
 
 /// The minimal success of each operation, from the fixtures; the runner of null targets keeps nothing.

@@ -206,8 +206,16 @@ impl Reader {
     /// # Errors
     /// Stops the check if neither comes and the target is not alive.
     pub async fn next(&mut self) -> Result<Seen<Item>, Stop> {
+        self.next_by(Instant::now() + self.manner.wait).await
+    }
+
+    /// As [`Reader::next`], and at this moment it has waited for long enough.
+    ///
+    /// # Errors
+    /// As [`Reader::next`].
+    pub async fn next_by(&mut self, until: Instant) -> Result<Seen<Item>, Stop> {
         let since = Instant::now();
-        match self.next_until(self.link.until(self.manner.wait)).await? {
+        match self.next_until(self.link.deadline.min(until)).await? {
             Some(seen) => Ok(seen),
             None => {
                 let waited = since.elapsed();

@@ -134,6 +134,11 @@ response! {
     }
 }
 
+/// The name of an event that holds content.
+pub const DATA: &str = "data";
+/// The name of an event that says where the reader is.
+pub const CONTROL: &str = "control";
+
 /// The data of a control event. It follows each data event, and says where the reader is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -105,7 +105,7 @@ async fn yields(
     Ok((replies.len(), ends.collect()))
 }
 
-fn joined(content: &str) -> Alternative<Vec<Response>> {
+pub(super) fn joined(content: &str) -> Alternative<Vec<Response>> {
     let content = content.to_owned();
     let name = format!("together exactly the {} bytes that were written there, in order", content.len());
     alternative(name, move |all: &Vec<Response>| {

@@ -10,7 +10,10 @@ use wireproof_spec::{
     http::{Request, Response},
     stream::{
         MediaType,
-        header::{CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE, query},
+        header::{
+            CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ, SEQ,
+            UP_TO_DATE, query,
+        },
         requirements::*,
     },
 };
@@ -114,6 +117,11 @@ impl Stream {
     /// A long-poll from an offset.
     pub fn long_poll(&self, offset: &str) -> Request {
         self.read_at(offset).param(query::LIVE, "long-poll")
+    }
+
+    /// An event stream from an offset.
+    pub fn sse(&self, offset: &str) -> Request {
+        self.read_at(offset).param(query::LIVE, "sse")
     }
 
     /// Appends, as set-up, and tells the new tail.
@@ -310,7 +318,10 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, "one").await?;
     let tail = stream.appended(cx, "two").await?;
     let mut peer = cx.http();
+    let produced = stream.append("three").header(PRODUCER_ID, cx.name()).header(PRODUCER_EPOCH, "0");
     for request in [
+        stream.append("two and a half").header(SEQ, "1"),
+        produced.header(PRODUCER_SEQ, "0"),
         put(&stream.path, TEXT),
         stream.head(),
         stream.read(),
