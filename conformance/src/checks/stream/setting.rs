@@ -10,7 +10,7 @@ use wireproof_spec::{
     http::{Request, Response},
     stream::{
         MediaType,
-        header::{CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE, query},
+        header::{CACHE_CONTROL, CLOSED, CONTENT_TYPE, FORKED_FROM, NEXT_OFFSET, UP_TO_DATE, query},
         requirements::*,
     },
 };
@@ -315,7 +315,12 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, "one").await?;
     let tail = stream.appended(cx, "two").await?;
     let mut peer = cx.http();
+    let fork = Stream::nowhere(cx);
     for request in [
+        put(&fork.path, TEXT).header(FORKED_FROM, &stream.path),
+        fork.read_at(&stream.start),
+        fork.append("three"),
+        fork.delete(),
         put(&stream.path, TEXT),
         stream.head(),
         stream.read(),
