@@ -27,6 +27,8 @@ pub const SMALL_CHUNKS: &str = "small-chunks";
 
 /// How long the long-polls of the embedded references wait, in milliseconds.
 pub const LONG_POLL_MS: u64 = 400;
+/// Those of small chunks: longer than the shortest time to live.
+const LONGER_POLL_MS: u64 = 1_500;
 
 impl Reference for Stream {
     fn variants(&self) -> &'static [&'static str] {
@@ -46,11 +48,12 @@ impl Reference for Stream {
                 None => None,
             };
             let chunk = if variant == SMALL_CHUNKS { 16 } else { Limits::default().chunk };
-            let limits = Limits { long_poll_ms: LONG_POLL_MS, chunk, ..Limits::default() };
+            let long_poll_ms = if variant == SMALL_CHUNKS { LONGER_POLL_MS } else { LONG_POLL_MS };
+            let limits = Limits { long_poll_ms, chunk, ..Limits::default() };
             let data = (variant == DURABLE).then(Directory::new).transpose()?;
             let process = Process::start(limits, data, breakage).await?;
             let target = Target::server(&process.root)?
-                .declare("long-poll-ms", LONG_POLL_MS.to_string())
+                .declare("long-poll-ms", long_poll_ms.to_string())
                 .declare("stream.crash-safe", if process.data.is_some() { "on" } else { "off" });
             Ok(target.hooks(Arc::new(process)))
         })

@@ -11,7 +11,7 @@ mod soft;
 
 use super::setting::{Stream, TEXT, created, holds, next_offset};
 use crate::{
-    check::{Check, Cx, Hook, Lane, Need, Outcome, Waits},
+    check::{Check, Cx, Hook, Lane, Need, Outcome, Waits, answer},
     drives, one_of,
 };
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use wireproof_spec::{
     http::Request,
     requirement::RequirementId,
     stream::{
-        header::{FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM},
+        header::{CONTENT_TYPE, FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM},
         requirements::*,
     },
 };
@@ -90,8 +90,14 @@ pub(super) const CHECKS: &[Check] = &[
 /// The media type of streams of messages.
 const JSON: &str = "application/json";
 
-/// A PUT that forks this source at its tail and leaves everything else to be inherited.
+/// A PUT that forks this source at its tail. It tells the media type, so that inheriting it is a matter of those checks alone
+/// that are about it.
 fn fork(source: &Stream, target: &Stream) -> Request {
+    bare(source, target).header(CONTENT_TYPE, source.media_type)
+}
+
+/// The same, with everything left to be inherited.
+fn bare(source: &Stream, target: &Stream) -> Request {
     Request::new("PUT", &target.path).header(FORKED_FROM, &source.path)
 }
 
@@ -183,8 +189,9 @@ async fn begins(
     Ok(fork)
 }
 
-/// Claims that a stream holds exactly this.
+/// Claims that a stream can be read, and holds exactly this.
 async fn holding(cx: &Cx, id: RequirementId, stream: &Stream, content: &[u8]) -> Outcome {
+    cx.expect(id, &cx.send(stream.read()).await?, &one_of![answer(200)])?;
     let read = stream.content(cx).await?;
     cx.expect(id, &read, &[holds(Bytes::copy_from_slice(content))])?;
     Ok(())

@@ -10,7 +10,10 @@ use wireproof_spec::{
     http::{Request, Response},
     stream::{
         MediaType,
-        header::{CACHE_CONTROL, CLOSED, CONTENT_TYPE, FORKED_FROM, NEXT_OFFSET, UP_TO_DATE, query},
+        header::{
+            CACHE_CONTROL, CLOSED, CONTENT_TYPE, FORKED_FROM, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_ID,
+            PRODUCER_SEQ, SEQ, UP_TO_DATE, query,
+        },
         requirements::*,
     },
 };
@@ -315,12 +318,15 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, "one").await?;
     let tail = stream.appended(cx, "two").await?;
     let mut peer = cx.http();
+    let produced = stream.append("three").header(PRODUCER_ID, cx.name()).header(PRODUCER_EPOCH, "0");
     let fork = Stream::nowhere(cx);
     for request in [
         put(&fork.path, TEXT).header(FORKED_FROM, &stream.path),
         fork.read_at(&stream.start),
         fork.append("three"),
         fork.delete(),
+        stream.append("two and a half").header(SEQ, "1"),
+        produced.header(PRODUCER_SEQ, "0"),
         put(&stream.path, TEXT),
         stream.head(),
         stream.read(),

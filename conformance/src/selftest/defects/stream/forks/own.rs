@@ -2,7 +2,7 @@
 
 use super::{Seams, answers, decide, forking, origin_mut, source};
 use crate::{
-    embed::reference::{log::Entry, model::Model},
+    embed::reference::{log::Entry, model::Model, stream::model::From},
     selftest::defects::{
         port,
         stream::{
@@ -140,12 +140,14 @@ fn forgets(mut entry: Entry) -> Entry {
     entry
 }
 
+/// On forks of forks.
 pub(super) fn offset_is_start() -> Seams {
-    use crate::embed::reference::stream::model::From;
     through(port::rewrite_input(|state, input| {
-        let base = stream_of(state, input).map_or(0, Stream::base);
+        let Some(origin) = stream_of(state, input).and_then(|stream| stream.origin.as_ref()) else { return };
+        let is_chain = state.streams.get(&origin.source).is_some_and(|source| source.origin.is_some());
         if let Some(Ask::Read { from, .. }) = ask_mut(input)
-            && matches!(*from, From::At(position) if position < base)
+            && matches!(*from, From::At(position) if position < origin.base)
+            && is_chain
         {
             *from = From::Start;
         }
