@@ -3,6 +3,7 @@
 mod client;
 mod log;
 mod robust;
+mod stream_forks;
 mod stream_model;
 mod stream_wire;
 
