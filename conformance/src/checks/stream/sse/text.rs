@@ -84,11 +84,18 @@ fn decodes_to(content: &[u8]) -> crate::check::Alternative<Said> {
 async fn both_ways(cx: &Cx, parts: &[&str], length: usize) -> Outcome<Vec<Seen<Said>>> {
     let stream = Stream::create(cx, TEXT, "").await?;
     let mut live = Live::open(cx, &stream, "-1").await?;
+    let mut tail = stream.start.clone();
     for part in parts {
-        stream.appended(cx, part.as_bytes().to_vec()).await?;
+        tail = stream.appended(cx, part.as_bytes().to_vec()).await?;
     }
     let mut late = Live::open(cx, &stream, "-1").await?;
-    Ok(vec![live.data(length).await?, late.data(length).await?])
+    let all = |said: &Said| said.has(length) || is_through(said, &tail);
+    Ok(vec![live.until(all).await?, late.until(all).await?])
+}
+
+/// Whether nothing more will come of what stands before this tail: what is missing then is lost.
+fn is_through(said: &Said, tail: &str) -> bool {
+    said.last().is_some_and(|control| control.up_to_date && control.stream_next_offset.as_str() == tail)
 }
 
 pub(super) async fn forged_events(cx: &Cx) -> Outcome {
@@ -192,13 +199,14 @@ pub(super) async fn split_character(cx: &Cx) -> Outcome {
             let whole = format!("a{character}z");
             let stream = Stream::create(cx, TEXT, "").await?;
             let mut live = Live::open(cx, &stream, "-1").await?;
+            let mut tail = String::new();
             for half in halves {
-                stream.appended(cx, half).await?;
+                tail = stream.appended(cx, half).await?;
                 stream.settled(cx).await?;
             }
             let mut late = Live::open(cx, &stream, "-1").await?;
             for reader in [&mut live, &mut late] {
-                let said = reader.data(whole.len()).await?;
+                let said = reader.until(|said| said.has(whole.len()) || is_through(said, &tail)).await?;
                 cx.expect(STREAM_SSE_21, &said, &[text(whole.clone())])?;
             }
         }
