@@ -318,6 +318,12 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, "one").await?;
     let tail = stream.appended(cx, "two").await?;
     let mut peer = cx.http();
+    if cx.features().is("stream.sse", "on") {
+        let mut reader = cx.sse(stream.sse("-1")).await?;
+        for _ in ["data", "control"] {
+            let _ = reader.next().await?;
+        }
+    }
     let produced = stream.append("three").header(PRODUCER_ID, cx.name()).header(PRODUCER_EPOCH, "0");
     for request in [
         stream.append("two and a half").header(SEQ, "1"),
