@@ -6,10 +6,10 @@ use crate::{
     check::{BoxFuture, Hook},
     protocol::Reference,
     selftest::defects::{self, Breakage},
-    target::{Hooks, Target},
+    target::{Hooks, Target, directory::Directory},
 };
 use reference::stream::{Limits, Options, Running, Seams, Server};
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::Mutex;
 
 /// The reference of the stream protocol.
@@ -27,6 +27,8 @@ pub const SMALL_CHUNKS: &str = "small-chunks";
 
 /// How long the long-polls of the embedded references wait, in milliseconds.
 pub const LONG_POLL_MS: u64 = 400;
+/// Those of small chunks: longer than the shortest time to live.
+const LONGER_POLL_MS: u64 = 1_500;
 
 impl Reference for Stream {
     fn variants(&self) -> &'static [&'static str] {
@@ -46,11 +48,12 @@ impl Reference for Stream {
                 None => None,
             };
             let chunk = if variant == SMALL_CHUNKS { 16 } else { Limits::default().chunk };
-            let limits = Limits { long_poll_ms: LONG_POLL_MS, chunk, ..Limits::default() };
+            let long_poll_ms = if variant == SMALL_CHUNKS { LONGER_POLL_MS } else { LONG_POLL_MS };
+            let limits = Limits { long_poll_ms, chunk, ..Limits::default() };
             let data = (variant == DURABLE).then(Directory::new).transpose()?;
             let process = Process::start(limits, data, breakage).await?;
             let target = Target::server(&process.root)?
-                .declare("long-poll-ms", LONG_POLL_MS.to_string())
+                .declare("long-poll-ms", long_poll_ms.to_string())
                 .declare("stream.crash-safe", if process.data.is_some() { "on" } else { "off" });
             Ok(target.hooks(Arc::new(process)))
         })
@@ -91,7 +94,7 @@ async fn serve(
     data: Option<&Directory>,
     breakage: Option<&Breakage<Seams>>,
 ) -> Result<Running, String> {
-    let data = data.map(|d| d.0.clone());
+    let data = data.map(|d| d.path().to_owned());
     Server::start(Options { addr, data, limits, seams: seams(breakage), ..Options::default() })
         .await
         .map_err(|e| e.to_string())
@@ -114,26 +117,5 @@ impl Hooks for Process {
             *running = Some(serve(self.addr, self.limits, self.data.as_ref(), self.breakage).await?);
             Ok(())
         })
-    }
-}
-
-/// A directory that is removed when nobody needs it any more.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new() -> Result<Self, String> {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("wireproof-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // A directory for temporary files may keep what cannot be removed.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -248,6 +248,18 @@ pub enum Message {
         /// The bytes.
         bytes: Bytes,
     },
+    /// An event of an event stream.
+    Event {
+        /// Its name.
+        name: String,
+        /// The last id that came with it or before it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        id: String,
+        /// Its data.
+        data: Bytes,
+        /// How many bytes came since the event before it.
+        size: u64,
+    },
     /// A line of the adapter of a client under test.
     Line {
         /// The line.
@@ -320,7 +332,8 @@ impl Message {
             | Message::Response { body: bytes, .. }
             | Message::Raw { bytes }
             | Message::Binary { bytes }
-            | Message::Text { text: bytes } => Some(bytes),
+            | Message::Text { text: bytes }
+            | Message::Event { data: bytes, .. } => Some(bytes),
             Message::Line { .. } => None,
         }
     }

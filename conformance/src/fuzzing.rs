@@ -5,7 +5,7 @@ use crate::{
     protocol::Protocol,
     report::{Outcome, Report, json, junit, replay, terminal},
     target::{baseline::Baseline, file},
-    wire::{Lost, app, http, limit, raw, ws},
+    wire::{Lost, app, framing, http, limit, raw, ws},
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -68,6 +68,11 @@ impl AsyncWrite for Says<'_> {
 /// Reads what a target sent on a raw connection.
 pub fn raw(bytes: &[u8]) -> Result<RawAnswer, Lost> {
     raw::split(bytes)
+}
+
+/// The first answer to a GET in what a target sent, and how many bytes it takes; none as long as it is not complete.
+pub fn framed(bytes: &[u8], ended: bool) -> Result<Option<(Response, usize)>, Lost> {
+    framing::answer(bytes, "GET", ended)
 }
 
 /// Reads what a target sends to a GET.

@@ -2,9 +2,10 @@
 
 use crate::{
     check::{Alternative, Check, Shown},
-    event::{Event, Log, Message, What},
+    event::{Bytes, Event, Log, Message, What},
     protocol::Protocol,
     run::schemas::Schemas,
+    wire::limit::words,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,55 +26,124 @@ pub struct Observed<'a> {
     pub(crate) log: &'a Log,
 }
 
-/// A request and its answer, as recorded.
-struct Exchange {
+/// Something that the target said to a request, as recorded.
+struct Told {
     seq: u64,
     passed: bool,
     request: Request,
-    response: Response,
+    said: Said,
+}
+
+enum Said {
+    Answer(Response),
+    Event { name: String, data: Bytes },
+}
+
+impl Told {
+    /// The requirement for its shape and the name of its schema.
+    fn shape(&self, protocol: &Protocol) -> Option<(RequirementId, &'static str)> {
+        match &self.said {
+            Said::Answer(response) => (protocol.shape)(&self.request, response),
+            Said::Event { name, .. } => (protocol.event_shape)(&self.request, name),
+        }
+    }
+
+    fn check(&self, schemas: &Schemas, schema: &str) -> Result<(), String> {
+        match &self.said {
+            Said::Answer(response) => schemas.check(schema, response),
+            Said::Event { data, .. } => check_data(schemas, schema, data),
+        }
+    }
+}
+
+impl Shown for Told {
+    fn shown(&self) -> String {
+        match &self.said {
+            Said::Answer(response) => response.shown(),
+            Said::Event { name, data } => {
+                let text = data.text.as_deref().unwrap_or_default();
+                format!("the event {} with the data {:?}", words(name), words(text))
+            }
+        }
+    }
+}
+
+/// Whether the data of an event is JSON that is valid by this schema. What was not kept whole cannot be told.
+pub(crate) fn check_data(schemas: &Schemas, schema: &str, data: &Bytes) -> Result<(), String> {
+    if data.sha256.is_some() {
+        return Ok(());
+    }
+    let text = data.text.as_deref().unwrap_or_default();
+    let document: serde_json::Value =
+        serde_json::from_str(text).map_err(|e| format!("the data is no JSON: {e}"))?;
+    schemas.check(schema, &document)
 }
 
 impl Observed<'_> {
-    /// Claims that every answer whose shape is this requirement's is valid by its schema.
-    ///
-    /// What is wrong counts wherever it was seen; what is right counts only in checks that passed.
+    /// Claims that every answer and event whose shape is this requirement's is valid by its schema.
     pub fn shapes(&self, requirement: RequirementId) {
-        let mut good = Vec::new();
-        for exchange in self.exchanges() {
-            let Some((shape, schema)) = (self.protocol.shape)(&exchange.request, &exchange.response) else {
-                continue;
-            };
+        self.claim(requirement, "messages of this shape", |told| {
+            let (shape, schema) = told.shape(self.protocol)?;
             if shape != requirement {
-                continue;
+                return None;
             }
             let expected = Alternative::<Response>::from_schema(schema);
-            match self.schemas.check(schema, &exchange.response) {
-                Ok(()) if exchange.passed => good.push(exchange.seq),
-                Ok(()) => {}
-                Err(why) => {
-                    let actual = format!("{}: {why}", exchange.response.shown());
+            Some(told.check(self.schemas, schema).map_err(|why| (expected, why)))
+        });
+    }
+
+    /// Claims that every answer to which this applies, whatever was asked, meets this alternative.
+    pub fn every(
+        &self,
+        requirement: RequirementId,
+        applies: fn(&Request, &Response) -> bool,
+        alternative: impl Into<Alternative<Response>>,
+    ) {
+        let alternative = alternative.into();
+        self.claim(requirement, &format!("answers, each {}", alternative.expected().name), |told| {
+            let Said::Answer(response) = &told.said else { return None };
+            let met = alternative.holds(response);
+            let asked = || format!("to {} {}", told.request.method, told.request.target());
+            applies(&told.request, response)
+                .then(|| if met { Ok(()) } else { Err((alternative.clone(), asked())) })
+        });
+    }
+
+    /// What is wrong counts wherever it was seen; what is right counts only in checks that passed. `judge` passes over what
+    /// the claim is not about, and tells of what is wrong what was expected and why it is not met.
+    fn claim(
+        &self,
+        requirement: RequirementId,
+        met: &str,
+        judge: impl Fn(&Told) -> Option<Result<(), (Alternative<Response>, String)>>,
+    ) {
+        let mut good = Vec::new();
+        for told in self.told() {
+            match judge(&told) {
+                Some(Ok(())) if told.passed => good.push(told.seq),
+                Some(Ok(())) | None => {}
+                Some(Err((expected, why))) => {
                     self.log.record(What::Broken {
                         requirement: requirement.to_string(),
                         expected: vec![expected.expected().clone()],
-                        actual,
-                        on: vec![exchange.seq],
+                        actual: format!("{}: {why}", told.shown()),
+                        on: vec![told.seq],
                     });
                     return;
                 }
             }
         }
         if !good.is_empty() {
-            let alternative = format!("{} answers of this shape", good.len());
             self.log.record(What::Met {
                 requirement: requirement.to_string(),
-                alternative,
+                alternative: format!("{} {met}", good.len()),
                 expected: Vec::new(),
                 on: good,
             });
         }
     }
 
-    fn exchanges(&self) -> Vec<Exchange> {
+    fn told(&self) -> Vec<Told> {
         let mut sent: BTreeMap<u64, Request> = BTreeMap::new();
         let mut found = Vec::new();
         for event in self.events {
@@ -85,16 +155,20 @@ impl Observed<'_> {
                     request.set_target(target);
                     sent.insert(event.seq, request);
                 }
-                What::Received {
-                    message: Message::Response { status, headers, body },
-                    answers: Some(to),
-                    ..
-                } => {
-                    let Some(request) = sent.get(to) else { continue };
-                    let headers = Fields(headers.clone().into_iter().collect());
-                    let response = Response { status: *status, headers, body: kept(body) };
+                What::Received { message, answers: Some(to), .. } => {
+                    let said = match message {
+                        Message::Response { status, headers, body } => {
+                            let headers = Fields(headers.clone().into_iter().collect());
+                            Said::Answer(Response { status: *status, headers, body: kept(body) })
+                        }
+                        Message::Event { name, data, .. } => {
+                            Said::Event { name: name.clone(), data: data.clone() }
+                        }
+                        _ => continue,
+                    };
+                    let Some(request) = sent.get(to).cloned() else { continue };
                     let passed = event.check.as_deref().is_some_and(|check| self.passed.contains(check));
-                    found.push(Exchange { seq: event.seq, passed, request: request.clone(), response });
+                    found.push(Told { seq: event.seq, passed, request, said });
                 }
                 _ => {}
             }
@@ -109,7 +183,7 @@ impl Observed<'_> {
 }
 
 /// The body as far as it was kept; of the rest only that there was something.
-fn kept(body: &crate::event::Bytes) -> Body {
+fn kept(body: &Bytes) -> Body {
     match &body.text {
         Some(text) => Body(text.clone().into()),
         None => Body(vec![0xff; usize::from(body.length > 0)].into()),

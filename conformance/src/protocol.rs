@@ -28,8 +28,13 @@ pub struct Protocol {
     pub checks: &'static [&'static [Check]],
     /// The schemas of the messages.
     pub schemas: fn() -> Vec<Schema>,
+    /// The OpenAPI document of the messages, if they are HTTP.
+    pub openapi: Option<fn() -> Schema>,
     /// Which message an answer is: the requirement for its shape and the name of its schema.
     pub shape: fn(&Request, &Response) -> Option<(RequirementId, &'static str)>,
+    /// Which message an event of this name is, in the event stream that answers a request: the requirement for its shape and
+    /// the name of the schema of its data, which is then JSON.
+    pub event_shape: fn(&Request, &str) -> Option<(RequirementId, &'static str)>,
     /// Whether our own decoder accepts a request.
     pub accepts_request: fn(&Request) -> Result<(), String>,
     /// Asks a target whether it is alive.

@@ -158,6 +158,9 @@ pub struct Known {
     pub listed: Vec<KnownFailure>,
     /// What is listed and no longer fails.
     pub stale: Vec<KnownFailure>,
+    /// What is listed as failing sometimes, and did not fail this time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<KnownFailure>,
 }
 
 /// An entry of a baseline.
@@ -170,6 +173,9 @@ pub struct KnownFailure {
     pub requirement: String,
     /// Why it is known and left so.
     pub reason: String,
+    /// What it depends on whether a run sees the failure. Then a run that does not see it makes the entry unseen, not stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sometimes: Option<String>,
     /// The clause of the protocol that decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
@@ -278,7 +284,8 @@ pub struct Requirement {
     pub status: Status,
     /// Which of the alternatives were seen.
     pub observed: Vec<String>,
-    /// Every check that found it broken, or was stopped by something known, is in the baseline.
+    /// Every check that found it broken, or was stopped by something known, is in the baseline. Beside `satisfied`: it was
+    /// seen kept, and the baseline lists that it is broken sometimes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub baselined: bool,
 }

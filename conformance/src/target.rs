@@ -1,6 +1,7 @@
 //! What is tested: where it is, what it has, what acts on its process.
 
 pub mod baseline;
+pub mod directory;
 pub mod file;
 pub mod launch;
 

@@ -4,11 +4,13 @@
 //! time ([`limit`]).
 
 pub mod app;
+pub(crate) mod framing;
 pub mod http;
 pub mod limit;
 mod link;
 pub mod raw;
 mod seen;
+pub mod sse;
 mod tap;
 pub mod ws;
 

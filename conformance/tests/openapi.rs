@@ -105,7 +105,11 @@ fn valid(schema: &Value, value: &Value) -> bool {
 }
 
 /// A body: none where none is described, and what is known of its media type.
-fn content(described: Option<&Value>, headers: &BTreeMap<String, String>, body: &Bytes) -> Result<(), String> {
+fn content(
+    described: Option<&Value>,
+    headers: &BTreeMap<String, String>,
+    body: &Bytes,
+) -> Result<(), String> {
     if body.length == 0 {
         return Ok(());
     }
@@ -120,7 +124,11 @@ fn content(described: Option<&Value>, headers: &BTreeMap<String, String>, body: 
         "application/json" => serde_json::from_str(text).map_err(|e| format!("no JSON: {e}"))?,
         _ => json!(text),
     };
-    if valid(schema, &value) { Ok(()) } else { Err(format!("a body of {essence} that is not valid: {value}")) }
+    if valid(schema, &value) {
+        Ok(())
+    } else {
+        Err(format!("a body of {essence} that is not valid: {value}"))
+    }
 }
 
 /// What a run sends and hears, as its log has it.
@@ -146,7 +154,9 @@ fn a_run_speaks_as_the_openapi_document_says() {
     for event in &events {
         let check = event.check.as_deref().unwrap_or_default();
         match &event.what {
-            What::Sent { message: Message::Request { method, target, headers, body, broken: false }, .. } => {
+            What::Sent {
+                message: Message::Request { method, target, headers, body, broken: false }, ..
+            } => {
                 requests += 1;
                 if let Err(why) = openapi.request(method, target, headers, body) {
                     wrong.push(format!("{check}: {method} {target}: {why}"));
@@ -154,7 +164,11 @@ fn a_run_speaks_as_the_openapi_document_says() {
                 let path = target.split('?').next().unwrap_or_default();
                 sent.insert(event.seq, (method.as_str(), path));
             }
-            What::Received { message: Message::Response { status, headers, body }, answers: Some(to), .. } => {
+            What::Received {
+                message: Message::Response { status, headers, body },
+                answers: Some(to),
+                ..
+            } => {
                 let Some((method, path)) = sent.get(to) else { continue };
                 answers += 1;
                 if let Err(why) = openapi.answer(method, path, *status, headers, body) {
@@ -194,10 +208,16 @@ fn what_the_openapi_document_does_not_say_is_found() {
         ("an offset", openapi.request("GET", "/v1/stream/a?offset=a/b", &full, &none)),
         ("a kind of live read", openapi.request("GET", "/v1/stream/a?live=poll", &full, &none)),
         ("a body", openapi.request("DELETE", "/v1/stream/a", &full, &some)),
-        ("no JSON", openapi.request("POST", "/v1/stream/a", &headers(&[("content-type", "application/json")]), &some)),
+        (
+            "no JSON",
+            openapi.request("POST", "/v1/stream/a", &headers(&[("content-type", "application/json")]), &some),
+        ),
         ("a status", openapi.answer("PUT", "/v1/stream/a", 202, &full, &none)),
         ("no offset", openapi.answer("PUT", "/v1/stream/a", 201, &headers(&[]), &none)),
-        ("an offset of the start", openapi.answer("HEAD", "/v1/stream/a", 200, &headers(&[("stream-next-offset", "-1")]), &none)),
+        (
+            "an offset of the start",
+            openapi.answer("HEAD", "/v1/stream/a", 200, &headers(&[("stream-next-offset", "-1")]), &none),
+        ),
         ("a body behind a HEAD", openapi.answer("HEAD", "/v1/stream/a", 200, &full, &some)),
         ("a body behind 204", openapi.answer("POST", "/v1/stream/a", 204, &full, &some)),
     ] {

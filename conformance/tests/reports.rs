@@ -66,7 +66,9 @@ static TINY: Protocol = Protocol {
     limits: &[],
     checks: &[&CHECKS],
     schemas: Vec::new,
+    openapi: None,
     shape: |_, _| None,
+    event_shape: |_, _| None,
     accepts_request: |_| Ok(()),
     alive: |_| Box::pin(async { None }),
     probe: |_| Box::pin(async { Vec::new() }),
@@ -172,10 +174,17 @@ fn known(index: usize, requirement: RequirementId) -> Baseline {
         check: CHECKS[index].name.into(),
         requirement: requirement.to_string(),
         reason: "it is older than the protocol".into(),
+        sometimes: None,
         clause: None,
         frame: None,
     };
     Baseline { known: vec![known], accepted: BTreeMap::new() }
+}
+
+fn known_sometimes(index: usize, requirement: RequirementId) -> Baseline {
+    let mut baseline = known(index, requirement);
+    baseline.known[0].sometimes = Some("two writers have to meet".into());
+    baseline
 }
 
 fn accepting(index: usize) -> Baseline {
@@ -200,6 +209,28 @@ fn the_table_of_runs() {
         ("broken and known", with(0, ran(0, vec![broken(ONE)])), known(0, ONE), Partial, 0),
         ("known for another check", with(0, ran(0, vec![broken(ONE)])), known(3, ONE), NotConformant, 1),
         ("known and no longer broken", good(), known(0, ONE), Conformant, 5),
+        (
+            "known to break sometimes, and broken",
+            with(0, ran(0, vec![broken(ONE)])),
+            known_sometimes(0, ONE),
+            Partial,
+            0,
+        ),
+        ("known to break sometimes, and not this time", good(), known_sometimes(0, ONE), Partial, 0),
+        (
+            "a SHOULD known to break sometimes, and not this time",
+            good(),
+            known_sometimes(1, TWO),
+            Conformant,
+            0,
+        ),
+        (
+            "known to break sometimes, and its check did not come to it",
+            with(0, ran(0, vec![set_up(FOUR)])),
+            known_sometimes(0, ONE),
+            Inconclusive,
+            3,
+        ),
         (
             "the set-up broke on something known",
             with(3, ran(3, vec![set_up(ONE)])),
@@ -233,6 +264,16 @@ fn the_status_of_each_requirement() {
         ]
     );
     assert_eq!((report.counts.musts, report.counts.musts_satisfied, report.counts.baselined), (2, 1, 1));
+}
+
+#[test]
+fn what_breaks_sometimes_is_never_stale_and_never_all_well() {
+    let report = Report::new(&finished(good()), &known_sometimes(0, ONE));
+    assert!(report.baseline.stale.is_empty() && report.baseline.unseen == report.baseline.listed);
+    assert_eq!((report.requirements[0].status, report.requirements[0].baselined), (Status::Satisfied, true));
+    let seen = Report::new(&finished(with(0, ran(0, vec![broken(ONE)]))), &known_sometimes(0, ONE));
+    assert!(seen.baseline.stale.is_empty() && seen.baseline.unseen.is_empty());
+    assert_eq!((seen.requirements[0].status, seen.requirements[0].baselined), (Status::Violated, true));
 }
 
 #[test]
@@ -307,6 +348,12 @@ fn people_read_this_of_a_baseline() {
     let mut baseline = known(0, ONE);
     baseline.known.extend(known(1, TWO).known);
     let report = Report::new(&finished(checks), &baseline);
+    insta::assert_snapshot!(terminal::text(&report, terminal::Paint::PLAIN));
+}
+
+#[test]
+fn people_read_this_of_what_breaks_sometimes() {
+    let report = Report::new(&finished(good()), &known_sometimes(0, ONE));
     insta::assert_snapshot!(terminal::text(&report, terminal::Paint::PLAIN));
 }
 

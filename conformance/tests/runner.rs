@@ -5,7 +5,9 @@ mod crash;
 mod dummy;
 mod gate;
 mod hostile;
+mod openapi;
 mod reports;
+mod sse;
 mod targets;
 
 use std::{collections::BTreeSet, path::Path};

@@ -75,6 +75,27 @@ async fn a_launched_target_is_restarted_killed_and_taken_down() {
 }
 
 #[tokio::test]
+async fn a_launched_target_has_a_directory_of_its_own() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let count = "echo x >> '{data}'/starts; cp '{data}'/starts starts; echo '{data}' > where";
+    let read = written(dir.path(), &format!("[launch]\ncommand = \"{count}; exec python3 server.py\"\n"));
+    let seen = || {
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).expect("a file");
+        (read("starts"), read("where").trim_end().to_owned())
+    };
+    let first = target(&read).await.expect("it starts");
+    let (starts, place) = seen();
+    assert_eq!(starts, "x\n", "it is empty at first");
+    first.process().expect("hooks").act(Hook::Kill).await.expect("a kill");
+    assert_eq!(seen(), ("x\nx\n".into(), place.clone()), "it is the same after a kill, with all in it");
+    let second = target(&read).await.expect("it starts");
+    let (starts, other) = seen();
+    assert!(starts == "x\n" && other != place, "each run has its own: {starts:?} {other} {place}");
+    drop((first, second));
+    assert!(!Path::new(&place).exists() && !Path::new(&other).exists(), "they are gone with their targets");
+}
+
+#[tokio::test]
 async fn a_target_that_does_not_start_says_why_and_keeps_secrets() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("token"), "very-secret\n").expect("a file");
@@ -113,6 +134,9 @@ hooks = {{ kill = \"true\" }}
 \"stream.crash-safe\" = true
 [limits]
 long-poll-ms = 700
+[pace]
+jobs = 3
+time_scale = 2.5
 [accepted]
 \"{}\" = \"nobody restarts it\"
 ",
@@ -124,6 +148,7 @@ long-poll-ms = 700
     let baseline = read.baseline(wireproof::PROTOCOLS[0]).unwrap_or_else(|e| panic!("{e}"));
     assert!(baseline.entry(check.name, requirement.as_str()).is_some());
     assert_eq!(baseline.accepted[check.name], "nobody restarts it");
+    assert_eq!((read.file.pace.jobs, read.file.pace.time_scale), (Some(3), Some(2.5)));
     let target = target(&read).await.expect("a target");
     assert_eq!(target.implementation, Some(("streamd".into(), "3".into())));
     assert_eq!(target.declared["stream.crash-safe"], "on");
@@ -131,6 +156,16 @@ long-poll-ms = 700
     assert_eq!(target.secrets, ["Bearer very-secret"]);
     let hooks = target.process().expect("hooks");
     assert!(hooks.offers(Hook::Kill) && !hooks.offers(Hook::Restart) && !hooks.is_launched());
+}
+
+#[tokio::test]
+async fn a_pace_has_bounds() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (pace, told) in [("jobs = 0", "from 1 to 1024"), ("time_scale = 1000.0", "from 0.01 to 100")] {
+        let read = written(dir.path(), &format!("[pace]\n{pace}\n"));
+        let Err(Failed::File(why)) = target(&read).await else { panic!("{pace} is out of bounds") };
+        assert!(why.contains(told), "{why}");
+    }
 }
 
 #[test]

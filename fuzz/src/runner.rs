@@ -4,8 +4,10 @@ pub mod adapter;
 pub mod answer;
 pub mod files;
 pub mod log;
+pub mod model;
 pub mod raw;
 pub mod requirements;
+pub mod sse;
 pub mod websocket;
 
 use std::{future::Future, sync::LazyLock};

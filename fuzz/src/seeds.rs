@@ -37,6 +37,7 @@ pub fn of(workspace: &Path) -> io::Result<Seeds> {
         }
         if let Ok(document) = from_str::<Value>(&text) {
             add("websocket", frame(&document.to_string()));
+            add("sse", event(&document).into_bytes());
             add("adapter", adapter_lines(&document).into_bytes());
         }
         add("documents", text.into_bytes());
@@ -94,6 +95,12 @@ fn frame(text: &str) -> Vec<u8> {
         }
     };
     [&[255], &head[..], &text.as_bytes()[..length], b"\x88\x05\x03\xe8bye"].concat()
+}
+
+/// A data event and a control event, in pieces of 32 bytes.
+fn event(document: &Value) -> String {
+    let data = format!("{document:#}").replace('\n', "\ndata: ");
+    format!("\u{20}id: 1\r\ndata: {data}\n\n: a comment\revent: control\nretry: 5\ndata:{document}\n\n")
 }
 
 fn adapter_lines(document: &Value) -> String {

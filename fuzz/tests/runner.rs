@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 use wireproof::fuzzing::reports;
 use wireproof_fuzz::{
-    adapter, answer, documents, files, log, messages, raw, requirements, seeds, texts, websocket,
+    adapter, answer, documents, files, log, messages, model, raw, requirements, seeds, sse, texts, websocket,
 };
 
 type Target = (&'static str, fn(&[u8]));
@@ -19,10 +19,12 @@ const TARGETS: &[Target] = &[
     ("websocket", websocket::run),
     ("adapter", adapter::run),
     ("log", log::run),
+    ("model", model::run),
+    ("sse", sse::run),
 ];
 
 /// Targets that build their input from bytes of any kind.
-const WITHOUT_SEEDS: &[&str] = &["messages"];
+const WITHOUT_SEEDS: &[&str] = &["messages", "model"];
 
 fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -71,5 +73,21 @@ fn every_target_is_run() {
         assert!(here().join(binary).exists(), "{name} has no file");
         let listed = script.lines().find(|line| line.starts_with("all=(")).unwrap_or_default();
         assert!(listed.split(['(', ')', ' ']).any(|word| word == *name), "fuzz/run leaves out {name}");
+    }
+}
+
+/// What the fuzzer does for long, for a moment and without its guidance.
+#[test]
+fn any_bytes_pass() {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    for length in (0..2_048).step_by(16) {
+        let mut bytes = vec![0; length];
+        for eight in bytes.chunks_mut(8) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            eight.copy_from_slice(&random.to_le_bytes()[..eight.len()]);
+        }
+        TARGETS.iter().for_each(|(_, run)| run(&bytes));
     }
 }

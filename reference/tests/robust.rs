@@ -159,7 +159,7 @@ async fn the_port_forgets_and_answers_on() {
     let port = Box::new(|state: &_, now, input: &Input| {
         let decision = StreamModel::decide(state, now, input);
         match input {
-            Input::Ask { ask: Ask::Append(Append { .. }), .. } => {
+            Input::Ask { ask: Ask::Append(_), .. } => {
                 Decision { records: Vec::new(), effects: decision.effects }
             }
             _ => decision,
@@ -176,7 +176,7 @@ async fn a_port_on_an_old_state_overwrites() {
     let mut old = None;
     let port = Box::new(move |state: &<StreamModel as Model>::State, now, input: &Input| {
         let stale = match input {
-            Input::Ask { ask: Ask::Append(Append { .. }), .. } => old.get_or_insert_with(|| state.clone()),
+            Input::Ask { ask: Ask::Append(_), .. } => old.get_or_insert_with(|| state.clone()),
             _ => state,
         };
         StreamModel::decide(stale, now, input)

@@ -74,7 +74,10 @@ pub fn document(api: &Api<'_>) -> Schema {
 impl Api<'_> {
     /// The schema of a message; of an unknown one nothing is known.
     fn message(&self, name: &str) -> &Value {
-        self.messages.iter().find(|schema| schema.name == name).map_or(&Value::Null, |schema| &schema.document)
+        self.messages
+            .iter()
+            .find(|schema| schema.name == name)
+            .map_or(&Value::Null, |schema| &schema.document)
     }
 
     fn operation(&self, method: &str, exchanges: &[&Exchange]) -> Value {
@@ -102,10 +105,11 @@ impl Api<'_> {
             .iter()
             .filter_map(|exchange| exchange.request.split('/').next_back()?.strip_suffix("-request"))
             .collect();
+        let parameters = [parts("query", "query"), parts("headers", "header")].concat();
         let mut operation = json!({
             "operationId": ids.join("-or-"),
             "description": words.join("\n\n"),
-            "parameters": [parts("query", "query"), parts("headers", "header")].concat(),
+            "parameters": parameters,
             "responses": self.answers(method, exchanges),
         });
         let has_body = |message: &&Value| message["properties"]["body"]["description"].is_string();
@@ -188,7 +192,8 @@ fn fields(messages: &[Part<'_>]) -> BTreeMap<String, Value> {
             }
         }
         let required = messages.iter().all(|part| part.required.contains(name.as_str()));
-        let field = json!({ "description": words.join(" "), "required": required, "schema": any_of(&schemas) });
+        let field =
+            json!({ "description": words.join(" "), "required": required, "schema": any_of(&schemas) });
         (name.clone(), field)
     };
     found.into_iter().map(described).collect()
@@ -219,7 +224,8 @@ fn any_of(schemas: &[&Value]) -> Value {
 
 /// Bytes of any media type, and those of which more is known.
 fn content<'a>(known: impl Iterator<Item = &'a (&'static str, &'static str, fn() -> Value)>) -> Value {
-    let known = known.map(|(_, media_type, schema)| ((*media_type).to_owned(), json!({ "schema": schema() })));
+    let known =
+        known.map(|(_, media_type, schema)| ((*media_type).to_owned(), json!({ "schema": schema() })));
     known.chain([("*/*".to_owned(), json!({}))]).collect::<Map<_, _>>().into()
 }
 

@@ -9,7 +9,7 @@ use wireproof_spec::{
         MediaType, Offset, Operation, ReadOffset, ReadRequest, Refusal, True,
         requirements::{
             STREAM_APPEND_6, STREAM_APPEND_7, STREAM_LONGPOLL_1, STREAM_MESSAGE_1, STREAM_MESSAGE_7,
-            STREAM_READ_7, STREAM_READ_8,
+            STREAM_READ_7, STREAM_READ_8, STREAM_SSE_2,
         },
     },
 };
@@ -60,7 +60,7 @@ fn errors_say_where_and_why() {
             get().param("live", "long-poll"),
             "STREAM-LONGPOLL-1: at /query/offset: expected an offset, found nothing".into(),
         ),
-        (get().param("live", "sse"), "at /query/live: live=sse is not supported here yet".into()),
+        (get().param("live", "sse"), "STREAM-SSE-2: at /query/offset: expected an offset, found nothing".into()),
         (
             Request::new("PATCH", PATH),
             r#"at /method: expected PUT, POST, DELETE, HEAD or GET, found "PATCH""#.into(),
@@ -76,7 +76,7 @@ fn errors_say_where_and_why() {
     assert_eq!(of(get().param("offset", "a/b")), Some(STREAM_READ_7));
     assert_eq!(of(get().param("live", "x")), Some(STREAM_READ_8));
     assert_eq!(of(get().param("live", "long-poll")), Some(STREAM_LONGPOLL_1));
-    assert_eq!(of(get().param("live", "sse")), None);
+    assert_eq!(of(get().param("live", "sse")), Some(STREAM_SSE_2));
 }
 
 #[test]

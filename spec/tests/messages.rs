@@ -50,6 +50,31 @@ macro_rules! message {
     };
 }
 
+/// A message that is a JSON document of its own and not an HTTP message.
+macro_rules! document {
+    ($type:ident) => {
+        Message {
+            name: stream::$type::NAME,
+            schema: jsonschema::validator_for(&Schema::of::<stream::$type>().document).expect("a schema"),
+            accepts: |text| serde_json::from_str::<stream::$type>(text).map(drop).map_err(|e| e.to_string()),
+            decode: |text| {
+                serde_json::from_str::<stream::$type>(text)
+                    .map(drop)
+                    .map_err(|e| Violation::new("", e.to_string()))
+            },
+            rewritten: |text| {
+                let message: stream::$type = serde_json::from_str(text).expect("a valid message");
+                serde_json::to_value(message).expect("a document")
+            },
+            round_trips: |text| {
+                let message: stream::$type = serde_json::from_str(text).expect("a valid message");
+                let again = serde_json::to_string(&message).expect("a document");
+                serde_json::from_str::<stream::$type>(&again).is_ok_and(|m| m == message)
+            },
+        }
+    };
+}
+
 /// Every message of every protocol.
 pub(crate) static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| {
     vec![
@@ -65,8 +90,12 @@ pub(crate) static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| {
         message!(HeadResponse, Response),
         message!(ReadRequest, Request),
         message!(ReadResponse, Response),
+        message!(ReadNotModified, Response),
         message!(LongpollRequest, Request),
         message!(LongpollResponse, Response),
+        message!(SseRequest, Request),
+        message!(SseResponse, Response),
+        document!(SseControl),
         message!(Refusal, Response),
     ]
 });

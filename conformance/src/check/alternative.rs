@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Expected, ExpectedAnswer, hex},
-    wire::{limit::words, raw::RawAnswer, ws::Frame},
+    wire::{Lost, limit::words, raw::RawAnswer, ws::Frame},
 };
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
@@ -201,6 +201,12 @@ impl Shown for String {
 impl<T: Shown> Shown for Option<T> {
     fn shown(&self) -> String {
         self.as_ref().map_or_else(|| "nothing".into(), Shown::shown)
+    }
+}
+
+impl<T: Shown> Shown for Result<T, Lost> {
+    fn shown(&self) -> String {
+        self.as_ref().map_or_else(ToString::to_string, Shown::shown)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     event::{Expected, Log, What},
     protocol::Protocol,
     target::{Features, Target},
-    wire::{Link, Seen, app::App, http, raw, ws},
+    wire::{Link, Seen, app::App, http, raw, sse, ws},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -104,6 +104,11 @@ impl Cx {
         http::Peer::new(self.link.clone())
     }
 
+    /// An HTTP client that has none of the headers which the owner of the target gave us, its credentials among them.
+    pub fn stranger(&self) -> http::Peer {
+        http::Peer::new(self.link.without_headers())
+    }
+
     /// Sends one request: on the connection that this check keeps for that, or on another if it is in use.
     ///
     /// # Errors
@@ -129,6 +134,22 @@ impl Cx {
     /// As [`http::Peer::begin`].
     pub async fn begin(&self, request: Request, wait: Duration) -> Outcome<http::Pending> {
         self.http().patient(wait).begin(request).await
+    }
+
+    /// Asks for an event stream, on a connection of its own, and returns when the request has left.
+    ///
+    /// # Errors
+    /// Stops the check if the target cannot be reached.
+    pub async fn sse(&self, request: Request) -> Outcome<sse::Reader> {
+        sse::Reader::open(&self.link, request).await
+    }
+
+    /// As [`Cx::sse`], with little room for what came and was not read: a target soon feels that nobody reads.
+    ///
+    /// # Errors
+    /// As [`Cx::sse`].
+    pub async fn sse_narrow(&self, request: Request) -> Outcome<sse::Reader> {
+        sse::Reader::open_narrow(&self.link, request).await
     }
 
     /// Another TCP connection, for bytes that no library would send.

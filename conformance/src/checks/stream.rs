@@ -18,7 +18,7 @@ mod probe;
 mod producers;
 mod read;
 pub mod setting;
-mod sse;
+pub mod sse;
 
 use crate::{
     protocol::{Feature, Limit, Protocol, Trial},
@@ -64,6 +64,11 @@ pub static PROTOCOL: Protocol = Protocol {
             default: "off",
             text: "The server takes neither POST nor DELETE.",
         },
+        Feature {
+            name: "stream.http2",
+            default: "off",
+            text: "HTTP/2 without TLS, by prior knowledge, is spoken at the same address.",
+        },
     ],
     limits: &[
         Limit { name: "long-poll-ms", text: "How long a long-poll waits before it is answered with 204." },
@@ -85,17 +90,22 @@ pub static PROTOCOL: Protocol = Protocol {
         head::CHECKS,
         read::CHECKS,
         longpoll::CHECKS,
+        longpoll::cursor::CHECKS,
         expiry::CHECKS,
         producers::CHECKS,
         sse::CHECKS,
         json::CHECKS,
+        json::refused::CHECKS,
+        json::faithful::CHECKS,
         forks::CHECKS,
         caching::CHECKS,
         http::CHECKS,
         message::CHECKS,
     ],
     schemas: stream::schemas,
+    openapi: Some(stream::openapi),
     shape,
+    event_shape,
     accepts_request: |request| Operation::decode(request).map(|_| ()).map_err(|e| e.to_string()),
     alive: |link| Box::pin(wire::http::alive(link)),
     probe: |cx| Box::pin(probe::probe(cx)),
@@ -123,6 +133,12 @@ fn shape(request: &Request, response: &Response) -> Option<(RequirementId, &'sta
         Operation::Longpoll(_) => (STREAM_MESSAGE_7, "stream/longpoll-response"),
         Operation::Sse(_) => (STREAM_MESSAGE_10, "stream/sse-response"),
     })
+}
+
+fn event_shape(request: &Request, name: &str) -> Option<(RequirementId, &'static str)> {
+    let is_control =
+        name == stream::sse::CONTROL && matches!(Operation::decode(request), Ok(Operation::Sse(_)));
+    is_control.then_some((STREAM_MESSAGE_11, "stream/sse-control"))
 }
 
 /// The minimal success of each operation, from the fixtures; the runner of null targets keeps nothing.

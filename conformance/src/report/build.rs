@@ -171,6 +171,8 @@ fn requirement(run: &Finished, sentence: &Sentence, baseline: &Baseline) -> Requ
                 Status::Violated => baseline.entry(c.check.name, id).is_some(),
                 _ => set_up_known(c, baseline).is_some() || all_known(c, baseline),
             }),
+        // Luck is no change: what is broken at other times is not kept for good because it was kept this time.
+        Status::Satisfied => unseen(run, baseline).any(|entry| entry.requirement == id),
         _ => false,
     };
     Requirement {
@@ -213,18 +215,28 @@ fn broken(checked: &Checked) -> BTreeSet<&str> {
 }
 
 fn known(run: &Finished, baseline: &Baseline) -> Known {
-    let no_longer = |entry: &&KnownFailure| {
+    Known {
+        listed: baseline.known.clone(),
+        stale: kept(run, baseline).filter(|entry| entry.sometimes.is_none()).cloned().collect(),
+        unseen: unseen(run, baseline).cloned().collect(),
+    }
+}
+
+/// The entries whose check ran and did not find them broken.
+fn kept<'a>(run: &'a Finished, baseline: &'a Baseline) -> impl Iterator<Item = &'a KnownFailure> {
+    baseline.known.iter().filter(|entry| {
         run.checks.iter().any(|c| {
             c.check.name == entry.check
                 && !broken(c).contains(entry.requirement.as_str())
                 // A check that another claim stopped has not come to this one.
                 && matches!(c.verdict, Verdict::Pass | Verdict::Warn)
         })
-    };
-    Known {
-        listed: baseline.known.clone(),
-        stale: baseline.known.iter().filter(no_longer).cloned().collect(),
-    }
+    })
+}
+
+/// Those of them that a run need not see broken.
+fn unseen<'a>(run: &'a Finished, baseline: &'a Baseline) -> impl Iterator<Item = &'a KnownFailure> {
+    kept(run, baseline).filter(|entry| entry.sometimes.is_some())
 }
 
 fn facts(run: &Finished, checks: &[Check], requirements: &[Requirement], known: &Known) -> Facts {
@@ -244,7 +256,7 @@ fn facts(run: &Finished, checks: &[Check], requirements: &[Requirement], known: 
         match sentence.level {
             Level::Must if violated => facts.violated += 1,
             Level::Should if violated => facts.warned += 1,
-            Level::Must if binds(run, sentence) && status != Status::Satisfied => {
+            Level::Must if binds(run, sentence) && (status != Status::Satisfied || requirement.baselined) => {
                 let mut untestable = checks
                     .iter()
                     .filter(|c| c.verdict == Verdict::Untestable && c.requirements.contains(&sentence.id));

@@ -21,7 +21,8 @@ pub struct Facts {
     pub warned: usize,
     /// Entries of the baseline that no longer fail.
     pub stale: usize,
-    /// Each MUST of the core and of every present feature that is neither satisfied nor violated outside the baseline.
+    /// Each MUST of the core and of every present feature that is neither satisfied nor violated outside the baseline, and
+    /// each that was satisfied although the baseline lists that it is broken sometimes.
     pub open: Vec<Open>,
     /// Somebody ended it, or the target could not be reached.
     pub cut_short: bool,
@@ -31,7 +32,7 @@ pub struct Facts {
     pub strict: bool,
 }
 
-/// A MUST that was not seen kept.
+/// A MUST that was not seen kept, or is known not to be kept always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Open {
     /// What became of it.

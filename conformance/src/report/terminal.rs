@@ -121,6 +121,10 @@ fn how_many(report: &Report) -> String {
         (open(Status::Untestable, false), "untestable"),
         (open(Status::NotSelected, false), "not selected"),
     ];
+    let lucky = open(Status::Satisfied, true);
+    if lucky > 0 {
+        said += &format!(" ({lucky} of them broken at other times)");
+    }
     for (count, word) in parts.into_iter().filter(|(count, _)| *count > 0) {
         said += &format!(", {count} {word}");
     }
@@ -221,7 +225,11 @@ fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result
         return Ok(());
     }
     let (listed, stale) = (known.listed.len(), known.stale.len());
-    writeln!(out, "\n{}", paint.bold(&format!("baseline: {listed} listed, {stale} stale")))?;
+    let mut title = format!("baseline: {listed} listed, {stale} stale");
+    if !known.unseen.is_empty() {
+        title += &format!(", {} not seen this time", known.unseen.len());
+    }
+    writeln!(out, "\n{}", paint.bold(&title))?;
     for check in report.checks.iter().filter(|c| c.baselined) {
         let reason = check.accepted.as_deref().unwrap_or_default();
         writeln!(out, "  {} {}: {reason}", check.verdict, check.id)?;
@@ -230,6 +238,14 @@ fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result
         writeln!(
             out,
             "  stale {} with {}: it no longer fails; remove the entry",
+            entry.check, entry.requirement
+        )?;
+    }
+    for entry in &known.unseen {
+        let why = entry.sometimes.as_deref().unwrap_or_default();
+        writeln!(
+            out,
+            "  not seen this time {} with {}: it fails sometimes: {why}",
             entry.check, entry.requirement
         )?;
     }

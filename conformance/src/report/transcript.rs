@@ -77,6 +77,7 @@ fn shown(message: &Message) -> String {
         Message::Raw { bytes } => format!("raw{}", content(bytes)),
         Message::Text { text } => format!("text{}", content(text)),
         Message::Binary { bytes } => format!("binary{}", content(bytes)),
+        Message::Event { name, data, .. } => format!("event {}{}", clean(&cut(name)), content(data)),
         Message::Line { text } => format!("line {:?}", cut(text)),
     }
 }

@@ -1,8 +1,9 @@
 //! The schemas of a protocol, compiled once.
 
 use jsonschema::Validator;
+use serde::Serialize;
 use std::collections::BTreeMap;
-use wireproof_spec::{http::Response, schema::Schema};
+use wireproof_spec::schema::Schema;
 
 /// Validators by the name of their schema.
 pub struct Schemas(BTreeMap<&'static str, Validator>);
@@ -21,13 +22,13 @@ impl Schemas {
         Ok(Self(compiled.collect::<Result<_, String>>()?))
     }
 
-    /// Whether an answer is valid by this schema.
+    /// Whether a message is valid by this schema.
     ///
     /// # Errors
     /// Where it is not, and why.
-    pub fn check(&self, name: &str, response: &Response) -> Result<(), String> {
+    pub fn check(&self, name: &str, message: &impl Serialize) -> Result<(), String> {
         let validator = self.0.get(name).ok_or_else(|| format!("there is no schema {name}"))?;
-        let document = serde_json::to_value(response).map_err(|e| e.to_string())?;
+        let document = serde_json::to_value(message).map_err(|e| e.to_string())?;
         match validator.iter_errors(&document).next() {
             None => Ok(()),
             Some(e) => Err(format!("{}: {e}", e.instance_path())),

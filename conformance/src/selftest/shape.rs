@@ -1,7 +1,8 @@
 //! Whether what a broken reference says is plausible: valid by the schemas, and of a shape that an honest one shows too.
 
 use crate::{
-    event::{Event, Message, What},
+    event::{Bytes, Event, Message, What},
+    observers::check_data,
     protocol::Protocol,
     run::{Settings, drive_alone, schemas::Schemas},
     target::Target,
@@ -33,32 +34,42 @@ impl Known {
             Err(why) => panic!("{why}"),
         };
         let events: Vec<_> = events.into_iter().cloned().collect();
-        let shapes = said(&events).iter().map(|said| said.shape()).collect();
+        let shapes = said(protocol, &events).iter().map(Said::shape).collect();
         Self { shapes, schemas }
     }
 
     /// The first thing among these events that no honest variant says, or that no schema accepts.
     pub fn implausible(&self, protocol: &Protocol, events: &[Arc<Event>]) -> Option<String> {
-        said(events).iter().find_map(|said| {
+        said(protocol, events).iter().find_map(|said| {
             let shape = said.shape();
             if !self.shapes.contains(&shape) {
                 return Some(format!("no honest variant says `{shape}`"));
             }
-            let Said::Answer(request, response) = said else { return None };
-            let (_, schema) = (protocol.shape)(request, response)?;
-            self.schemas.check(schema, response).err().map(|why| format!("{schema}: {why}"))
+            let (schema, checked) = match said {
+                Said::Answer(request, response) => {
+                    let (_, schema) = (protocol.shape)(request, response)?;
+                    (schema, self.schemas.check(schema, response))
+                }
+                Said::Event { schema: Some(schema), data, .. } => {
+                    (*schema, check_data(&self.schemas, schema, data))
+                }
+                _ => return None,
+            };
+            checked.err().map(|why| format!("{schema}: {why}"))
         })
     }
 }
 
 enum Said {
     Answer(Request, Response),
+    Event { name: String, schema: Option<&'static str>, data: Bytes },
     Frame(&'static str),
     Closed(Option<u16>),
 }
 
 impl Said {
-    /// Operation, status and protocol headers; the form of a frame; the code of a close.
+    /// Operation, status and protocol headers; the name of an event, and the fields of one that has a schema; the form of a
+    /// frame; the code of a close.
     fn shape(&self) -> String {
         match self {
             Said::Answer(request, response) => {
@@ -73,13 +84,20 @@ impl Said {
                 let names: Vec<&str> = names.into_iter().collect();
                 format!("{} {mode} {} {}", request.method, response.status, names.join(" "))
             }
+            Said::Event { name, schema: None, .. } => format!("event {name}"),
+            Said::Event { name, data, .. } => {
+                let fields: Option<BTreeMap<String, serde_json::Value>> =
+                    data.text.as_deref().and_then(|text| serde_json::from_str(text).ok());
+                let names: Vec<String> = fields.into_iter().flatten().map(|(name, _)| name).collect();
+                format!("event {name} {}", names.join(" "))
+            }
             Said::Frame(form) => (*form).to_owned(),
             Said::Closed(code) => format!("close {code:?}"),
         }
     }
 }
 
-fn said(events: &[Arc<Event>]) -> Vec<Said> {
+fn said(protocol: &Protocol, events: &[Arc<Event>]) -> Vec<Said> {
     let mut sent: BTreeMap<u64, Request> = BTreeMap::new();
     let mut all = Vec::new();
     for event in events {
@@ -104,6 +122,10 @@ fn said(events: &[Arc<Event>]) -> Vec<Said> {
                         };
                         all.push(Said::Answer(request.clone(), response));
                     }
+                    (Message::Event { name, data, .. }, Some(request)) => {
+                        let schema = (protocol.event_shape)(request, name).map(|(_, schema)| schema);
+                        all.push(Said::Event { name: name.clone(), schema, data: data.clone() });
+                    }
                     (Message::Text { .. }, _) => all.push(Said::Frame("text")),
                     (Message::Binary { .. }, _) => all.push(Said::Frame("binary")),
                     _ => {}
@@ -121,12 +143,13 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
     let Some(flow) = protocol.trial.ordinary else { return Ok(Vec::new()) };
     let settings = Settings { bare: true, ..Settings::default() };
     let finished = drive_alone(protocol, target, settings, flow).await?;
-    Ok(said(&finished)
+    Ok(said(protocol, &finished)
         .iter()
         .map(|said| match said {
             Said::Answer(request, response) => {
-                let telling =
-                    |name: &str| !TRANSPORT.contains(&name) && name != "stream-cursor" && name != "location";
+                let telling = |name: &str| {
+                    !TRANSPORT.contains(&name) && !["stream-cursor", "location", "etag"].contains(&name)
+                };
                 let headers: Vec<String> = response
                     .headers
                     .0
@@ -136,6 +159,9 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
                     .collect();
                 let body = String::from_utf8_lossy(&response.body);
                 format!("{} {} [{}] {body}", request.method, response.status, headers.join(", "))
+            }
+            Said::Event { name, schema: None, data } => {
+                format!("event {name} {}", data.text.as_deref().unwrap_or_default())
             }
             other => other.shape(),
         })

@@ -46,6 +46,11 @@ impl Baseline {
             if entry.reason.trim().is_empty() {
                 return Err(said("gives no reason; say in `reason` why the failure is known and left so"));
             }
+            if entry.sometimes.as_ref().is_some_and(|s| s.trim().is_empty()) {
+                return Err(said(
+                    "gives no reason in `sometimes`; say what it depends on, or take the key out",
+                ));
+            }
             let Some(found) = protocol.checks().find(|c| c.name == check) else {
                 return Err(said("the suite has no such check; `wireproof list checks` shows what it has"));
             };

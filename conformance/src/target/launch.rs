@@ -1,6 +1,6 @@
 //! Targets whose process we can act on: one that we start ourselves, and one whose owner gives commands.
 
-use super::{Hooks, file::Launch};
+use super::{Hooks, directory::Directory, file::Launch};
 use crate::{
     check::{BoxFuture, Hook},
     redact::Redaction,
@@ -45,6 +45,8 @@ pub struct Launched {
     how: How,
     secrets: Redaction,
     running: Mutex<Option<Process>>,
+    /// Goes last: until then the process may write into it.
+    _data: Option<Directory>,
 }
 
 /// How it is started, again and again in the same way.
@@ -70,14 +72,23 @@ impl Launched {
         let port = free_port().map_err(|e| format!("there is no free port: {e}"))?;
         let filled = |text: &str| text.replace("{port}", &port);
         env.insert("PORT".into(), port.clone());
-        let how = How {
-            command: filled(&launch.command),
-            cwd,
-            env,
-            ready: Duration::from_millis(launch.ready_timeout_ms),
+        let wants_data = launch.command.contains("{data}");
+        let data = wants_data
+            .then(Directory::new)
+            .transpose()
+            .map_err(|e| format!("there is no directory for its data: {e}"))?;
+        let mut command = filled(&launch.command);
+        if let Some(data) = &data {
+            command = command.replace("{data}", &data.path().to_string_lossy());
+        }
+        let how = How { command, cwd, env, ready: Duration::from_millis(launch.ready_timeout_ms) };
+        let launched = Self {
+            url: filled(url),
+            how,
+            secrets: Redaction::new(secrets),
+            running: Mutex::default(),
+            _data: data,
         };
-        let launched =
-            Self { url: filled(url), how, secrets: Redaction::new(secrets), running: Mutex::default() };
         let process = launched.begin().await?;
         *launched.running.lock().await = Some(process);
         Ok(launched)

@@ -11,7 +11,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::{HeaderMap, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::{
@@ -37,10 +37,10 @@ pub struct Peer {
     wait: Duration,
 }
 
-struct Conn {
-    number: u32,
-    sender: http1::SendRequest<Full<Bytes>>,
-    passed: Passed,
+pub(super) struct Conn {
+    pub(super) number: u32,
+    pub(super) sender: http1::SendRequest<Full<Bytes>>,
+    pub(super) passed: Passed,
     used: Instant,
 }
 
@@ -78,6 +78,14 @@ impl Peer {
     /// Stops the check if the target cannot be reached or stays overloaded.
     pub async fn send(&mut self, request: Request) -> Result<Seen<Response>, Stop> {
         self.insist(&request, false).await
+    }
+
+    /// Sends a request once, whatever the answer: for claims about 429.
+    ///
+    /// # Errors
+    /// Stops the check if the target cannot be reached.
+    pub async fn once(&mut self, request: Request) -> Result<Seen<Response>, Stop> {
+        self.exchange(&request, false).await
     }
 
     /// Sends a request that was broken on purpose.
@@ -123,7 +131,7 @@ impl Peer {
                 }
             }
         }
-        let conn = open(&self.link, "http").await?;
+        let conn = open(&self.link, "http", None).await?;
         let (number, sent, started, result) = self.on(conn, request, broken).await?;
         finish(&self.link, number, sent, started, result).await
     }
@@ -154,7 +162,7 @@ impl Peer {
     pub async fn begin(&self, request: Request) -> Result<Pending, Stop> {
         self.link.proper(&request)?;
         let built = build(&self.link, &request)?;
-        let mut conn = open(&self.link, READER).await?;
+        let mut conn = open(&self.link, READER, None).await?;
         let (link, number, until) = (self.link.clone(), conn.number, self.link.until(self.wait));
         let sent = record_sent(&link, number, &request, false);
         let started = Instant::now();
@@ -200,7 +208,7 @@ impl Pending {
 pub async fn alive(link: &Link) -> Option<u64> {
     let request = Request::new("HEAD", &format!("{}/wireproof-alive", link.reach.root));
     let built = build(link, &request).ok()?;
-    let mut conn = open(link, "http").await.ok()?;
+    let mut conn = open(link, "http", None).await.ok()?;
     let sent = record_sent(link, conn.number, &request, false);
     let started = Instant::now();
     let response = read(conn.sender.send_request(built), started + link.times.alive, started).await.ok()?;
@@ -229,8 +237,8 @@ pub(crate) async fn sweep(link: &Link, requests: Vec<Request>) {
     let _ = timeout_at(Instant::now() + link.times.alive, all).await;
 }
 
-async fn open(link: &Link, peer: &str) -> Result<Conn, Stop> {
-    let (number, tap, passed) = link.connect(peer).await?;
+pub(super) async fn open(link: &Link, peer: &str, room: Option<u32>) -> Result<Conn, Stop> {
+    let (number, tap, passed) = link.connect_with(peer, room).await?;
     let handshake = http1::Builder::new().max_buf_size(limit::HEAD).handshake(TokioIo::new(tap)).await;
     let (sender, connection) =
         handshake.map_err(|e| link.harness(&format!("the HTTP client did not start: {e}")))?;
@@ -239,7 +247,7 @@ async fn open(link: &Link, peer: &str) -> Result<Conn, Stop> {
     Ok(Conn { number, sender, passed, used: Instant::now() })
 }
 
-fn build(link: &Link, request: &Request) -> Result<hyper::Request<Full<Bytes>>, Stop> {
+pub(super) fn build(link: &Link, request: &Request) -> Result<hyper::Request<Full<Bytes>>, Stop> {
     let mut built = hyper::Request::builder()
         .method(request.method.as_str())
         .uri(request.target())
@@ -259,24 +267,9 @@ pub(crate) async fn read(
     started: Instant,
 ) -> Result<Response, Lost> {
     let all = async {
-        let (head, mut body) = answer.await.map_err(lost)?.into_parts();
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(lost)?.into_data() else { continue };
-            if bytes.len() + data.len() > limit::BODY {
-                return Err(Lost::TooLong(limit::BODY as u64));
-            }
-            bytes.extend_from_slice(&data);
-        }
-        let headers = head
-            .headers
-            .iter()
-            .map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()));
-        Ok(Response {
-            status: head.status.as_u16(),
-            headers: Fields(headers.collect()),
-            body: Body(bytes.freeze()),
-        })
+        let (head, incoming) = answer.await.map_err(lost)?.into_parts();
+        let bytes = body(incoming).await?;
+        Ok(Response { status: head.status.as_u16(), headers: fields(&head.headers), body: Body(bytes) })
     };
     match timeout_at(until, all).await {
         Ok(result) => result,
@@ -284,7 +277,26 @@ pub(crate) async fn read(
     }
 }
 
-fn lost(error: hyper::Error) -> Lost {
+/// The bytes of a body, within the bound.
+pub(super) async fn body(mut incoming: Incoming) -> Result<Bytes, Lost> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = incoming.frame().await {
+        let Ok(data) = frame.map_err(lost)?.into_data() else { continue };
+        if bytes.len() + data.len() > limit::BODY {
+            return Err(Lost::TooLong(limit::BODY as u64));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+pub(super) fn fields(headers: &HeaderMap) -> Fields {
+    let pairs = headers.iter();
+    let pairs = pairs.map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()));
+    Fields(pairs.collect())
+}
+
+pub(super) fn lost(error: hyper::Error) -> Lost {
     use std::error::Error;
     let cause = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
     if error.is_parse() || error.is_parse_too_large() {

@@ -10,6 +10,8 @@ pub const CHECK: u64 = 12 * 1024 * 1024;
 pub const HEAD: usize = 64 * 1024;
 /// The longest WebSocket message, in bytes.
 pub const FRAME: usize = 4 * 1024 * 1024;
+/// The longest event of an event stream, and the longest line of one, in bytes: a whole body in base64.
+pub const EVENT: usize = 6 * 1024 * 1024;
 /// The longest line of an adapter, in bytes.
 pub const LINE: usize = 1024 * 1024;
 /// So many lines of an adapter are passed over while one is awaited.

@@ -12,6 +12,7 @@ use crate::{
 };
 use std::{
     future::Future,
+    io,
     pin::Pin,
     sync::{
         Arc,
@@ -21,7 +22,7 @@ use std::{
 };
 use tokio::{
     io::AsyncReadExt,
-    net::TcpStream,
+    net::{TcpSocket, TcpStream, lookup_host},
     time::{Instant, timeout, timeout_at},
 };
 use wireproof_spec::http::Request;
@@ -80,6 +81,12 @@ impl Link {
         Self { reach, log, times, deadline, protocol, connections: Arc::default(), heard: Arc::default() }
     }
 
+    /// The same way without the headers that go with every request.
+    pub(crate) fn without_headers(&self) -> Self {
+        let reach = Reach { headers: Vec::new(), ..(*self.reach).clone() };
+        Self { reach: Arc::new(reach), ..self.clone() }
+    }
+
     /// A number for a new connection of this check.
     pub(in crate::wire) fn number(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed)
@@ -87,9 +94,18 @@ impl Link {
 
     /// Connects, without delay of small packets, and records it.
     pub(in crate::wire) async fn connect(&self, peer: &str) -> Result<(u32, Tap, Passed), Stop> {
+        self.connect_with(peer, None).await
+    }
+
+    /// As [`Link::connect`]; with this much room, in bytes, for what came and was not read.
+    pub(in crate::wire) async fn connect_with(
+        &self,
+        peer: &str,
+        room: Option<u32>,
+    ) -> Result<(u32, Tap, Passed), Stop> {
         let conn = self.number();
         let until = self.deadline.min(Instant::now() + self.times.connect);
-        let connected = timeout_at(until, TcpStream::connect(&self.reach.address)).await;
+        let connected = timeout_at(until, dial(&self.reach.address, room)).await;
         let stream = match connected {
             Ok(Ok(stream)) => stream,
             Ok(Err(e)) => {
@@ -170,19 +186,51 @@ impl Link {
         if matches!(why, Lost::Silence(_)) && self.is_over() {
             return Err(self.stop("the time of this check is over: the target answers too slowly for it"));
         }
-        let alive = timeout(self.times.alive, (self.protocol.alive)(self)).await.ok().flatten();
-        let Some(alive) = alive else {
-            return Err(self.unreachable(
-                &format!("{why}, and no answer on a fresh connection").replace("; the target was alive", ""),
-            ));
-        };
+        let alive = self.answers(&why).await?;
         let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let event = match &why {
             Lost::Silence(_) => What::Silence { conn, ms, alive: vec![alive] },
-            Lost::Closed(_) | Lost::Malformed(_) | Lost::TooLong(_) => {
+            Lost::Closed(_) | Lost::Malformed(_) | Lost::TooLong(_) | Lost::NoEvents(_) => {
                 What::Closed { conn, how: words(&why.to_string()), code: None }
             }
         };
         Ok(Seen::lost(self.log.record(event), why))
     }
+
+    /// Makes an observation of a silence that was to be, if the target is alive behind it.
+    pub(in crate::wire) async fn silent(&self, conn: u32, waited: Duration) -> Result<Seen<()>, Stop> {
+        let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        let alive = vec![self.answers(&Lost::Silence(ms)).await?];
+        Ok(Seen::new(self.log.record(What::Silence { conn, ms, alive }), ()))
+    }
+
+    /// Makes an observation of a connection that broke, if the target is alive behind it.
+    pub(in crate::wire) async fn broken_off(&self, conn: u32, how: &str) -> Result<Seen<()>, Stop> {
+        self.answers(&Lost::Closed(how.to_owned())).await?;
+        Ok(Seen::new(self.log.record(What::Closed { conn, how: words(how), code: None }), ()))
+    }
+
+    /// The event that shows the target alive, behind something that did not come.
+    async fn answers(&self, why: &Lost) -> Result<u64, Stop> {
+        let alive = timeout(self.times.alive, (self.protocol.alive)(self)).await.ok().flatten();
+        alive.ok_or_else(|| {
+            let shown = why.to_string().replace("; the target was alive", "");
+            self.unreachable(&format!("{shown}, and no answer on a fresh connection"))
+        })
+    }
+}
+
+/// Connects, with this much room for what comes and is not read.
+async fn dial(address: &str, room: Option<u32>) -> io::Result<TcpStream> {
+    let Some(room) = room else { return TcpStream::connect(address).await };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in lookup_host(address).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_recv_buffer_size(room)?;
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
 }

@@ -1,7 +1,7 @@
 //! A peer that writes bytes as they are, for what an HTTP library would not send, and reads what comes.
 
 use super::{
-    Link, Lost, Seen,
+    Link, Lost, Seen, framing,
     http::{OVERLOAD, is_overload, record_received, record_sent},
     limit,
     tap::Tap,
@@ -22,6 +22,8 @@ pub struct Peer {
     link: Link,
     conn: u32,
     tap: Tap,
+    /// What was read and belongs to no answer yet.
+    ahead: BytesMut,
 }
 
 /// An HTTP answer with the bytes behind its head, as they came until the target closed or fell silent.
@@ -36,7 +38,7 @@ pub struct RawAnswer {
 impl Peer {
     pub(crate) async fn open(link: &Link) -> Result<Self, Stop> {
         let (conn, tap, _) = link.connect("tcp").await?;
-        Ok(Self { link: link.clone(), conn, tap })
+        Ok(Self { link: link.clone(), conn, tap, ahead: BytesMut::new() })
     }
 
     /// The head of a request with exactly these headers, and `Host` and the target's own headers before them.
@@ -57,12 +59,12 @@ impl Peer {
         head.into_bytes()
     }
 
-    /// Writes bytes. A target that no longer reads is found out when its answer is read.
-    pub async fn write(&mut self, bytes: &[u8]) {
-        self.link
-            .log
-            .record(What::Sent { conn: self.conn, message: Message::Raw { bytes: Kept::keep(bytes) } });
+    /// Writes bytes, and tells the event of it. A target that no longer reads is found out when its answer is read.
+    pub async fn write(&mut self, bytes: &[u8]) -> u64 {
+        let message = Message::Raw { bytes: Kept::keep(bytes) };
+        let sent = self.link.log.record(What::Sent { conn: self.conn, message });
         self.put(bytes).await;
+        sent
     }
 
     async fn put(&mut self, bytes: &[u8]) {
@@ -99,14 +101,85 @@ impl Peer {
 
     /// Sends an HTTP request as it is, with its length if it has a body.
     pub async fn send(&mut self, request: &Request) -> u64 {
+        let (sent, bytes) = self.whole(request);
+        self.put(&bytes).await;
+        sent
+    }
+
+    /// Sends an HTTP request in pieces of so many bytes, each of which leaves by itself.
+    pub async fn send_in_pieces(&mut self, request: &Request, size: usize) -> u64 {
+        let (sent, bytes) = self.whole(request);
+        for piece in bytes.chunks(size.max(1)) {
+            self.put(piece).await;
+        }
+        sent
+    }
+
+    /// Sends HTTP requests one behind the other, all at once.
+    pub async fn send_together(&mut self, requests: &[Request]) -> Vec<u64> {
+        let (sent, bytes): (Vec<u64>, Vec<Vec<u8>>) = requests.iter().map(|r| self.whole(r)).unzip();
+        self.put(&bytes.concat()).await;
+        sent
+    }
+
+    /// A request as it goes over the wire, recorded as sent.
+    fn whole(&self, request: &Request) -> (u64, Vec<u8>) {
         let mut shown = request.clone();
         if !request.body.is_empty() {
             shown.headers.set("content-length", request.body.len().to_string());
         }
         let sent = record_sent(&self.link, self.conn, &shown, false);
-        let bytes = [self.head(&shown), request.body.to_vec()].concat();
-        self.put(&bytes).await;
-        sent
+        (sent, [self.head(&shown), request.body.to_vec()].concat())
+    }
+
+    /// Says that nothing more will be sent, and leaves the connection open for what comes.
+    pub async fn finish(&mut self) {
+        // A target that has closed needs not be told.
+        let _ = self.tap.shutdown().await;
+    }
+
+    /// Reads the next answer to its end. `method` is that of the request.
+    ///
+    /// # Errors
+    /// Stops the check if nothing complete comes and the target is not alive.
+    pub async fn reply(&mut self, sent: u64, method: &str) -> Result<Seen<Response>, Stop> {
+        let started = Instant::now();
+        let until = self.link.until(self.link.times.answer);
+        let mut ended = false;
+        let result = loop {
+            match framing::answer(&self.ahead, method, ended) {
+                Ok(Some((response, length))) => {
+                    let _ = self.ahead.split_to(length);
+                    break Ok(response);
+                }
+                Ok(None) if self.ahead.len() > limit::BODY + limit::HEAD => {
+                    break Err(Lost::TooLong(limit::BODY as u64));
+                }
+                Ok(None) => {}
+                Err(why) => break Err(why),
+            }
+            match timeout_at(until, self.tap.read_buf(&mut self.ahead)).await {
+                Ok(Ok(0)) => ended = true,
+                Ok(Ok(_)) => {}
+                // What came before a reset may be an answer.
+                Ok(Err(_)) => ended = true,
+                Err(_) => {
+                    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    break Err(Lost::Silence(ms));
+                }
+            }
+        };
+        match result {
+            Ok(response) => {
+                let seq = record_received(&self.link, self.conn, sent, &response);
+                if is_overload(&response) {
+                    return Err(self.link.stop(OVERLOAD));
+                }
+                self.link.heard(response.body.len())?;
+                Ok(Seen::new(seq, response))
+            }
+            Err(why) => self.link.lost(self.conn, started.elapsed(), why).await,
+        }
     }
 
     /// Reads the head of an answer, and all that follows until the target closes.
@@ -158,18 +231,21 @@ impl Peer {
 pub(crate) fn split(mut bytes: &[u8]) -> Result<RawAnswer, Lost> {
     // A client has to pass over interim answers that it did not ask for (RFC 9110, section 15.2).
     loop {
-        let answer = head(bytes)?;
-        if !(100..200).contains(&answer.head.status) || answer.head.status == 101 {
-            return Ok(answer);
+        if bytes.is_empty() {
+            return Err(Lost::Closed("nothing was sent".into()));
         }
-        bytes = &bytes[bytes.len() - answer.rest.len()..];
+        let Some((head, end)) = head(bytes)? else {
+            return Err(Lost::Closed("in the middle of the head".into()));
+        };
+        bytes = &bytes[end..];
+        if !(100..200).contains(&head.status) || head.status == 101 {
+            return Ok(RawAnswer { head, rest: bytes::Bytes::copy_from_slice(bytes) });
+        }
     }
 }
 
-fn head(bytes: &[u8]) -> Result<RawAnswer, Lost> {
-    if bytes.is_empty() {
-        return Err(Lost::Closed("nothing was sent".into()));
-    }
+/// The head at the start of these bytes, and its length; none if it is not complete.
+pub(super) fn head(bytes: &[u8]) -> Result<Option<(Response, usize)>, Lost> {
     let mut headers = [httparse::EMPTY_HEADER; 128];
     let mut parsed = httparse::Response::new(&mut headers);
     match parsed.parse(bytes) {
@@ -183,9 +259,9 @@ fn head(bytes: &[u8]) -> Result<RawAnswer, Lost> {
                 headers: Fields(fields.collect()),
                 body: Body::default(),
             };
-            Ok(RawAnswer { head, rest: bytes::Bytes::copy_from_slice(&bytes[end..]) })
+            Ok(Some((head, end)))
         }
-        Ok(httparse::Status::Partial) => Err(Lost::Closed("in the middle of the head".into())),
+        Ok(httparse::Status::Partial) => Ok(None),
         Err(e) => Err(Lost::Malformed(e.to_string())),
     }
 }

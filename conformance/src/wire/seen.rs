@@ -21,6 +21,8 @@ pub enum Lost {
     Malformed(String),
     /// What came is longer than the limit, in bytes.
     TooLong(u64),
+    /// An event stream was asked for, and this came.
+    NoEvents(String),
 }
 
 impl fmt::Display for Lost {
@@ -32,6 +34,7 @@ impl fmt::Display for Lost {
             }
             Lost::Malformed(why) => write!(f, "an answer that is no message: {why}"),
             Lost::TooLong(limit) => write!(f, "an answer longer than {limit} bytes"),
+            Lost::NoEvents(shown) => write!(f, "no event stream, but {shown}"),
         }
     }
 }
@@ -43,6 +46,11 @@ impl<T> Seen<T> {
 
     pub(in crate::wire) fn lost(on: u64, why: Lost) -> Self {
         Self { on: vec![on], what: Err(why) }
+    }
+
+    /// The same observations, in which what was to be seen is not.
+    pub(in crate::wire) fn instead<U>(self, why: Lost) -> Seen<U> {
+        Seen { on: self.on, what: Err(why) }
     }
 
     /// The events that recorded it.
@@ -58,6 +66,11 @@ impl<T> Seen<T> {
     /// The same observations, looked at in another way.
     pub fn map<U>(self, view: impl FnOnce(T) -> U) -> Seen<U> {
         Seen { on: self.on, what: self.what.map(view) }
+    }
+
+    /// The same, where it counts as an outcome that there is nothing to see.
+    pub fn or_lost(self) -> Seen<Result<T, Lost>> {
+        Seen { on: self.on, what: Ok(self.what) }
     }
 
     /// This and another, for a claim about both.

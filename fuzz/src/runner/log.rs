@@ -46,6 +46,8 @@ pub static TINY: Protocol = Protocol {
     checks: &[&CHECKS],
     schemas: Vec::new,
     shape: |_, _| None,
+    event_shape: |_, _| None,
+    openapi: None,
     accepts_request: |_| Ok(()),
     alive: |_| Box::pin(async { None }),
     probe: |_| Box::pin(async { Vec::new() }),

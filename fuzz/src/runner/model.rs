@@ -15,7 +15,8 @@ use wireproof_reference::{
     stream::{
         StreamModel,
         model::{
-            Answer, Append, Ask, Create, Effect, Fork, Found, From, Input, Lifetime, Poll, Record, Refusal, State, Tuple,
+            Answer, Append, Ask, Create, Effect, Fork, Found, From, Input, Lifetime, Poll, Record, Refusal,
+            State, Tuple,
         },
     },
 };
@@ -174,7 +175,8 @@ impl World {
         let before = self.oracle.streams.get(name).cloned();
         let reader = self.readers.get(&session).cloned();
         let mut answers = self.give(&Input::Ask { session, name: name.into(), ask: ask.clone() });
-        if let (Some(Answer::Lookup(lookup)), Ask::Create(create)) = (answers.get(&session).cloned(), &mut ask)
+        if let (Some(Answer::Lookup(lookup)), Ask::Create(create)) =
+            (answers.get(&session).cloned(), &mut ask)
             && let Some(fork) = &mut create.fork
         {
             let source = &self.oracle.streams[&fork.source];
@@ -185,7 +187,9 @@ impl World {
         }
         let own = answers.remove(&session);
         let expected = match (&ask, &reader) {
-            (Ask::Next { .. }, Some((_, id, _))) if before.as_ref().is_none_or(|stream| stream.id != *id || stream.deleted) => {
+            (Ask::Next { .. }, Some((_, id, _)))
+                if before.as_ref().is_none_or(|stream| stream.id != *id || stream.deleted) =>
+            {
                 assert!(matches!(own, Some(Answer::Refused(Refusal::NoStream | Refusal::Gone))), "{own:?}");
                 self.readers.remove(&session);
                 return self.judge(answers);
@@ -209,7 +213,8 @@ impl World {
             (expected, own) => panic!("{ask:?} of {name}: expected {expected:?}, found {own:?}"),
         }
         if let Ask::Follow { poll, .. } = &ask
-            && let Some(stream) = self.oracle.streams.get(name).filter(|_| self.state.readers.contains_key(&session))
+            && let Some(stream) =
+                self.oracle.streams.get(name).filter(|_| self.state.readers.contains_key(&session))
         {
             self.readers.insert(session, (name.into(), stream.id, self.now.saturating_add(poll.patience)));
         }
@@ -217,13 +222,17 @@ impl World {
         let moved = match (&before, after) {
             (Some(before), Some(after)) if before.id == after.id => {
                 assert!(after.tail() >= before.tail() && (after.closed || !before.closed));
-                after.tail() > before.tail() || after.closed != before.closed || after.deleted != before.deleted
+                after.tail() > before.tail()
+                    || after.closed != before.closed
+                    || after.deleted != before.deleted
             }
             (before, _) => before.is_some(),
         };
         // Everyone who waited is answered if and only if the end of the stream moved.
         let of_stream = |waiter: &&Waiter| before.as_ref().is_some_and(|stream| stream.id == waiter.id);
-        for (waiter, _) in self.waiters.iter().filter(|(other, waiter)| **other != session && of_stream(waiter)) {
+        for (waiter, _) in
+            self.waiters.iter().filter(|(other, waiter)| **other != session && of_stream(waiter))
+        {
             assert_eq!(answers.contains_key(waiter), moved, "who waits for {name} and {ask:?}");
         }
         self.judge(answers);
@@ -232,20 +241,28 @@ impl World {
     /// The answers to those who waited are true.
     fn judge(&mut self, answers: BTreeMap<u64, Answer>) {
         for (session, answer) in answers {
-            let Some(waiter) = self.waiters.remove(&session) else { panic!("{session} is answered {answer:?}") };
+            let Some(waiter) = self.waiters.remove(&session) else {
+                panic!("{session} is answered {answer:?}")
+            };
             let stream = self.oracle.streams.get(&waiter.name);
             match (stream.filter(|stream| stream.id == waiter.id && !stream.deleted), &answer) {
                 (Some(_), Answer::Over) if waiter.stays => {}
                 (Some(_), answer) => self.is_content(&waiter.name, waiter.from, waiter.chunk, answer),
                 (None, answer) => {
-                    assert!(matches!(answer, Answer::Refused(Refusal::NoStream | Refusal::Gone)), "{answer:?}");
+                    assert!(
+                        matches!(answer, Answer::Refused(Refusal::NoStream | Refusal::Gone)),
+                        "{answer:?}"
+                    );
                 }
             }
             if matches!(answer, Answer::Over | Answer::Refused(_)) {
                 self.readers.remove(&session);
             }
         }
-        assert!(self.state.waits.keys().eq(self.waiters.keys()), "those who wait are those who were not answered");
+        assert!(
+            self.state.waits.keys().eq(self.waiters.keys()),
+            "those who wait are those who were not answered"
+        );
     }
 
     /// Content from here on, or that there is none, of the naive stream.
@@ -255,7 +272,11 @@ impl World {
             Answer::Content { range, inherited, up_to_date, closed, media_type, .. } => {
                 let part = &stream.content[at(range.from)..at(range.to)];
                 assert_eq!(range.from, from);
-                assert_eq!(self.bytes(&[inherited, &[*range][..]].concat()), part, "{name}: {range:?} {inherited:?}");
+                assert_eq!(
+                    self.bytes(&[inherited, &[*range][..]].concat()),
+                    part,
+                    "{name}: {range:?} {inherited:?}"
+                );
                 assert!(media_type.same(&stream.media_type));
                 assert!(media_type.is_json() || part.len() as u64 <= chunk.max(1), "more than a chunk");
                 assert!(range.to > from || range.to == stream.tail(), "offsets grow");
@@ -275,7 +296,11 @@ impl World {
         let Some((own, inherited)) = ranges.split_last() else { return Vec::new() };
         let base = inherited.last().map_or(0, |range| range.to);
         let first = if inherited.is_empty() { own.from } else { own.from.min(base) };
-        let clipped = inherited.iter().map(|range| Range { from: range.from.max(own.from), to: range.to.min(own.to), ..*range });
+        let clipped = inherited.iter().map(|range| Range {
+            from: range.from.max(own.from),
+            to: range.to.min(own.to),
+            ..*range
+        });
         let last = Range { from: own.from.max(if inherited.is_empty() { first } else { base }), ..*own };
         let mut bytes = Vec::new();
         for range in clipped.chain([last]).filter(|range| range.from < range.to) {
@@ -310,7 +335,9 @@ impl World {
                     assert!(answers.insert(session, answer).is_none(), "{session} is answered twice");
                 }
                 Effect::Remove { incarnation } => self.blocks.retain(|(owner, _), _| *owner != incarnation),
-                Effect::Retain { incarnations } => self.blocks.retain(|(owner, _), _| incarnations.contains(owner)),
+                Effect::Retain { incarnations } => {
+                    self.blocks.retain(|(owner, _), _| incarnations.contains(owner))
+                }
                 Effect::Trim { .. } => panic!("content is dropped that was to be kept"),
             }
         }
@@ -365,14 +392,18 @@ impl World {
 
     /// Reading on from any offset to the tail yields every byte once.
     fn walk(&mut self, name: &str) {
-        let Some(stream) = self.oracle.streams.get(name).filter(|stream| !stream.deleted).cloned() else { return };
-        let is_start = |at: &usize| !stream.media_type.is_json() || *at == 0 || stream.content[*at - 1] == SEPARATOR;
+        let Some(stream) = self.oracle.streams.get(name).filter(|stream| !stream.deleted).cloned() else {
+            return;
+        };
+        let is_start =
+            |at: &usize| !stream.media_type.is_json() || *at == 0 || stream.content[*at - 1] == SEPARATOR;
         for start in (0..=stream.content.len()).filter(is_start).take(8) {
             let (mut from, mut read) = (start as u64, Vec::new());
             loop {
                 let ask = Ask::Read { from: From::At(from), chunk: 5 };
                 let answers = self.give(&Input::Ask { session: u64::MAX, name: name.into(), ask });
-                let Some(Answer::Content { range, inherited, up_to_date, .. }) = answers.get(&u64::MAX) else {
+                let Some(Answer::Content { range, inherited, up_to_date, .. }) = answers.get(&u64::MAX)
+                else {
                     panic!("{answers:?}")
                 };
                 read.extend(self.bytes(&[inherited, &[*range][..]].concat()));

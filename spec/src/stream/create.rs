@@ -1,6 +1,9 @@
 //! Create: `PUT` on the URL of a stream.
 
-use super::{ExpiresAt, MediaType, Offset, SubOffset, Ttl, forks, header, requirements::STREAM_MESSAGE_1};
+use super::{
+    ExpiresAt, MediaType, Offset, SubOffset, Ttl, forks, header,
+    requirements::{STREAM_CREATE_22, STREAM_MESSAGE_1},
+};
 use crate::{
     decode::{Either, Violation, request, response, value},
     http,
@@ -34,7 +37,7 @@ fn check(request: &http::Request) -> Result<(), Violation> {
     let has = |name: &str| value(&request.headers, name).is_some();
     if has(header::TTL) && has(header::EXPIRES_AT) {
         let why = "expected one end of the stream, found a time to live beside it";
-        return Err(Violation::new("/headers/stream-expires-at", why));
+        return Err(Violation::new("/headers/stream-expires-at", why).of(STREAM_CREATE_22));
     }
     forks::check(&request.headers)
 }

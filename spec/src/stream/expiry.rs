@@ -1,5 +1,6 @@
 //! How long a stream lives: `Stream-TTL` and `Stream-Expires-At`.
 
+use super::requirements::{STREAM_CREATE_19, STREAM_CREATE_23};
 use crate::decode::{Value, Violation, expected};
 
 /// A time to live in whole seconds, of any size: digits without a leading zero.
@@ -27,7 +28,7 @@ impl Value for Ttl {
         if digits && (text == "0" || !text.starts_with('0')) {
             Ok(Self(text.into()))
         } else {
-            Err(Violation::new("", expected(Self::WHAT, text)))
+            Err(Violation::new("", expected(Self::WHAT, text)).of(STREAM_CREATE_19))
         }
     }
 
@@ -95,7 +96,7 @@ impl Value for ExpiresAt {
     fn parse(text: &str) -> Result<Self, Violation> {
         match millis(text.as_bytes()) {
             Some(millis) => Ok(Self { text: text.into(), millis }),
-            None => Err(Violation::new("", expected(Self::WHAT, text))),
+            None => Err(Violation::new("", expected(Self::WHAT, text)).of(STREAM_CREATE_23)),
         }
     }
 

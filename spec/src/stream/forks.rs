@@ -1,6 +1,9 @@
 //! Forks: where a stream leaves the one that it begins as a part of.
 
-use super::header::{FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM};
+use super::{
+    header::{FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM},
+    requirements::{STREAM_FORKS_11, STREAM_FORKS_12},
+};
 use crate::{
     decode::{Value, Violation, expected, value},
     http::Fields,
@@ -24,7 +27,7 @@ impl Value for SubOffset {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
             Ok(Self(text.into()))
         } else {
-            Err(Violation::new("", expected(Self::WHAT, text)))
+            Err(Violation::new("", expected(Self::WHAT, text)).of(STREAM_FORKS_11))
         }
     }
 
@@ -50,7 +53,8 @@ pub(super) fn check(headers: &Fields) -> Result<(), Violation> {
         Some(name) => Err(Violation::new(
             format!("/headers/{name}"),
             "expected the source of a fork beside it, found none",
-        )),
+        )
+        .of(STREAM_FORKS_12)),
         None => Ok(()),
     }
 }

@@ -2,7 +2,9 @@
 
 use super::{
     AppendRequest, CloseRequest, CreateRequest, DeleteRequest, HeadRequest, LongpollRequest, MediaType,
-    ReadRequest, SseRequest, header, json, read::unknown_live,
+    ReadRequest, SseRequest, header, json,
+    read::unknown_live,
+    requirements::{STREAM_JSON_4, STREAM_JSON_5, STREAM_JSON_16},
 };
 use crate::{
     decode::{Field, Side, Violation, expected, value},
@@ -41,7 +43,7 @@ impl Operation {
             "PUT" => {
                 let create = CreateRequest::decode(request)?;
                 if !create.body.is_empty() && create.content_type.as_ref().is_some_and(MediaType::is_json) {
-                    json::messages(&create.body)?;
+                    json::messages(&create.body).map_err(|violation| violation.of(STREAM_JSON_16))?;
                 }
                 Ok(Self::Create(create))
             }
@@ -50,8 +52,12 @@ impl Operation {
             }
             "POST" => {
                 let append = AppendRequest::decode(request)?;
-                if append.content_type.is_json() && json::messages(&append.body)?.is_empty() {
-                    return Err(Violation::new("/body", "expected at least one message, found []"));
+                if append.content_type.is_json()
+                    && json::messages(&append.body).map_err(|v| v.of(STREAM_JSON_5))?.is_empty()
+                {
+                    return Err(
+                        Violation::new("/body", "expected at least one message, found []").of(STREAM_JSON_4)
+                    );
                 }
                 Ok(Self::Append(append))
             }

@@ -1,6 +1,9 @@
 //! Idempotent producers: the numbers that an append carries so that it can be repeated.
 
-use super::header::{PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ};
+use super::{
+    header::{PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ},
+    requirements::{STREAM_PRODUCERS_1, STREAM_PRODUCERS_2, STREAM_PRODUCERS_3},
+};
 use crate::{
     decode::{Value, Violation, expected, value},
     http::Fields,
@@ -25,7 +28,7 @@ impl Value for ProducerId {
 
     fn parse(text: &str) -> Result<Self, Violation> {
         if text.is_empty() {
-            Err(Violation::new("", expected(Self::WHAT, text)))
+            Err(Violation::new("", expected(Self::WHAT, text)).of(STREAM_PRODUCERS_2))
         } else {
             Ok(Self(text.into()))
         }
@@ -67,7 +70,7 @@ impl Value for Number {
         if digits && text.parse().is_ok_and(|number: u64| number <= LARGEST) {
             Ok(Self(text.into()))
         } else {
-            Err(Violation::new("", expected(Self::WHAT, text)))
+            Err(Violation::new("", expected(Self::WHAT, text)).of(STREAM_PRODUCERS_3))
         }
     }
 
@@ -88,7 +91,7 @@ pub(super) fn check(headers: &Fields) -> Result<(), Violation> {
     match missing.first() {
         Some(name) if missing.len() < ALL.len() => {
             let why = "expected all three headers of a producer or none, found some";
-            Err(Violation::new(format!("/headers/{name}"), why))
+            Err(Violation::new(format!("/headers/{name}"), why).of(STREAM_PRODUCERS_1))
         }
         _ => Ok(()),
     }

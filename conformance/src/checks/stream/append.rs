@@ -1,5 +1,8 @@
 //! Checks of "Append" in spec/stream.md.
 
+mod limit;
+mod sequence;
+
 use super::{
     longpoll::patience,
     setting::{
@@ -8,7 +11,7 @@ use super::{
     },
 };
 use crate::{
-    check::{Alternative, Breaks, Check, Cx, Outcome, alternative, answer},
+    check::{Alternative, Breaks, Check, Cx, Need, Outcome, alternative, answer},
     drives, one_of,
     wire::{Seen, http::Pending},
 };
@@ -37,6 +40,24 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/append/closed-before-media-type", &[STREAM_APPEND_11], drives!(closed_first)),
     Check::new("stream/append/closing", &[STREAM_APPEND_12], drives!(appends_and_closes)),
     Check::new("stream/append/closing-awaited", &[STREAM_APPEND_12], drives!(closing_awaited)),
+    Check::new("stream/append/seq-not-rising", &[STREAM_APPEND_13], drives!(sequence::not_rising)),
+    Check::new("stream/append/seq-rising", &[STREAM_APPEND_14], drives!(sequence::rising)),
+    Check::new("stream/append/seq-long", &[STREAM_APPEND_14, STREAM_APPEND_13], drives!(sequence::long)),
+    Check::new(
+        "stream/append/seq-beyond-ascii",
+        &[STREAM_APPEND_14, STREAM_APPEND_13],
+        drives!(sequence::beyond_ascii),
+    ),
+    Check::new("stream/append/seq-writes-nothing", &[STREAM_APPEND_15], drives!(sequence::writes_nothing)),
+    Check::new("stream/append/seq-refused", &[STREAM_APPEND_16], drives!(sequence::refused_counts_not)),
+    Check::new("stream/append/seq-race", &[STREAM_APPEND_17], drives!(sequence::race)),
+    Check::new(
+        "stream/append/media-type-before-seq",
+        &[STREAM_APPEND_18],
+        drives!(sequence::media_type_first),
+    ),
+    Check::new("stream/append/too-long", &[STREAM_APPEND_19], drives!(limit::too_long))
+        .needs(&[Need::Limit(limit::LIMIT)]),
 ];
 
 async fn appends(cx: &Cx) -> Outcome {

@@ -1,5 +1,7 @@
 //! Checks of "Create" in spec/stream.md.
 
+mod lifetime;
+
 use super::setting::{
     OTHER, Stream, TEXT, appended, closing, holds, is_of, next_offset, odd_contents, proven, put, shut,
     shut_in_every_way, shut_with_content, written,
@@ -34,6 +36,17 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/create/closed", &[STREAM_CREATE_11, STREAM_CREATE_14], drives!(closed)),
     Check::new("stream/create/location", &[STREAM_CREATE_15], drives!(location)),
     Check::new("stream/create/facts", &[STREAM_CREATE_12, STREAM_CREATE_13], drives!(facts)),
+    Check::new("stream/create/lifetime-again", &[STREAM_CREATE_2], drives!(lifetime::again)),
+    Check::new("stream/create/other-ttl", &[STREAM_CREATE_16], drives!(lifetime::other_ttl)),
+    Check::new("stream/create/other-moment", &[STREAM_CREATE_17], drives!(lifetime::other_moment)),
+    Check::new("stream/create/other-kind-of-lifetime", &[STREAM_CREATE_18], drives!(lifetime::other_kind)),
+    Check::new("stream/create/ttl-forms", &[STREAM_CREATE_19], drives!(lifetime::ttl_forms)),
+    Check::new("stream/create/no-time", &[STREAM_CREATE_20], drives!(lifetime::no_time)),
+    Check::new("stream/create/long-time", &[STREAM_CREATE_21], drives!(lifetime::long_time)),
+    Check::new("stream/create/two-lifetimes", &[STREAM_CREATE_22], drives!(lifetime::both)),
+    Check::new("stream/create/moment-forms", &[STREAM_CREATE_23], drives!(lifetime::moment_forms)),
+    Check::new("stream/create/moments", &[STREAM_CREATE_24], drives!(lifetime::moments)),
+    Check::new("stream/create/deleted-url", &[STREAM_CREATE_25], drives!(lifetime::deleted)),
 ];
 
 /// The configuration in a second PUT equals that of the stream.

@@ -1,5 +1,51 @@
 //! Checks of "Expiry" in spec/stream.md.
 
-use crate::check::Check;
+mod end;
+mod event_stream;
+pub(super) mod life;
+mod moment;
+mod window;
 
-pub(super) const CHECKS: &[Check] = &[];
+use crate::{
+    check::{Check, Hook, Lane, Need, Waits},
+    drives,
+};
+use wireproof_spec::stream::requirements::*;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check::new("stream/expiry/not-early", &[STREAM_EXPIRY_1], drives!(end::not_early))
+        .waits(Waits::Millis(3_000)),
+    Check::new("stream/expiry/gone", &[STREAM_EXPIRY_2], drives!(end::gone)).waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/nothing-to-delete", &[STREAM_EXPIRY_3], drives!(end::nothing_to_delete))
+        .waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/read", &[STREAM_EXPIRY_4], drives!(window::read)).waits(Waits::Millis(4_000)),
+    Check::new("stream/expiry/append", &[STREAM_EXPIRY_5], drives!(window::append))
+        .waits(Waits::Millis(4_000)),
+    Check::new("stream/expiry/close", &[STREAM_EXPIRY_6], drives!(window::close)).waits(Waits::Millis(3_000)),
+    Check::new("stream/expiry/long-poll", &[STREAM_EXPIRY_7], drives!(window::long_poll))
+        .waits(Waits::Millis(4_000)),
+    Check::new("stream/expiry/event-stream", &[STREAM_EXPIRY_8], drives!(event_stream::begins))
+        .waits(Waits::Millis(4_000)),
+    Check::new("stream/expiry/head", &[STREAM_EXPIRY_9], drives!(window::head)).waits(Waits::Millis(2_000)),
+    Check::new("stream/expiry/long-poll-waits", &[STREAM_EXPIRY_10], drives!(window::long_poll_waits))
+        .waits(Waits::Millis(3_000)),
+    Check::new("stream/expiry/event-stream-holds", &[STREAM_EXPIRY_11], drives!(event_stream::holds))
+        .waits(Waits::Millis(3_000)),
+    Check::new("stream/expiry/moment-stays", &[STREAM_EXPIRY_12], drives!(moment::stays))
+        .waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/long-poll-ends", &[STREAM_EXPIRY_13], drives!(moment::long_poll_ends))
+        .waits(Waits::Millis(4_000)),
+    Check::new("stream/expiry/event-stream-ends", &[STREAM_EXPIRY_14], drives!(event_stream::ends))
+        .waits(Waits::Millis(4_000)),
+    Check::new("stream/expiry/refused", &[STREAM_EXPIRY_15], drives!(window::refused))
+        .waits(Waits::Millis(2_000)),
+    Check::new("stream/expiry/url-is-free", &[STREAM_EXPIRY_16], drives!(end::url_is_free))
+        .waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/append-race", &[STREAM_EXPIRY_17], drives!(window::append_race))
+        .waits(Waits::Millis(2_000)),
+    Check::new("stream/expiry/restart", &[STREAM_EXPIRY_18], drives!(end::restart))
+        .needs(&[Need::Hook(Hook::Restart)])
+        .lane(Lane::Alone)
+        .waits(Waits::Millis(6_000)),
+    Check::new("stream/expiry/head-tells", &[STREAM_EXPIRY_19], drives!(end::head_tells)),
+];

@@ -36,6 +36,8 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Limit("long-poll-ms", 2)),
     Check::new("stream/read/prefixes", &[STREAM_READ_10], drives!(prefixes)),
     Check::new("stream/read/prefixes-followed", &[STREAM_READ_10], drives!(prefixes_followed)),
+    Check::new("stream/read/stops-before-tail", &[STREAM_READ_11], drives!(stops_before_tail)),
+    Check::new("stream/read/stops-before-end", &[STREAM_READ_12], drives!(stops_before_end)),
 ];
 
 /// A new stream whose tail is told alike by the PUT and by a HEAD, so that it can be relied on.
@@ -103,7 +105,7 @@ async fn yields(
     Ok((replies.len(), ends.collect()))
 }
 
-fn joined(content: &str) -> Alternative<Vec<Response>> {
+pub(super) fn joined(content: &str) -> Alternative<Vec<Response>> {
     let content = content.to_owned();
     let name = format!("together exactly the {} bytes that were written there, in order", content.len());
     alternative(name, move |all: &Vec<Response>| {
@@ -263,6 +265,69 @@ async fn followed_live(cx: &Cx) -> Outcome {
         }
     }
     cx.expect(STREAM_READ_6, &Seen::all(replies), &[joined(&content)])?;
+    Ok(())
+}
+
+async fn stops_before_tail(cx: &Cx) -> Outcome {
+    let (stream, content) = longer_than_an_answer(cx).await?;
+    for request in [stream.read(), stream.long_poll("-1")] {
+        partial_without(cx, STREAM_READ_11, request, &content, UP_TO_DATE).await?;
+    }
+    stream.closed(cx).await?;
+    partial_without(cx, STREAM_READ_11, stream.read(), &content, UP_TO_DATE).await
+}
+
+async fn stops_before_end(cx: &Cx) -> Outcome {
+    let (stream, content) = longer_than_an_answer(cx).await?;
+    stream.closed(cx).await?;
+    for request in [stream.read(), stream.long_poll("-1")] {
+        partial_without(cx, STREAM_READ_12, request, &content, CLOSED).await?;
+    }
+    Ok(())
+}
+
+/// A stream with more content than one answer holds, or, if this server puts so much into one, of a megabyte.
+async fn longer_than_an_answer(cx: &Cx) -> Outcome<(Stream, String)> {
+    const PIECE: usize = 64 * 1024;
+    const MOST: usize = 1024 * 1024;
+    let stream = Stream::create(cx, TEXT, "").await?;
+    let piece = cx.features().limit("max-body-bytes").map_or(PIECE, |most| PIECE.min(most as usize));
+    let (token, mut content) = (cx.token(8), String::new());
+    for length in [200, PIECE / 4, PIECE * 2, PIECE * 5, MOST] {
+        let before = content.len();
+        while content.len() < length {
+            content.push_str(&format!("{token} line {:07}\n", content.len() / 22));
+        }
+        for part in content.as_bytes()[before..].chunks(piece.max(1)) {
+            stream.appended(cx, Bytes::copy_from_slice(part)).await?;
+        }
+        let first = cx.send(stream.read()).await?;
+        if cx.need(STREAM_READ_1, &first, &one_of![answer(200)])?.body.len() < content.len() {
+            break;
+        }
+    }
+    Ok((stream, content))
+}
+
+/// Claims of each answer up to the tail that it does not carry this header if it stops before the tail.
+async fn partial_without(
+    cx: &Cx,
+    id: RequirementId,
+    request: Request,
+    content: &str,
+    header: &str,
+) -> Outcome {
+    let replies = follow(cx, None, request, content.len()).await?;
+    cx.need(STREAM_READ_6, &Seen::all(replies.clone()), &[joined(content)])?;
+    let mut rest = content.len();
+    for seen in replies {
+        let length = rest;
+        let stops = answer(200).without(header).and("a part of the content", move |r| r.body.len() < length);
+        let ends = answer(200).and("the last part of the content", move |r| r.body.len() == length);
+        let all = answer(200).and("the whole content in one answer", move |r| r.body.len() == length);
+        let end = if length == content.len() { all } else { ends };
+        rest -= cx.expect(id, &seen, &one_of![stops, end])?.body.len().min(length);
+    }
     Ok(())
 }
 

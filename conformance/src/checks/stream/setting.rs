@@ -10,7 +10,10 @@ use wireproof_spec::{
     http::{Request, Response},
     stream::{
         MediaType,
-        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE, query},
+        header::{
+            CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ, SEQ,
+            UP_TO_DATE, query,
+        },
         requirements::*,
     },
 };
@@ -116,6 +119,11 @@ impl Stream {
         self.read_at(offset).param(query::LIVE, "long-poll")
     }
 
+    /// An event stream from an offset.
+    pub fn sse(&self, offset: &str) -> Request {
+        self.read_at(offset).param(query::LIVE, "sse")
+    }
+
     /// Appends, as set-up, and tells the new tail.
     ///
     /// # Errors
@@ -208,10 +216,29 @@ pub fn is_of(response: &Response, media_type: &str) -> bool {
     found.is_some_and(|t| t.essence() == media_type)
 }
 
+/// The directives in `Cache-Control`, in lower case, each with its value if it has one. All lines of the header count as one.
+pub fn directives(response: &Response) -> Vec<(String, Option<String>)> {
+    let all = response.headers.joined();
+    let directives = all.get(CACHE_CONTROL).into_iter().flat_map(|all| all.split(','));
+    directives
+        .map(|one| one.split_once('=').map_or((one, None), |(name, value)| (name, Some(value))))
+        .map(|(name, value)| {
+            let value = value.map(|v| v.trim().trim_matches('"').to_ascii_lowercase());
+            (name.trim().to_ascii_lowercase(), value)
+        })
+        .collect()
+}
+
+/// Whether an answer has no content: no bytes, or no message.
+fn holds_nothing(reply: &Response) -> bool {
+    let no_message = || reply.body.iter().filter(|b| !b.is_ascii_whitespace()).eq(b"[]");
+    reply.body.is_empty() || (is_of(reply, "application/json") && no_message())
+}
+
 /// Whether a read at this offset was answered from the tail. An answer without content need not be: a server may hold
 /// nothing yet and tell where to go on.
 pub fn is_end(offset: &str, reply: &Response) -> bool {
-    next_offset(reply) == offset || (reply.body.is_empty() && reply.headers.get(UP_TO_DATE).is_some())
+    next_offset(reply) == offset || (holds_nothing(reply) && reply.headers.get(UP_TO_DATE).is_some())
 }
 
 /// The bytes of all these answers.
@@ -291,7 +318,10 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, "one").await?;
     let tail = stream.appended(cx, "two").await?;
     let mut peer = cx.http();
+    let produced = stream.append("three").header(PRODUCER_ID, cx.name()).header(PRODUCER_EPOCH, "0");
     for request in [
+        stream.append("two and a half").header(SEQ, "1"),
+        produced.header(PRODUCER_SEQ, "0"),
         put(&stream.path, TEXT),
         stream.head(),
         stream.read(),

@@ -216,7 +216,8 @@ impl Naive {
         let equal_origin = match (&create.fork, &self.asked) {
             (None, None) => true,
             (Some(fork), Some(asked)) => {
-                let same_offset = fork.offset.map_or(asked.offset.is_none(), |offset| offset == asked.resolved);
+                let same_offset =
+                    fork.offset.map_or(asked.offset.is_none(), |offset| offset == asked.resolved);
                 fork.source == asked.source && fork.sub_offset == asked.sub_offset && same_offset
             }
             _ => false,
@@ -256,7 +257,8 @@ impl Oracle {
                     Err(refusal) => refused(refusal),
                     Ok(from) => {
                         stream.used = now;
-                        let waits = matches!(ask, Ask::LongPoll { .. }) && from == stream.tail() && !stream.closed;
+                        let waits =
+                            matches!(ask, Ask::LongPoll { .. }) && from == stream.tail() && !stream.closed;
                         if waits { Expected::Wait(from) } else { Expected::From(from) }
                     }
                 }
@@ -292,7 +294,8 @@ impl Oracle {
         }
         let default = || MediaType::parse("application/octet-stream").unwrap_or_else(|e| panic!("{e}"));
         let of_source = |(_, media_type, ..): &(u64, MediaType, Lifetime, Asked)| media_type.clone();
-        let media_type = create.media_type.clone().or(inherited.as_ref().map(of_source)).unwrap_or_else(default);
+        let media_type =
+            create.media_type.clone().or(inherited.as_ref().map(of_source)).unwrap_or_else(default);
         let of_source = inherited.as_ref().map(|(_, _, lifetime, _)| *lifetime);
         content.extend_from_slice(&create.body);
         ends.insert(content.len());

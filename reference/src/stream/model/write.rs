@@ -24,11 +24,11 @@ impl Case<'_> {
         let producer = append.producer.as_ref();
         if stream.closed {
             return match again(stream, producer) {
-                Some(produced) if append.closed => {
+                Some(produced) => {
                     self.touch(stream, decision);
                     Answer::Appended { tail: stream.tail, closed: true, produced: Some(produced) }
                 }
-                _ => Answer::Refused(Refusal::Closed { tail: stream.tail }),
+                None => Answer::Refused(Refusal::Closed { tail: stream.tail }),
             };
         }
         if !append.media_type.same(&stream.media_type) {

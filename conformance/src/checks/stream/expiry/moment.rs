@@ -1,0 +1,65 @@
+//! That the moment of Stream-Expires-At stays where it is, and ends whoever waits.
+
+use super::{
+    life::{Life, Mortal, each, measured},
+    window::{Idle, ends_all_the_same},
+};
+use crate::{
+    check::{Cx, Outcome, alternative, answer},
+    checks::stream::setting::{appended, closed},
+    one_of,
+};
+use std::time::Duration;
+use tokio::time::Instant;
+use wireproof_spec::{http::Response, stream::requirements::*};
+
+pub(super) async fn stays(cx: &Cx) -> Outcome {
+    let touches = [
+        Idle { touch: |m| m.stream.read(), broken: false, touched: || answer(200) },
+        Idle { touch: |m| m.stream.read_at("now"), broken: false, touched: || answer(200) },
+        Idle { touch: |m| m.stream.append("more"), broken: false, touched: appended },
+        Idle { touch: |m| m.stream.close(), broken: false, touched: closed },
+        Idle { touch: |m| m.stream.long_poll("-1"), broken: false, touched: || answer(200) },
+        Idle { touch: |m| m.stream.head(), broken: false, touched: || answer(200) },
+    ];
+    measured(cx, async |cx| {
+        each(touches.map(|touch| ends_all_the_same(cx, STREAM_EXPIRY_12, soon(), None, touch))).await
+    })
+    .await
+}
+
+fn soon() -> Life {
+    Life::until(Duration::from_millis(1_600))
+}
+
+pub(super) async fn long_poll_ends(cx: &Cx) -> Outcome {
+    measured(cx, waits_to_the_end).await
+}
+
+/// Waits by one long-poll, or by one after the other, until the stream has ended; whether one of them began before that.
+async fn waits_to_the_end(cx: &Cx) -> Outcome<bool> {
+    let mortal = Mortal::new(cx, soon()).await?;
+    let mut waited = false;
+    while Instant::now() < mortal.end.gone {
+        let in_time = mortal.end.gone.saturating_duration_since(Instant::now());
+        let reader = cx.begin(mortal.stream.long_poll(&mortal.stream.start), in_time + cx.slack()).await?;
+        // If the stream is there beside it, the reader came before the end.
+        let head = cx.send(mortal.stream.head()).await?;
+        if cx.need(STREAM_EXPIRY_2, &head, &one_of![answer(200), answer(404)])?.status == 404 {
+            break;
+        }
+        let alternatives = [404, 204].map(|status| {
+            let name = format!("{status} within {} ms, a second behind the end", in_time.as_millis());
+            alternative(name, move |(reply, took): &(Response, Duration)| {
+                reply.status == status && *took <= in_time
+            })
+        });
+        let answered = reader.timed().await?;
+        let (reply, _) = cx.expect(STREAM_EXPIRY_13, &answered, &alternatives)?;
+        waited = true;
+        if reply.status == 404 {
+            break;
+        }
+    }
+    Ok(waited)
+}

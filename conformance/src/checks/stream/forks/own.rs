@@ -1,0 +1,200 @@
+//! What a fork has for itself: its state begins anew, and it goes its own way.
+
+use super::{Source, at, fork, forked, holding, made};
+use crate::{
+    check::{Cx, Outcome, answer},
+    checks::stream::setting::{
+        Stream, TEXT, appended, closed, closing, created, next_offset, shut_in_every_way, written,
+    },
+    one_of,
+};
+use wireproof_spec::{
+    http::Request,
+    requirement::RequirementId,
+    stream::{
+        header::{CLOSED, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ, SEQ},
+        requirements::*,
+    },
+};
+
+/// As the append of a producer.
+fn by(request: Request, id: &str, epoch: u64, seq: u64) -> Request {
+    let request = request.header(PRODUCER_ID, id).header(PRODUCER_EPOCH, epoch.to_string());
+    request.header(PRODUCER_SEQ, seq.to_string())
+}
+
+pub(super) async fn producers(cx: &Cx) -> Outcome {
+    let mut content = cx.token(12);
+    let mut of = Stream::create(cx, TEXT, &content).await?;
+    // One that was fenced, one in its first life; then of a fork that saw them itself.
+    for _ in 0..2 {
+        for (id, epoch, seq) in [("old", 0, 0), ("old", 3, 0), ("old", 3, 1), ("new", 0, 0)] {
+            let token = cx.token(8);
+            let reply = cx.send(by(of.append(token.clone()), id, epoch, seq)).await?;
+            cx.need(STREAM_APPEND_1, &reply, &one_of![answer(200).has(NEXT_OFFSET)])?;
+            content.push_str(&token);
+        }
+        of = forked(cx, &of).await?;
+    }
+    for id in ["old", "new"] {
+        for seq in [0, 1] {
+            let token = cx.token(8);
+            let reply = cx.send(by(of.append(token.clone()), id, 0, seq)).await?;
+            cx.expect(STREAM_FORKS_21, &reply, &one_of![answer(200).has(NEXT_OFFSET)])?;
+            content.push_str(&token);
+            holding(cx, STREAM_FORKS_21, &of, content.as_bytes()).await?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn seq(cx: &Cx) -> Outcome {
+    let mut content = cx.token(12);
+    let mut of = Stream::create(cx, TEXT, &content).await?;
+    for later in ["5", "9"] {
+        let token = cx.token(8);
+        let reply = cx.send(of.append(token.clone()).header(SEQ, later)).await?;
+        cx.need(STREAM_APPEND_1, &reply, &one_of![appended()])?;
+        content.push_str(&token);
+    }
+    // Less than the last, the last itself; and of a fork that had one of its own.
+    for first in ["1", "9", "0"] {
+        let fork = forked(cx, &of).await?;
+        let token = cx.token(8);
+        let reply = cx.send(fork.append(token.clone()).header(SEQ, first)).await?;
+        cx.expect(STREAM_FORKS_22, &reply, &one_of![appended()])?;
+        content.push_str(&token);
+        holding(cx, STREAM_FORKS_22, &fork, content.as_bytes()).await?;
+        of = fork;
+    }
+    Ok(())
+}
+
+pub(super) async fn of_closed(cx: &Cx) -> Outcome {
+    for source in shut_in_every_way(cx).await? {
+        let reply = cx.send(fork(&source, &Stream::nowhere(cx))).await?;
+        cx.expect(STREAM_FORKS_23, &reply, &one_of![created(), answer(409)])?;
+    }
+    Ok(())
+}
+
+pub(super) async fn open(cx: &Cx) -> Outcome {
+    let mut sources = vec![written(cx).await?];
+    sources.extend(shut_in_every_way(cx).await?);
+    for (n, source) in sources.iter().enumerate() {
+        let target = Stream::nowhere(cx);
+        let reply = cx.send(fork(source, &target)).await?;
+        // Whether a closed stream can be forked is the server's choice: STREAM-FORKS-23.
+        if n > 0 && reply.look().is_ok_and(|r| r.status == 409) {
+            continue;
+        }
+        let made = created().without(CLOSED);
+        let target =
+            Stream { start: next_offset(cx.expect(STREAM_FORKS_24, &reply, &one_of![made])?), ..target };
+        is_open(cx, STREAM_FORKS_24, &target).await?;
+        let inherited = source.content(cx).await?;
+        let mut content = cx.need(STREAM_READ_1, &inherited, &[super::begin::any()])?.to_vec();
+        for _ in 0..2 {
+            let token = cx.token(8);
+            let reply = cx.send(target.append(token.clone())).await?;
+            cx.expect(STREAM_FORKS_24, &reply, &one_of![appended()])?;
+            content.extend_from_slice(token.as_bytes());
+            holding(cx, STREAM_FORKS_24, &target, &content).await?;
+            is_open(cx, STREAM_FORKS_24, &target).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Claims that nothing says that this stream is closed.
+async fn is_open(cx: &Cx, id: RequirementId, stream: &Stream) -> Outcome {
+    let tail = stream.told_tail(cx).await?;
+    for request in [stream.head(), stream.read(), stream.read_at(&tail)] {
+        let reply = cx.send(request).await?;
+        cx.expect(id, &reply, &one_of![answer(200).without(CLOSED)])?;
+    }
+    Ok(())
+}
+
+/// A fork, and what it has to hold.
+struct Way {
+    stream: Stream,
+    content: String,
+}
+
+impl Way {
+    /// Claims that it holds what it should, that its tail is where it was, and that it is open.
+    async fn goes_on(&mut self, cx: &Cx) -> Outcome {
+        holding(cx, STREAM_FORKS_27, &self.stream, self.content.as_bytes()).await?;
+        is_open(cx, STREAM_FORKS_27, &self.stream).await?;
+        let tail = std::mem::take(&mut self.stream.start);
+        let head = cx.send(self.stream.head()).await?;
+        cx.expect(STREAM_FORKS_27, &head, &one_of![answer(200).with(NEXT_OFFSET, tail)])?;
+        let token = cx.token(8);
+        let reply = cx.send(self.stream.append(token.clone())).await?;
+        self.stream.start = next_offset(cx.expect(STREAM_FORKS_27, &reply, &one_of![appended()])?);
+        self.content.push_str(&token);
+        holding(cx, STREAM_FORKS_27, &self.stream, self.content.as_bytes()).await
+    }
+}
+
+pub(super) async fn ways(cx: &Cx) -> Outcome {
+    let mut source = Source::new(cx, 3).await?;
+    let early = at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[1]);
+    let bare = || fork(&source.stream, &Stream::nowhere(cx));
+    let mut ways = vec![
+        Way { stream: made(cx, &source.stream, early).await?, content: source.before(1) },
+        Way { stream: made(cx, &source.stream, bare()).await?, content: source.content() },
+        Way { stream: made(cx, &source.stream, bare()).await?, content: source.content() },
+    ];
+    // One of them has content of its own before anything happens.
+    ways[2].goes_on(cx).await?;
+    let child = Way { stream: forked(cx, &ways[2].stream).await?, content: ways[2].content.clone() };
+    ways.push(child);
+    for step in 0..4 {
+        let reply = match step {
+            0 => {
+                source.grow(cx).await?;
+                cx.send(source.stream.append(cx.token(8))).await?
+            }
+            1 => cx.send(closing(source.stream.append(cx.token(8)))).await?,
+            2 => cx.send(source.stream.delete()).await?,
+            _ => cx.send(ways[2].stream.delete()).await?,
+        };
+        match step {
+            0 => cx.need(STREAM_APPEND_1, &reply, &one_of![appended()])?,
+            1 => cx.need(STREAM_APPEND_12, &reply, &one_of![closed()])?,
+            _ => cx.need(STREAM_FORKS_29, &reply, &one_of![answer(204)])?,
+        };
+        for (n, way) in ways.iter_mut().enumerate() {
+            if step < 3 || n != 2 {
+                way.goes_on(cx).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn siblings(cx: &Cx) -> Outcome {
+    let mut source = Source::new(cx, 1).await?;
+    for step in 0..3 {
+        let forks = [forked(cx, &source.stream).await?, forked(cx, &source.stream).await?];
+        let reply = match step {
+            0 => cx.send(forks[0].append(cx.token(8))).await?,
+            1 => cx.send(closing(forks[0].append(cx.token(8)))).await?,
+            _ => cx.send(forks[0].delete()).await?,
+        };
+        match step {
+            0 => cx.need(STREAM_APPEND_1, &reply, &one_of![appended()])?,
+            1 => cx.need(STREAM_APPEND_12, &reply, &one_of![closed()])?,
+            _ => cx.need(STREAM_DELETE_1, &reply, &one_of![answer(204)])?,
+        };
+        for stream in [&source.stream, &forks[1]] {
+            holding(cx, STREAM_FORKS_27, stream, source.content().as_bytes()).await?;
+            is_open(cx, STREAM_FORKS_27, stream).await?;
+        }
+        source.grow(cx).await?;
+        holding(cx, STREAM_FORKS_27, &source.stream, source.content().as_bytes()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Event streams among each other and beside appends.
+
+use super::{
+    super::setting::{Stream, TEXT, holds},
+    reading::{Live, Said, text},
+};
+use crate::{
+    check::{Cx, Outcome, alternative},
+    wire::Seen,
+};
+use futures_util::future::{join, join_all, try_join_all};
+use tokio::task::yield_now;
+use wireproof_spec::stream::requirements::*;
+
+/// Lets others go first so many times.
+async fn pause(times: usize) {
+    for _ in 0..times {
+        yield_now().await;
+    }
+}
+
+pub(super) async fn append_race(cx: &Cx) -> Outcome {
+    const STREAMS: usize = 3;
+    try_join_all((0..STREAMS).map(|_| races(cx))).await?;
+    Ok(())
+}
+
+/// Lets the start of an event stream and some appends race for one stream.
+async fn races(cx: &Cx) -> Outcome {
+    const RACES: usize = 12;
+    let mut content = cx.token(16);
+    let stream = Stream::create(cx, TEXT, &content).await?;
+    let mut tail = stream.start.clone();
+    for turn in 0..RACES {
+        // From the tail, from the start and from now on; either of them a little later than the other.
+        let (offset, before) = if turn % 2 == 0 { (tail.as_str(), content.len()) } else { ("-1", 0) };
+        let gap = turn / 2;
+        let open = async {
+            pause(if turn % 4 < 2 { 0 } else { gap }).await;
+            Live::open(cx, &stream, offset).await
+        };
+        let append = async {
+            pause(if turn % 4 < 2 { gap } else { 0 }).await;
+            let mut last = (String::new(), String::new());
+            for _ in 0..3 {
+                let more = cx.token(16);
+                last = (last.0 + &more, stream.appended(cx, more).await?);
+            }
+            Ok(last)
+        };
+        let (reader, appended) = join(open, append).await;
+        let (more, now) = appended?;
+        content.push_str(&more);
+        let rest = &content[before..];
+        let said = reader?.data(rest.len()).await?;
+        cx.expect(STREAM_SSE_25, &said, &[text(rest)])?;
+        tail = now;
+    }
+    Ok(())
+}
+
+pub(super) async fn equal_readers(cx: &Cx) -> Outcome {
+    const READERS: usize = 8;
+    const WRITERS: usize = 3;
+    for _ in 0..2 {
+        let before = cx.token(16);
+        let stream = Stream::create(cx, TEXT, &before).await?;
+        let mut early = Vec::new();
+        for _ in 0..READERS / 2 {
+            early.push(Live::open(cx, &stream, "-1").await?);
+        }
+        let writers = join_all((0..WRITERS).map(async |_| {
+            for _ in 0..4 {
+                stream.appended(cx, cx.token(16)).await?;
+            }
+            Ok(())
+        }));
+        // The others come while appends are made.
+        let late = try_join_all((0..READERS / 2).map(async |turn| {
+            pause(turn * 3).await;
+            Live::open(cx, &stream, "-1").await
+        }));
+        let (written, late) = join(writers, late).await;
+        written.into_iter().collect::<Outcome>()?;
+        let whole = stream.content(cx).await?;
+        let length = 16 * (1 + 4 * WRITERS);
+        let all = alternative("every append", move |read: &bytes::Bytes| read.len() == length);
+        let whole = String::from_utf8_lossy(cx.need(STREAM_CONTENT_5, &whole, &[all])?).into_owned();
+        let mut said = Vec::new();
+        for mut reader in early.into_iter().chain(late?) {
+            said.push(reader.data(length).await?);
+        }
+        let equal = alternative("in each the content that a read finds", move |all: &Vec<Said>| {
+            all.iter().all(|said| said.data == whole)
+        });
+        cx.expect(STREAM_SSE_26, &Seen::all(said), &[equal])?;
+    }
+    Ok(())
+}
+
+/// So much is appended that no buffer between holds it, to a stream of which somebody reads nothing.
+pub(super) async fn slow_reader(cx: &Cx) -> Outcome {
+    const APPENDS: usize = 24;
+    const LENGTH: usize = 64 * 1024;
+    let stream = Stream::create(cx, TEXT, cx.token(16)).await?;
+    let mut slow = cx.sse_narrow(stream.sse("-1")).await?;
+    slow.head().await?;
+    let mut tail = stream.start.clone();
+    for turn in 0..APPENDS {
+        let reply = cx.send(stream.append(cx.token(16).repeat(LENGTH / 16))).await?;
+        let taken = super::super::setting::appended();
+        let alternatives = crate::one_of![taken];
+        tail = super::next_offset(cx.expect(STREAM_SSE_28, &reply, &alternatives)?);
+        // Others go on reading, those who come and those who stay.
+        if turn % 8 == 7 {
+            let mut other = Live::open(cx, &stream, &tail).await?;
+            let mark = cx.token(16);
+            let now = cx.send(stream.append(mark.clone())).await?;
+            tail = super::next_offset(cx.expect(STREAM_SSE_28, &now, &alternatives)?);
+            cx.expect(STREAM_SSE_28, &other.data(mark.len()).await?, &[text(mark)])?;
+        }
+    }
+    let rest = stream.content_from(cx, &tail).await?;
+    cx.need(STREAM_READ_2, &rest, &[holds("")])?;
+    Ok(())
+}
+
+pub(super) async fn vanished_readers(cx: &Cx) -> Outcome {
+    const READERS: usize = 6;
+    let stream = Stream::create(cx, TEXT, cx.token(16)).await?;
+    let mut stays = Live::open(cx, &stream, &stream.start).await?;
+    let mut heard = String::new();
+    for _ in 0..4 {
+        let mut readers = Vec::new();
+        for _ in 0..READERS {
+            readers.push(cx.sse(stream.sse("-1")).await?);
+        }
+        for (turn, mut reader) in readers.into_iter().enumerate() {
+            // Some have read something, some nothing.
+            if turn % 2 == 0 {
+                reader.next().await?;
+            }
+            reader.leave();
+        }
+        let more = cx.token(16);
+        let reply = cx.send(stream.append(more.clone())).await?;
+        cx.expect(STREAM_SSE_28, &reply, &crate::one_of![super::super::setting::appended()])?;
+        heard.push_str(&more);
+        let said = stays.data(heard.len()).await?;
+        cx.expect(STREAM_SSE_28, &said, &[text(heard.clone())])?;
+    }
+    Ok(())
+}

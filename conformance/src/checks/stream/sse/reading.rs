@@ -1,0 +1,194 @@
+//! What an event stream says, gathered for one claim over many events.
+
+use super::super::setting::Stream;
+use crate::{
+    check::{Alternative, Cx, Outcome, Shown, alternative},
+    wire::{
+        Seen,
+        sse::{Event, Item, Reader},
+    },
+};
+use std::time::Duration;
+use tokio::time::Instant;
+use wireproof_spec::stream::{
+    SseControl,
+    sse::{CONTROL, DATA},
+};
+
+/// What an event stream said so far.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// Its events, of whatever name.
+    pub events: Vec<Event>,
+    /// The data of all data events together, as it came.
+    pub data: String,
+    /// Whether the server has ended it.
+    pub ended: bool,
+}
+
+/// A control event and what came before it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// How many bytes of data came before.
+    pub behind: usize,
+    /// What it says; none if it is no control event of the protocol.
+    pub control: Option<SseControl>,
+}
+
+/// Someone who reads an event stream.
+pub struct Live<'a> {
+    cx: &'a Cx,
+    reader: Reader,
+    seen: Vec<Seen<Item>>,
+    said: Said,
+}
+
+impl Said {
+    fn hear(&mut self, event: &Event) {
+        if event.name == DATA {
+            self.data.push_str(&event.data);
+        }
+        self.events.push(event.clone());
+    }
+
+    /// The data of each data event.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().filter(|e| e.name == DATA).map(|e| e.data.as_str())
+    }
+
+    /// The data and control events: events of other names say nothing.
+    pub fn known(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(|e| matches!(e.name.as_str(), DATA | CONTROL))
+    }
+
+    /// Every control event.
+    pub fn places(&self) -> Vec<Place> {
+        let (mut behind, mut places) = (0, Vec::new());
+        for event in self.known() {
+            if event.name == DATA {
+                behind += event.data.len();
+            } else {
+                places.push(Place { behind, control: serde_json::from_str(&event.data).ok() });
+            }
+        }
+        places
+    }
+
+    /// The last data or control event, if it is a control event.
+    pub fn last(&self) -> Option<SseControl> {
+        self.known().last().filter(|e| e.name == CONTROL).and_then(|e| serde_json::from_str(&e.data).ok())
+    }
+
+    /// Whether so many bytes of data came, and a control event behind them.
+    pub fn has(&self, data: usize) -> bool {
+        self.data.len() >= data && self.last().is_some()
+    }
+
+    /// Whether so many bytes of data came, and behind them the word that there is no more.
+    pub fn has_all(&self, data: usize) -> bool {
+        self.data.len() >= data && self.last().is_some_and(|c| c.up_to_date || c.stream_closed)
+    }
+}
+
+impl Shown for Said {
+    fn shown(&self) -> String {
+        const MOST: usize = 8;
+        let mut parts: Vec<String> = Vec::new();
+        if self.events.len() > MOST {
+            parts.push(format!(
+                "{} events with {} bytes of data, at last",
+                self.events.len(),
+                self.data.len()
+            ));
+        }
+        let last = self.events.len().saturating_sub(MOST);
+        parts.extend(self.events[last..].iter().map(|event| format!("[{}]", event.shown())));
+        parts.push(if self.ended { "and the end" } else { "and no end yet" }.into());
+        parts.join(" ")
+    }
+}
+
+impl<'a> Live<'a> {
+    /// Asks for an event stream, and returns when the request has left.
+    ///
+    /// # Errors
+    /// Stops the check if the target cannot be reached.
+    pub async fn open(cx: &'a Cx, stream: &Stream, offset: &str) -> Outcome<Self> {
+        Ok(Self::of(cx, cx.sse(stream.sse(offset)).await?))
+    }
+
+    /// Someone who reads this one.
+    pub fn of(cx: &'a Cx, reader: Reader) -> Self {
+        Self { cx, reader, seen: Vec::new(), said: Said::default() }
+    }
+
+    /// Reads until this is so, or the event stream ends; tells all that was said from its start.
+    ///
+    /// Data has to come within the time for an answer, and so has what is awaited behind the last data.
+    ///
+    /// # Errors
+    /// Stops the check if nothing more comes and the target is not alive.
+    pub async fn until(&mut self, done: impl Fn(&Said) -> bool) -> Outcome<Seen<Said>> {
+        self.within(self.cx.answer_time(), done).await
+    }
+
+    /// As [`Live::until`], for what may take so long.
+    ///
+    /// # Errors
+    /// As [`Live::until`].
+    pub async fn within(&mut self, time: Duration, done: impl Fn(&Said) -> bool) -> Outcome<Seen<Said>> {
+        /// So many events for the few megabytes that a check writes are no reading any more.
+        const MOST: usize = 20_000;
+        let head = self.reader.head().await?;
+        if head.look().is_err() {
+            return Ok(head.map(|_| Said::default()));
+        }
+        let mut until = Instant::now() + time;
+        while !done(&self.said) && !self.said.ended {
+            if self.seen.len() == MOST {
+                return Err(self.cx.stop("reading does not come to an end: there are ever more events"));
+            }
+            let seen = self.reader.next_by(until).await?;
+            match seen.look() {
+                Ok(Item::End) => self.said.ended = true,
+                Ok(Item::Event(event)) => {
+                    if event.name == DATA {
+                        until = Instant::now() + time;
+                    }
+                    self.said.hear(event);
+                }
+                Err(_) => return Ok(seen.map(|_| Said::default())),
+            }
+            self.seen.push(seen);
+        }
+        let said = self.said.clone();
+        Ok(head.and(Seen::all(self.seen.iter().cloned())).map(|_| said))
+    }
+
+    /// Reads until the server ends it.
+    ///
+    /// # Errors
+    /// As [`Live::until`].
+    pub async fn end(&mut self) -> Outcome<Seen<Said>> {
+        self.until(|_| false).await
+    }
+
+    /// Reads until so many bytes of data came, and a control event behind them.
+    ///
+    /// # Errors
+    /// As [`Live::until`].
+    pub async fn data(&mut self, length: usize) -> Outcome<Seen<Said>> {
+        self.until(|said| said.has(length)).await
+    }
+}
+
+/// The data events hold exactly this text.
+pub fn text(content: impl Into<String>) -> Alternative<Said> {
+    let content = content.into();
+    let name = match content.len() {
+        0 => "no data".to_owned(),
+        1..=60 => format!("data events with {content:?}"),
+        length => format!("data events with exactly the {length} bytes that were written"),
+    };
+    alternative(name, move |said: &Said| said.data == content)
+}
