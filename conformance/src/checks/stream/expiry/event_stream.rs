@@ -98,10 +98,7 @@ async fn ended(cx: &Cx, place: fn(&Stream) -> Request) -> Outcome<bool> {
         return Ok(false);
     }
     let took = began.elapsed();
-    let name = format!(
-        "the end of the event stream within {} ms, a second behind that of the stream",
-        in_time.as_millis()
-    );
+    let name = format!("the end of the event stream within {} ms, a second behind that of the stream", in_time.as_millis());
     let in_time = alternative(name, move |item: &Item| *item == Item::End && took <= in_time);
     cx.expect(STREAM_EXPIRY_14, &last, &[in_time])?;
     Ok(true)

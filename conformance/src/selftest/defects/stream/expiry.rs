@@ -92,9 +92,7 @@ pub(super) const TABLE: Table = &[
         does_not_count(|ask, _| matches!(ask, Ask::Read { from: From::Start, .. }))
     }),
     Breakage::boundary("stream/expiry/read-at-the-tail-does-not-count", STREAM_EXPIRY_4, Port, || {
-        does_not_count(
-            |ask, stream| matches!(ask, Ask::Read { from: From::At(at), .. } if *at == stream.tail),
-        )
+        does_not_count(|ask, stream| matches!(ask, Ask::Read { from: From::At(at), .. } if *at == stream.tail))
     }),
     Breakage::boundary("stream/expiry/read-now-does-not-count", STREAM_EXPIRY_4, Port, || {
         does_not_count(|ask, _| matches!(ask, Ask::Read { from: From::Now, .. }))
@@ -151,12 +149,9 @@ pub(super) const TABLE: Table = &[
         ends_while_read(|stream| stream.readers.is_empty())
     })
     .variant("small-chunks"),
-    Breakage::boundary(
-        "stream/expiry/window-ends-while-event-stream-is-read",
-        STREAM_EXPIRY_11,
-        Port,
-        || ends_while_read(|stream| !stream.readers.is_empty()),
-    ),
+    Breakage::boundary("stream/expiry/window-ends-while-event-stream-is-read", STREAM_EXPIRY_11, Port, || {
+        ends_while_read(|stream| !stream.readers.is_empty())
+    }),
     Breakage::boundary("stream/expiry/read-moves-moment", STREAM_EXPIRY_12, Port, || {
         moves(|ask| matches!(ask, Ask::Read { from: From::Start, .. }))
     }),
@@ -377,8 +372,8 @@ fn counts(mut which: impl FnMut(&str, &Ask, &Stream) -> bool + Send + 'static) -
 fn refusal_counts(which: fn(&Refusal) -> bool) -> Seams {
     through(Box::new(move |state, now, input| {
         let mut decision = StreamModel::decide(state, now, input);
-        let refused =
-            answers(&mut decision).any(|answer| matches!(answer, Answer::Refused(refusal) if which(refusal)));
+        let refused = answers(&mut decision)
+            .any(|answer| matches!(answer, Answer::Refused(refusal) if which(refusal)));
         if let (Some((name, _)), Some(stream)) = (ask(input), stream_of(state, input))
             && refused
             && matches!(stream.lifetime, Lifetime::Ttl(_))
@@ -449,9 +444,9 @@ fn forgotten(which: fn(&Stream) -> bool) -> Seams {
             })
             .collect();
         let waited: Vec<u64> = ended.iter().flat_map(|stream| stream.waiting.iter().copied()).collect();
-        decision
-            .effects
-            .retain(|effect| !matches!(effect, Effect::Answer { session, .. } if waited.contains(session)));
+        decision.effects.retain(|effect| {
+            !matches!(effect, Effect::Answer { session, .. } if waited.contains(session))
+        });
         decision
     }))
 }
