@@ -3,7 +3,10 @@
 mod client;
 mod log;
 mod robust;
+mod stream_caching;
+mod stream_json;
 mod stream_model;
+mod stream_producers;
 mod stream_wire;
 
 #[test]

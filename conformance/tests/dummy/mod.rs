@@ -41,6 +41,7 @@ static BELL: Protocol = Protocol {
         ordinary: None,
     },
     registry: OnceLock::new(),
+    validators: OnceLock::new(),
 };
 
 #[test]
