@@ -3,6 +3,7 @@
 mod client;
 mod log;
 mod robust;
+mod stream_expiry;
 mod stream_model;
 mod stream_wire;
 
