@@ -29,6 +29,8 @@ pub const BARE: &str = "bare";
 
 /// How long the long-polls of the embedded references wait, in milliseconds.
 pub const LONG_POLL_MS: u64 = 400;
+/// Those of small chunks: longer than the shortest time to live.
+const LONGER_POLL_MS: u64 = 1_500;
 /// How long the event streams of the durable reference last, in milliseconds.
 pub const SSE_MS: u64 = 4_000;
 
@@ -49,7 +51,8 @@ impl Reference for Stream {
                 }
                 None => None,
             };
-            let limits = Limits { long_poll_ms: LONG_POLL_MS, ..Limits::default() };
+            let long_poll_ms = if variant == SMALL_CHUNKS { LONGER_POLL_MS } else { LONG_POLL_MS };
+            let limits = Limits { long_poll_ms, ..Limits::default() };
             let varied =
                 self::variant(variant, limits).ok_or_else(|| format!("there is no variant {variant}"));
             let (mut limits, parts) = varied?;
@@ -60,7 +63,7 @@ impl Reference for Stream {
             let process = Process::start(limits, parts, data, breakage).await?;
             let switch = |on| if on { "on" } else { "off" };
             let mut target = Target::server(&process.root)?
-                .declare("long-poll-ms", LONG_POLL_MS.to_string())
+                .declare("long-poll-ms", long_poll_ms.to_string())
                 .declare("stream.sse", switch(parts.sse))
                 .declare("stream.forks", switch(parts.forks))
                 .declare("stream.crash-safe", switch(process.data.is_some()));

@@ -147,8 +147,9 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
         .iter()
         .map(|said| match said {
             Said::Answer(request, response) => {
-                let telling =
-                    |name: &str| !TRANSPORT.contains(&name) && name != "stream-cursor" && name != "location";
+                let telling = |name: &str| {
+                    !TRANSPORT.contains(&name) && !["stream-cursor", "location", "etag"].contains(&name)
+                };
                 let headers: Vec<String> = response
                     .headers
                     .0

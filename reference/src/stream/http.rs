@@ -5,6 +5,7 @@ use super::{
     seams::{Early, Limits},
 };
 use bytes::{Bytes, BytesMut};
+use flate2::{Compression, write::GzEncoder};
 use http_body_util::BodyExt;
 use hyper::{
     body::{Body as _, Incoming},
@@ -12,7 +13,7 @@ use hyper::{
     http::request::Parts,
 };
 use std::{
-    io,
+    io::{self, Write},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -22,7 +23,10 @@ use tokio::{
     net::TcpStream,
     time::{Instant, Sleep},
 };
-use wireproof_spec::http::{Body, Request, Response};
+use wireproof_spec::{
+    http::{Body, Request, Response},
+    stream::header::ETAG,
+};
 
 /// Why a request has no answer: its connection ends without one.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +106,40 @@ async fn collect(mut body: Incoming, max: usize) -> Result<Option<Bytes>, hyper:
         }
     }
     Ok((length <= max).then(|| if all.is_empty() { first } else { all.freeze() }))
+}
+
+/// Shorter content is sent as it is, in bytes.
+const WORTH: usize = 1024;
+
+/// Compresses content for a client that takes it so: STREAM-CACHING-12.
+pub(super) fn compress(request: &Request, reply: &mut Response) {
+    if request.method != "GET" || !matches!(reply.status, 200 | 304) {
+        return;
+    }
+    reply.headers.push("vary", "accept-encoding");
+    if reply.body.len() < WORTH || !takes_gzip(request) {
+        return;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let Ok(bytes) = encoder.write_all(&reply.body).and_then(|()| encoder.finish()) else { return };
+    reply.body = Body(bytes.into());
+    reply.headers.push("content-encoding", "gzip");
+    // A validator that is not weak would name these bytes and no others (RFC 9110, section 8.8.3.3).
+    if let Some(etag) = reply.headers.get(ETAG).map(|etag| format!("W/{etag}")) {
+        reply.headers.set(ETAG, etag);
+    }
+}
+
+/// Whether a client accepts gzip: named, and with a weight above 0.
+fn takes_gzip(request: &Request) -> bool {
+    let all = request.headers.joined();
+    let mut accepted = all.get("accept-encoding").into_iter().flat_map(|all| all.split(','));
+    accepted.any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let weight = parts.find_map(|p| p.strip_prefix("q=").or_else(|| p.strip_prefix("Q=")));
+        named && weight.is_none_or(|weight| weight.trim().parse::<f32>().is_ok_and(|weight| weight > 0.0))
+    })
 }
 
 /// Writes an answer. A header that HTTP cannot hold is left out.

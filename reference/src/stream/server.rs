@@ -364,6 +364,9 @@ async fn serve(
     };
     reply.headers.push("x-content-type-options", "nosniff");
     reply.headers.push("cross-origin-resource-policy", "cross-origin");
+    if events.is_none() {
+        http::compress(&request, &mut reply);
+    }
     (shared.reply)(&request, &mut reply);
     if let Some(time) = shared.delay.as_ref().and_then(|delay| delay(&request, &reply)) {
         tokio::time::sleep(time).await;

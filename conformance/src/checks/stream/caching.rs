@@ -142,7 +142,7 @@ async fn after_append(cx: &Cx) -> Outcome {
     for _ in 0..2 {
         for ((request, length), before) in reads.iter().zip(&mut before) {
             let reply = cx.send(request.clone()).await?;
-            let whole = cx.need(STREAM_READ_4, &reply, &one_of![bytes_of(&content, *length)])?;
+            let whole = cx.need(STREAM_READ_2, &reply, &one_of![bytes_of(&content, *length)])?;
             if whole.body.len() == *length {
                 before.push(etag(cx.need(STREAM_CACHING_1, &reply, &one_of![tagged()])?));
             }

@@ -1,6 +1,7 @@
 //! Checks of "Expiry" in spec/stream.md.
 
 mod end;
+mod event_stream;
 pub(super) mod life;
 mod moment;
 mod window;
@@ -20,16 +21,21 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/expiry/read", &[STREAM_EXPIRY_4], drives!(window::read)).waits(Waits::Millis(4_000)),
     Check::new("stream/expiry/append", &[STREAM_EXPIRY_5], drives!(window::append))
         .waits(Waits::Millis(4_000)),
-    Check::new("stream/expiry/close", &[STREAM_EXPIRY_6], drives!(window::close))
-        .waits(Waits::Millis(3_000)),
+    Check::new("stream/expiry/close", &[STREAM_EXPIRY_6], drives!(window::close)).waits(Waits::Millis(3_000)),
     Check::new("stream/expiry/long-poll", &[STREAM_EXPIRY_7], drives!(window::long_poll))
+        .waits(Waits::Millis(4_000)),
+    Check::new("stream/expiry/event-stream", &[STREAM_EXPIRY_8], drives!(event_stream::begins))
         .waits(Waits::Millis(4_000)),
     Check::new("stream/expiry/head", &[STREAM_EXPIRY_9], drives!(window::head)).waits(Waits::Millis(2_000)),
     Check::new("stream/expiry/long-poll-waits", &[STREAM_EXPIRY_10], drives!(window::long_poll_waits))
         .waits(Waits::Millis(3_000)),
+    Check::new("stream/expiry/event-stream-holds", &[STREAM_EXPIRY_11], drives!(event_stream::holds))
+        .waits(Waits::Millis(3_000)),
     Check::new("stream/expiry/moment-stays", &[STREAM_EXPIRY_12], drives!(moment::stays))
         .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/long-poll-ends", &[STREAM_EXPIRY_13], drives!(moment::long_poll_ends))
+        .waits(Waits::Millis(4_000)),
+    Check::new("stream/expiry/event-stream-ends", &[STREAM_EXPIRY_14], drives!(event_stream::ends))
         .waits(Waits::Millis(4_000)),
     Check::new("stream/expiry/refused", &[STREAM_EXPIRY_15], drives!(window::refused))
         .waits(Waits::Millis(2_000)),

@@ -18,7 +18,7 @@ use wireproof_spec::{
     http::Request,
     requirement::RequirementId,
     stream::{
-        header::{FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM},
+        header::{CONTENT_TYPE, FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM},
         requirements::*,
     },
 };
@@ -80,8 +80,14 @@ pub(super) const CHECKS: &[Check] = &[
 /// The media type of streams of messages.
 const JSON: &str = "application/json";
 
-/// A PUT that forks this source at its tail and leaves everything else to be inherited.
+/// A PUT that forks this source at its tail. It tells the media type, so that inheriting it is a matter of those checks alone
+/// that are about it.
 fn fork(source: &Stream, target: &Stream) -> Request {
+    bare(source, target).header(CONTENT_TYPE, source.media_type)
+}
+
+/// The same, with everything left to be inherited.
+fn bare(source: &Stream, target: &Stream) -> Request {
     Request::new("PUT", &target.path).header(FORKED_FROM, &source.path)
 }
 

@@ -2,7 +2,7 @@
 
 use super::setting::{OTHER, Stream, TEXT, holds, is_of, next_offset, proven, shut_in_every_way, written};
 use crate::{
-    check::{Check, Cx, Outcome, alternative, answer},
+    check::{Breaks, Check, Cx, Outcome, alternative, answer},
     drives, one_of,
     wire::raw::RawAnswer,
 };
@@ -19,6 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/head/no-body", &[STREAM_HEAD_2], drives!(no_body)),
     Check::new("stream/head/closure", &[STREAM_HEAD_3], drives!(closure)),
     Check::new("stream/head/no-store", &[STREAM_HEAD_4], drives!(no_store)),
+    Check::new("stream/head/missing-stream", &[STREAM_HEAD_5], drives!(missing_stream)),
 ];
 
 async fn facts(cx: &Cx) -> Outcome {
@@ -86,4 +87,18 @@ async fn no_store(cx: &Cx) -> Outcome {
         cx.expect(STREAM_HEAD_4, &reply, &one_of![kept_by_none])?;
     }
     Ok(())
+}
+
+async fn missing_stream(cx: &Cx) -> Outcome {
+    let nowhere = Stream::nowhere(cx);
+    cx.refused(
+        STREAM_HEAD_5,
+        Breaks::Fit,
+        proven,
+        Stream::head,
+        |_, request| request.path = nowhere.path.clone(),
+        (STREAM_HEAD_1, &one_of![answer(200).has(NEXT_OFFSET)]),
+        &one_of![answer(404)],
+    )
+    .await
 }

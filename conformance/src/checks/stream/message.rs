@@ -44,4 +44,19 @@ pub(super) const CHECKS: &[Check] = &[
         &[STREAM_MESSAGE_8],
         Body::Observes(|o| o.shapes(STREAM_MESSAGE_8)),
     ),
+    Check::new(
+        "stream/observed/read-not-modified",
+        &[STREAM_MESSAGE_9],
+        Body::Observes(|o| o.shapes(STREAM_MESSAGE_9)),
+    ),
+    Check::new(
+        "stream/observed/sse-response",
+        &[STREAM_MESSAGE_10],
+        Body::Observes(|o| o.shapes(STREAM_MESSAGE_10)),
+    ),
+    Check::new(
+        "stream/observed/sse-control",
+        &[STREAM_MESSAGE_11],
+        Body::Observes(|o| o.shapes(STREAM_MESSAGE_11)),
+    ),
 ];

@@ -105,7 +105,7 @@ async fn yields(
     Ok((replies.len(), ends.collect()))
 }
 
-fn joined(content: &str) -> Alternative<Vec<Response>> {
+pub(super) fn joined(content: &str) -> Alternative<Vec<Response>> {
     let content = content.to_owned();
     let name = format!("together exactly the {} bytes that were written there, in order", content.len());
     alternative(name, move |all: &Vec<Response>| {
@@ -293,7 +293,7 @@ async fn longer_than_an_answer(cx: &Cx) -> Outcome<(Stream, String)> {
     let stream = Stream::create(cx, TEXT, "").await?;
     let piece = cx.features().limit("max-body-bytes").map_or(PIECE, |most| PIECE.min(most as usize));
     let (token, mut content) = (cx.token(8), String::new());
-    for length in [PIECE / 4, PIECE * 2, PIECE * 5, MOST] {
+    for length in [200, PIECE / 4, PIECE * 2, PIECE * 5, MOST] {
         let before = content.len();
         while content.len() < length {
             content.push_str(&format!("{token} line {:07}\n", content.len() / 22));

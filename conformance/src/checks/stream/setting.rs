@@ -10,7 +10,10 @@ use wireproof_spec::{
     http::{Request, Response},
     stream::{
         MediaType,
-        header::{CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE, query},
+        header::{
+            CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ, SEQ,
+            UP_TO_DATE, query,
+        },
         requirements::*,
     },
 };
@@ -321,7 +324,10 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
             let _ = reader.next().await?;
         }
     }
+    let produced = stream.append("three").header(PRODUCER_ID, cx.name()).header(PRODUCER_EPOCH, "0");
     for request in [
+        stream.append("two and a half").header(SEQ, "1"),
+        produced.header(PRODUCER_SEQ, "0"),
         put(&stream.path, TEXT),
         stream.head(),
         stream.read(),

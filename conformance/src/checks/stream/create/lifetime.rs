@@ -162,8 +162,7 @@ pub(super) async fn long_time(cx: &Cx) -> Outcome {
     for seconds in seconds {
         let stream = Stream::nowhere(cx);
         let reply = cx.send(asking(&stream, None).header(TTL, seconds)).await?;
-        let refused =
-            alternative("a refusal with a 4xx", |r: &Response| (400..500).contains(&r.status));
+        let refused = alternative("a refusal with a 4xx", |r: &Response| (400..500).contains(&r.status));
         let alternatives = [refused, answer(201).into()];
         if cx.expect(STREAM_CREATE_21, &reply, &alternatives)?.status == 201 {
             let head = cx.send(stream.head()).await?;

@@ -1,6 +1,6 @@
 //! What a fork begins with.
 
-use super::{JSON, Source, at, begins, fork, forked, holding, made, sub};
+use super::{JSON, Source, at, bare, begins, fork, forked, holding, made, sub};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative, answer},
     checks::stream::setting::{OTHER, Stream, TEXT, appended, created, is_of, odd_contents, proven, put},
@@ -12,7 +12,7 @@ use wireproof_spec::{
     http::Response,
     requirement::RequirementId,
     stream::{
-        header::{CONTENT_TYPE, FORKED_FROM, NEXT_OFFSET},
+        header::{FORKED_FROM, NEXT_OFFSET},
         requirements::*,
     },
 };
@@ -190,7 +190,6 @@ pub(super) async fn no_sub_offset(cx: &Cx) -> Outcome {
     let source = Source::new(cx, 2).await?;
     for n in [1, 2] {
         let bare = at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[n]);
-        let bare = bare.header(CONTENT_TYPE, TEXT);
         for (first, second) in [(bare.clone(), sub(bare.clone(), 0)), (sub(bare.clone(), 0), bare)] {
             let target = Stream::nowhere(cx);
             let (mut first, mut second) = (first, second);
@@ -213,7 +212,7 @@ pub(super) async fn media_type(cx: &Cx) -> Outcome {
         // Of a fork that inherited it too.
         for _ in 0..2 {
             let target = Stream { media_type, ..Stream::nowhere(cx) };
-            let reply = cx.send(fork(&of, &target)).await?;
+            let reply = cx.send(bare(&of, &target)).await?;
             let typed = created().and(media_type, move |r| is_of(r, media_type));
             cx.expect(STREAM_FORKS_13, &reply, &one_of![typed])?;
             let typed = answer(200).and(media_type, move |r| is_of(r, media_type));

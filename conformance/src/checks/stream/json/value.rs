@@ -26,7 +26,7 @@ enum Value {
 
 /// How exactly numbers have to be equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Numbers {
+pub(in crate::checks::stream) enum Numbers {
     /// As far as a double holds them.
     Double,
     /// To the last digit.
@@ -34,25 +34,25 @@ pub(super) enum Numbers {
 }
 
 /// The texts of the messages in a body; none if it is no array.
-pub(super) fn messages(body: &[u8]) -> Option<Vec<String>> {
+pub(in crate::checks::stream) fn messages(body: &[u8]) -> Option<Vec<String>> {
     let all: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
     Some(all.into_iter().map(|message| message.get().to_owned()).collect())
 }
 
 /// The texts of the messages in these answers, all together; none if one of them is no array.
-pub(super) fn all_messages(answers: &[Response]) -> Option<Vec<String>> {
+pub(in crate::checks::stream) fn all_messages(answers: &[Response]) -> Option<Vec<String>> {
     let all: Option<Vec<_>> = answers.iter().map(|answer| messages(&answer.body)).collect();
     all.map(|all| all.concat())
 }
 
 /// Whether these are texts of the same messages.
-pub(super) fn equal(found: &[String], expected: &[String], numbers: Numbers) -> bool {
+pub(in crate::checks::stream) fn equal(found: &[String], expected: &[String], numbers: Numbers) -> bool {
     found.len() == expected.len()
         && found.iter().zip(expected).all(|(found, expected)| same(found, expected, numbers))
 }
 
 /// Whether both are texts of one value.
-pub(super) fn same(found: &str, expected: &str, numbers: Numbers) -> bool {
+pub(in crate::checks::stream) fn same(found: &str, expected: &str, numbers: Numbers) -> bool {
     match (Value::read(found, DEEPEST), Value::read(expected, DEEPEST)) {
         (Some(found), Some(expected)) => found.is(&expected, numbers),
         _ => false,

@@ -96,8 +96,8 @@ async fn passes_woken(cx: &Cx) -> Outcome {
 async fn passes_idle(cx: &Cx) -> Outcome {
     let stream = proven(cx).await?;
     let first = cx.send(stream.long_poll("-1")).await?;
-    let reply = cx.need(STREAM_LONGPOLL_8, &first, &one_of![answer(200).has(CURSOR)])?;
-    let (tail, sent) = (next_offset(reply), cursor(reply));
+    let sent = cursor(cx.need(STREAM_LONGPOLL_8, &first, &one_of![answer(200).has(CURSOR)])?);
+    let tail = stream.told_tail(cx).await?;
     let cursors = far(&sent).into_iter().chain([sent]);
     let waiting = try_join_all(cursors.map(async |sent| {
         let request = sending(stream.long_poll(&tail), &sent);
@@ -207,7 +207,7 @@ async fn order_live(cx: &Cx) -> Outcome {
         for status in [200, 204] {
             let Some(seen) = replies.last() else { break };
             let told = cx.need(STREAM_LONGPOLL_7, seen, &one_of![answer(status).has(CURSOR)])?;
-            let mut request = stream.long_poll(&next_offset(told));
+            let mut request = stream.long_poll(&stream.told_tail(cx).await?);
             if echoes {
                 request = sending(request, &cursor(told));
             }

@@ -111,16 +111,15 @@ pub(super) async fn slow_reader(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, cx.token(16)).await?;
     let mut slow = cx.sse_narrow(stream.sse("-1")).await?;
     cx.need(STREAM_SSE_1, &slow.head().await?, &one_of![event_stream()])?;
-    let mut tail = stream.start.clone();
     let appends = ALL / length;
     for turn in 1..=appends {
         let reply = cx.send(stream.append(cx.token(16).repeat(length / 16))).await?;
-        tail = next_offset(cx.expect(STREAM_SSE_28, &reply, &one_of![appended()])?);
+        let tail = next_offset(cx.expect(STREAM_SSE_28, &reply, &one_of![appended()])?);
         if turn % (appends / 3) == 0 {
             let mut other = Live::open(cx, &stream, &tail).await?;
             let mark = cx.token(16);
             let reply = cx.send(stream.append(mark.clone())).await?;
-            tail = next_offset(cx.expect(STREAM_SSE_28, &reply, &one_of![appended()])?);
+            let tail = next_offset(cx.expect(STREAM_SSE_28, &reply, &one_of![appended()])?);
             cx.expect(STREAM_SSE_28, &other.to(&tail, mark.len()).await?, &[text(mark)])?;
         }
     }

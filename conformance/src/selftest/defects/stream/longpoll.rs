@@ -1,5 +1,7 @@
 //! Defects of "Longpoll".
 
+pub(super) mod cursor;
+
 use super::{
     Answer, Append, Ask, Decision, Effect, Input, Live, Record, START, Seams, State, StreamModel, Table,
     answers, ask, ask_mut, decide, is, reply, request, stream_of, through,

@@ -1,12 +1,12 @@
 //! Defects of "Message".
 
 use super::{Seams, Table, reply};
-use crate::{protocol::Cut::Wire, selftest::defects::Breakage};
+use crate::{embed::reference::stream::sse::Event, protocol::Cut::Wire, selftest::defects::Breakage};
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
         Operation,
-        header::{CLOSED, CONTENT_TYPE, CURSOR, UP_TO_DATE},
+        header::{CLOSED, CONTENT_TYPE, CURSOR, NEXT_OFFSET, SSE_DATA_ENCODING, UP_TO_DATE},
         requirements::*,
     },
 };
@@ -62,6 +62,42 @@ pub(super) const TABLE: Table = &[
                 response.headers.set(CONTENT_TYPE, "text");
             }
         })
+    })
+    .shape(FORM),
+    Breakage::always("stream/message/not-modified-at-now", STREAM_MESSAGE_9, Wire, || {
+        reply(|_, response| {
+            if response.status == 304 {
+                response.headers.set(NEXT_OFFSET, "now");
+            }
+        })
+    })
+    .shape(FORM),
+    Breakage::always("stream/message/event-stream-in-hex", STREAM_MESSAGE_10, Wire, || {
+        succeeded(
+            |o| matches!(o, Operation::Sse(_)),
+            |r| {
+                if r.headers.get(SSE_DATA_ENCODING).is_some() {
+                    r.headers.set(SSE_DATA_ENCODING, "hex");
+                }
+            },
+        )
+    })
+    .shape(FORM),
+    Breakage::always("stream/message/control-cursor-as-number", STREAM_MESSAGE_11, Wire, || {
+        let as_number = |event: &mut Event| {
+            let Ok(mut control) = serde_json::from_str::<serde_json::Value>(&event.data) else { return };
+            let cursor = control["streamCursor"].as_str().and_then(|cursor| cursor.parse::<u64>().ok());
+            if let Some(cursor) = cursor {
+                control["streamCursor"] = cursor.into();
+                event.data = control.to_string();
+            }
+        };
+        Seams {
+            events: Some(Box::new(move |_, events| {
+                events.iter_mut().filter(|event| event.name == "control").for_each(as_number);
+            })),
+            ..Seams::honest()
+        }
     })
     .shape(FORM),
 ];

@@ -15,19 +15,14 @@ use wireproof_spec::{
     http::{Request, Response},
     stream::{
         Operation,
-        header::{CACHE_CONTROL, CLOSED, NEXT_OFFSET, UP_TO_DATE, query},
+        header::{CLOSED, NEXT_OFFSET, UP_TO_DATE, query},
         requirements::*,
     },
 };
 
 pub(super) const TABLE: Table = &[
-    Breakage::always("stream/read/no-offset-is-tail", STREAM_READ_1, Wire, || Seams {
-        reply: Box::new(|request, response| {
-            if is_read(request) && response.status == 200 && request.query.get(query::OFFSET) == Some("now") {
-                response.headers.remove(CACHE_CONTROL);
-            }
-        }),
-        ..request(|request| {
+    Breakage::always("stream/read/no-offset-is-tail", STREAM_READ_1, Wire, || {
+        request(|request| {
             if is_read(request) && request.query.get(query::OFFSET).is_none() {
                 request.query.set(query::OFFSET, "now");
             }
@@ -173,6 +168,27 @@ pub(super) const TABLE: Table = &[
             }),
             ..seams
         }
+    }),
+    Breakage::always("stream/read/always-up-to-date", STREAM_READ_11, Port, || {
+        decide(|_, _, decision| {
+            answers(decision).for_each(|answer| {
+                if let Answer::Content { up_to_date, .. } = answer {
+                    *up_to_date = true;
+                }
+            });
+        })
+    }),
+    Breakage::always("stream/read/closed-on-every-part", STREAM_READ_12, Port, || {
+        decide(|state, input, decision| {
+            let Some(is_closed) = stream_of(state, input).map(|s| s.closed) else { return };
+            answers(decision).for_each(|answer| {
+                if let Answer::Content { up_to_date, closed, .. } = answer
+                    && is_closed
+                {
+                    (*up_to_date, *closed) = (true, true);
+                }
+            });
+        })
     }),
 ];
 

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-pub(super) const TABLE: Table = &[
+pub(in super::super) const TABLE: Table = &[
     Breakage::race("stream/sse/append-lost-to-new-reader", STREAM_SSE_25, Port, || {
         let mut begun: BTreeSet<u64> = BTreeSet::new();
         Seams {
