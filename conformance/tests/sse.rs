@@ -191,6 +191,7 @@ static TICK: Protocol = Protocol {
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial { reference: &Nobody, defects: Vec::new, agreeable: None, ordinary: None },
     registry: OnceLock::new(),
+    validators: OnceLock::new(),
 };
 
 struct Nobody;
