@@ -2,6 +2,7 @@
 
 use crate::{
     check::{BoxFuture, Check, Cx, Need},
+    run::schemas::Schemas,
     target::Target,
     wire::Alive,
 };
@@ -43,6 +44,8 @@ pub struct Protocol {
     pub trial: Trial,
     /// The requirements, read once.
     pub registry: OnceLock<Vec<Requirement>>,
+    /// The validators of the schemas, compiled once.
+    pub validators: OnceLock<Result<Schemas, String>>,
 }
 
 /// Features and limits that a target told: name and value.
@@ -148,6 +151,15 @@ impl Protocol {
             Ok(list) => list,
             Err(e) => panic!("{}.md:{e}", self.name),
         })
+    }
+
+    /// The validators of its schemas.
+    ///
+    /// # Errors
+    /// A schema that is none.
+    pub fn validators(&self) -> Result<&Schemas, String> {
+        let compiled = self.validators.get_or_init(|| Schemas::compile(&(self.schemas)()));
+        compiled.as_ref().map_err(Clone::clone)
     }
 
     /// A requirement by its id.

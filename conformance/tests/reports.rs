@@ -73,6 +73,7 @@ static TINY: Protocol = Protocol {
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial { reference: &Nobody, defects: Vec::new, agreeable: None, ordinary: None },
     registry: OnceLock::new(),
+    validators: OnceLock::new(),
 };
 
 fn expected(name: &str) -> Vec<Expected> {

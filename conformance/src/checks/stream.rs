@@ -115,6 +115,7 @@ pub static PROTOCOL: Protocol = Protocol {
         ordinary: Some(|cx| Box::pin(setting::ordinary(cx))),
     },
     registry: OnceLock::new(),
+    validators: OnceLock::new(),
 };
 
 fn shape(request: &Request, response: &Response) -> Option<(RequirementId, &'static str)> {

@@ -40,6 +40,7 @@ static BELL: Protocol = Protocol {
         ordinary: None,
     },
     registry: OnceLock::new(),
+    validators: OnceLock::new(),
 };
 
 #[test]

@@ -46,6 +46,9 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/expiry/long-poll-behind-the-end", STREAM_EXPIRY_2, Port, || {
         lives_on(|_, _, ask, _| matches!(ask, Ask::LongPoll { .. }))
     }),
+    Breakage::boundary("stream/expiry/event-stream-behind-the-end", STREAM_EXPIRY_2, Port, || {
+        lives_on(|_, _, ask, _| matches!(ask, Ask::Follow { .. }))
+    }),
     Breakage::boundary("stream/expiry/append-behind-the-end", STREAM_EXPIRY_2, Port, || {
         lives_on(|_, _, ask, _| matches!(ask, Ask::Append(_)))
     }),
@@ -63,7 +66,12 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::second("stream/expiry/noticed-once", STREAM_EXPIRY_2, Port, || {
         let noticed = Count::new();
-        lives_on(move |_, name, _, _| noticed.up(name) > 0)
+        let mut lives_on = lives_on(move |_, name, _, _| noticed.up(name) > 0);
+        through(Box::new(move |state, now, input| {
+            let mut decision = (lives_on.port)(state, now, input);
+            decision.records.retain(|record| !matches!(record, Record::Expired { .. }));
+            decision
+        }))
     }),
     Breakage::boundary("stream/expiry/no-time-is-for-ever", STREAM_EXPIRY_2, Port, || {
         lives_on(|stream, _, _, _| stream.lifetime == Lifetime::Ttl(0))
@@ -104,7 +112,7 @@ pub(super) const TABLE: Table = &[
         counts_otherwise(move |name, ask, stream| {
             // Setting up a stream is one read or two.
             let read = matches!(ask, Ask::Read { .. });
-            (read && count.up(name) > 3).then_some(stream.touched)
+            (read && count.up(name) > 2).then_some(stream.touched)
         })
     }),
     Breakage::boundary("stream/expiry/append-does-not-count", STREAM_EXPIRY_5, Port, || {

@@ -150,7 +150,7 @@ pub(in super::super) const TABLE: Table = &[
         read_as(EXPIRES_AT, |text| text.strip_suffix("+25:00").map(|local| format!("{local}Z")))
     }),
     Breakage::boundary("stream/create/more-behind-the-moment", STREAM_CREATE_23, Wire, || {
-        read_as(EXPIRES_AT, |text| (text.len() > 30).then(|| text.get(..20).unwrap_or_default().to_owned()))
+        read_as(EXPIRES_AT, |text| text.strip_suffix(" and more").map(str::to_owned))
     }),
     Breakage::boundary("stream/create/basic-form", STREAM_CREATE_23, Wire, || {
         read_as(EXPIRES_AT, |text| (text.len() == 16).then(|| "2999-01-01T00:00:00Z".to_owned()))
