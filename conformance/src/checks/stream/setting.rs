@@ -327,7 +327,12 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
             let _ = reader.next().await?;
         }
     }
+    let fork = Stream::nowhere(cx);
     for request in [
+        put(&fork.path, TEXT).header(FORKED_FROM, &stream.path),
+        fork.read_at(&stream.start),
+        fork.append("three"),
+        fork.delete(),
         producer.into_iter().fold(produced.append("x"), |request, (name, value)| request.header(name, value)),
         produced.read(),
         sequenced.append("x").header(SEQ, "1"),
