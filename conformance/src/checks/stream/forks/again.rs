@@ -2,10 +2,11 @@
 
 use super::{Source, at, bare, fork, forked, holding, made, sub};
 use crate::{
-    check::{Cx, Outcome, answer},
+    check::{Cx, Outcome, alternative, answer},
     checks::stream::setting::{Stream, TEXT, closing, created, holds, put, written},
     one_of,
 };
+use bytes::Bytes;
 use wireproof_spec::{
     http::Request,
     requirement::RequirementId,
@@ -19,16 +20,21 @@ use wireproof_spec::{
 struct Made {
     fork: Stream,
     by: Request,
-    content: String,
+    content: Bytes,
 }
 
 impl Made {
-    /// By this PUT of a source, which begins with this content, with something of its own behind.
-    async fn new(cx: &Cx, source: &Stream, by: Request, begin: String) -> Outcome<Self> {
+    /// By this PUT of a source, with something of its own behind. What it inherited is a matter of other checks.
+    async fn new(cx: &Cx, source: &Stream, by: Request) -> Outcome<Self> {
         let fork = made(cx, source, by.clone()).await?;
         let own = cx.token(8);
         fork.appended(cx, own.clone()).await?;
-        Ok(Self { fork, by, content: begin + &own })
+        let read = fork.content(cx).await?;
+        let ends = alternative(format!("content that ends in {own:?}"), move |read: &Bytes| {
+            read.ends_with(own.as_bytes())
+        });
+        let content = cx.need(STREAM_APPEND_1, &read, &[ends])?.clone();
+        Ok(Self { fork, by, content })
     }
 
     /// Claims that this PUT conflicts with the fork and leaves it as it was, and that the one that made it still finds it.
@@ -36,7 +42,7 @@ impl Made {
         let found = one_of![answer(200)];
         cx.need(STREAM_FORKS_16, &cx.send(self.by.clone()).await?, &found)?;
         cx.expect(id, &cx.send(other).await?, &one_of![answer(409)])?;
-        holding(cx, id, &self.fork, self.content.as_bytes()).await?;
+        holding(cx, id, &self.fork, &self.content).await?;
         cx.expect(id, &cx.send(self.by.clone()).await?, &found)?;
         Ok(())
     }
@@ -61,7 +67,7 @@ pub(super) async fn taken(cx: &Cx) -> Outcome {
 /// Forks that differ in what every stream has too.
 async fn other_fork(cx: &Cx, source: &Source) -> Outcome {
     let whole = || at(fork(&source.stream, &Stream::nowhere(cx)), source.tail());
-    let mortal = Made::new(cx, &source.stream, whole().header(TTL, "3600"), source.content()).await?;
+    let mortal = Made::new(cx, &source.stream, whole().header(TTL, "3600")).await?;
     let mut other = mortal.by.clone();
     other.headers.set(TTL, "7200");
     mortal.conflicts(cx, STREAM_FORKS_15, other.clone()).await?;
@@ -69,7 +75,7 @@ async fn other_fork(cx: &Cx, source: &Source) -> Outcome {
     other.headers.set(EXPIRES_AT, "2099-01-01T00:00:00Z");
     mortal.conflicts(cx, STREAM_FORKS_15, other).await?;
 
-    let plain = Made::new(cx, &source.stream, whole(), source.content()).await?;
+    let plain = Made::new(cx, &source.stream, whole()).await?;
     plain.conflicts(cx, STREAM_FORKS_15, plain.by.clone().header(TTL, "3600")).await?;
     plain.conflicts(cx, STREAM_FORKS_15, closing(plain.by.clone())).await?;
     plain.conflicts(cx, STREAM_FORKS_15, put(&plain.fork.path, TEXT)).await?;
@@ -83,23 +89,22 @@ pub(super) async fn repeated(cx: &Cx) -> Outcome {
     let bare = || fork(&source.stream, &Stream::nowhere(cx));
     let offsets = source.offsets.clone();
     let puts = [
-        (at(bare(), &offsets[2]), 24),
-        (at(bare(), &offsets[0]), 0),
-        (sub(at(bare(), &offsets[1]), 5), 17),
-        (at(bare(), &offsets[1]).header(TTL, "3600"), 12),
+        at(bare(), &offsets[2]),
+        at(bare(), &offsets[0]),
+        at(bare(), &offsets[1]).header(TTL, "3600"),
+        sub(at(bare(), &offsets[1]), 5),
     ];
-    let content = source.content();
-    for (by, length) in puts {
-        let mut made = Made::new(cx, &source.stream, by, content[..length].to_owned()).await?;
+    for by in puts {
+        let mut made = Made::new(cx, &source.stream, by).await?;
         for _ in 0..2 {
             let tail = made.fork.told_tail(cx).await?;
             let reply = cx.send(made.by.clone()).await?;
             cx.expect(STREAM_FORKS_16, &reply, &one_of![answer(200).with(NEXT_OFFSET, tail)])?;
-            holding(cx, STREAM_FORKS_16, &made.fork, made.content.as_bytes()).await?;
+            holding(cx, STREAM_FORKS_16, &made.fork, &made.content).await?;
             // Neither the fork nor its source stays what it was.
             let own = cx.token(8);
             made.fork.appended(cx, own.clone()).await?;
-            made.content.push_str(&own);
+            made.content = [&made.content, own.as_bytes()].concat().into();
             source.grow(cx).await?;
         }
     }
@@ -140,7 +145,7 @@ pub(super) async fn other_offset(cx: &Cx) -> Outcome {
     let source = Source::new(cx, 3).await?;
     for n in [1, 2] {
         let by = at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[n]);
-        let fork = Made::new(cx, &source.stream, by, source.before(n)).await?;
+        let fork = Made::new(cx, &source.stream, by).await?;
         for other in (0..=3).filter(|other| *other != n) {
             let mut request = fork.by.clone();
             request.headers.set(FORK_OFFSET, &*source.offsets[other]);
@@ -159,7 +164,7 @@ pub(super) async fn other_source(cx: &Cx) -> Outcome {
     let source = Stream::create(cx, TEXT, &content).await?;
     // Another of equal content, and the fork's own sibling and child.
     let by = fork(&source, &Stream::nowhere(cx));
-    let fork = Made::new(cx, &source, by, content.clone()).await?;
+    let fork = Made::new(cx, &source, by).await?;
     let others = [
         Stream::create(cx, TEXT, &content).await?,
         forked(cx, &source).await?,
@@ -179,8 +184,7 @@ pub(super) async fn other_sub_offset(cx: &Cx) -> Outcome {
     for (by, others) in [("5", ["4", "6", "0"]), ("0", ["1", "5", "12"])] {
         let request = at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[1]);
         let request = request.header(FORK_SUB_OFFSET, by);
-        let length = 12 + by.parse().unwrap_or(0);
-        let fork = Made::new(cx, &source.stream, request, source.content()[..length].to_owned()).await?;
+        let fork = Made::new(cx, &source.stream, request).await?;
         for other in others {
             let mut request = fork.by.clone();
             request.headers.set(FORK_SUB_OFFSET, other);

@@ -1,6 +1,6 @@
 //! Live reading of a fork.
 
-use super::{Source, at, fork, forked, made, sub};
+use super::{Source, at, fork, forked, made};
 use crate::{
     check::{Cx, Outcome, alternative},
     checks::stream::{
@@ -19,7 +19,7 @@ pub(super) async fn at_once(cx: &Cx) -> Outcome {
     let content = source.content();
     let bare = || fork(&source.stream, &Stream::nowhere(cx));
     let early = at(bare(), &source.offsets[2]);
-    for (request, length) in [(bare(), 36), (early, 24), (sub(at(bare(), &source.offsets[1]), 5), 17)] {
+    for (request, length) in [(bare(), 36), (early, 24)] {
         let fork = made(cx, &source.stream, request).await?;
         let inside = source.offsets.iter().enumerate().map(|(n, offset)| (&**offset, 12 * n));
         for (offset, before) in inside.chain([("-1", 0)]).filter(|(_, before)| *before < length) {
