@@ -4,7 +4,7 @@ pub mod schemas;
 pub mod select;
 
 use crate::{
-    check::{Body, Check, Cx, Hook, Lane, Waits},
+    check::{Body, Check, Cx, Hook, Lane, Need, Waits},
     event::{Event, Log, Sink, What},
     observers::Observed,
     protocol::Protocol,
@@ -357,7 +357,13 @@ impl Runner {
             self.begin(check, &log);
         }
         let deadline = Instant::now() + budget;
-        let link = Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol);
+        let needs = self.protocol.needs(check);
+        let declined = self.protocol.declines.iter().find(|declined| {
+            let (name, value) = declined.feature;
+            let is_its_matter = needs.iter().any(|(need, _)| *need == Need::Feature(name, value));
+            self.features.is(name, value) && !is_its_matter
+        });
+        let link = Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol, declined);
         Cx {
             check,
             protocol: self.protocol,
@@ -382,7 +388,7 @@ impl Runner {
             }
             Waits::Millis(ms) => Duration::from_millis(ms.into()) + self.times.slack,
         };
-        let hooks = check.needs.iter().filter(|n| matches!(n, crate::check::Need::Hook(_))).count();
+        let hooks = check.needs.iter().filter(|n| matches!(n, Need::Hook(_))).count();
         self.times.check + waits + self.times.hook * u32::try_from(hooks).unwrap_or(1)
     }
 

@@ -46,11 +46,13 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     };
     // A defect bites in the variant that it was made for, unless that one needs a directory that nobody gave.
     let defect = breakage.map(|b| b.defect.variant).filter(|v| *v != embed::DURABLE || args.data.is_some());
-    let limits = limits(protocol, &args, args.variant.as_deref().or(defect))?;
+    let variant = args.variant.as_deref().or(defect).unwrap_or(embed::FULL);
+    let limits = limits(protocol, &args, variant)?;
     let options = Options {
         addr: args.addr,
         data: args.data,
         limits,
+        access: embed::access(variant),
         seams: embed::seams(breakage),
         ..Options::default()
     };
@@ -67,18 +69,19 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     Ok(exit::OK)
 }
 
-fn limits(protocol: &Protocol, args: &Args, variant: Option<&str>) -> Result<Limits, Failed> {
+fn limits(protocol: &Protocol, args: &Args, variant: &str) -> Result<Limits, Failed> {
     let default = Limits::default();
     let limits = Limits { long_poll_ms: args.long_poll_ms.unwrap_or(default.long_poll_ms), ..default };
+    let variants = protocol.trial.reference.variants();
     match variant {
-        None | Some(embed::FULL) => Ok(limits),
-        Some(embed::SMALL_CHUNKS) => Ok(Limits { chunk: 16, ..limits }),
-        Some(embed::DURABLE) if args.data.is_some() => Ok(limits),
-        Some(embed::DURABLE) => Err(Failed::usage("the variant durable keeps its state: give --data DIR")),
-        Some(other) => Err(Failed::usage(format!(
+        embed::DURABLE if args.data.is_none() => {
+            Err(Failed::usage("the variant durable keeps its state: give --data DIR"))
+        }
+        known if variants.contains(&known) => Ok(embed::limits(known, limits)),
+        other => Err(Failed::usage(format!(
             "the reference of {} has no variant `{other}`; it has {}",
             protocol.name,
-            protocol.trial.reference.variants().join(", ")
+            variants.join(", ")
         ))),
     }
 }

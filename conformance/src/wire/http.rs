@@ -261,7 +261,7 @@ pub(super) fn build(link: &Link, request: &Request) -> Result<hyper::Request<Ful
         .map_err(|e| link.harness(&format!("{} {} cannot be written: {e}", request.method, request.path)))
 }
 
-async fn read(
+pub(super) async fn read(
     answer: impl Future<Output = hyper::Result<hyper::Response<Incoming>>>,
     until: Instant,
     started: Instant,
@@ -306,7 +306,7 @@ pub(super) fn lost(error: hyper::Error) -> Lost {
     }
 }
 
-async fn finish(
+pub(super) async fn finish(
     link: &Link,
     conn: u32,
     sent: u64,
@@ -316,6 +316,7 @@ async fn finish(
     match result {
         Ok(response) => {
             let seq = record_received(link, conn, sent, &response);
+            link.takes(sent, &response)?;
             link.heard(response.body.len())?;
             Ok(Seen::new(seq, response))
         }
