@@ -7,7 +7,7 @@ use crate::{
     check::{Body, Check, Cx, Hook, Lane, Need, Waits},
     event::{Event, Log, Sink, What},
     observers::Observed,
-    protocol::Protocol,
+    protocol::{Declined, Protocol},
     redact::Redaction,
     target::{Features, Kind, Target},
     verdict::{self, Verdict},
@@ -128,7 +128,7 @@ pub async fn run(
     seen: impl FnMut(&Event) + Send + 'static,
 ) -> Result<Finished, String> {
     let started = Instant::now();
-    let schemas = Schemas::compile(&(protocol.schemas)())?;
+    let schemas = protocol.validators()?;
     let (sink, events) = Sink::new(Redaction::new(&target.secrets));
     let collector = tokio::spawn(collect(events, seen));
     let mut runner = Runner {
@@ -146,7 +146,7 @@ pub async fn run(
     let round_trip = runner.meet().await;
     runner.adapt(round_trip);
     runner.drive().await;
-    runner.observe(&schemas);
+    runner.observe(schemas);
     let Runner { target, features, settings, sink, mut checked, unreachable, interrupted, .. } = runner;
     sink.record(What::RunFinished {
         interrupted,
@@ -347,8 +347,25 @@ impl Runner {
                 schemas,
                 log: &log,
             });
+            let is_claim = |e: &Arc<Event>| matches!(e.what, What::Met { .. } | What::Broken { .. });
+            if let Some(declined) = self.declined(check)
+                && !log.events().iter().any(is_claim)
+            {
+                // What the target does not take nobody saw it answer.
+                log.record(What::Missing { what: declined.what.into() });
+            }
             self.conclude(check, &log, since.elapsed(), &observations);
         }
+    }
+
+    /// What the target may refuse to a check that is not about such refusals.
+    fn declined(&self, check: &Check) -> Option<&'static Declined> {
+        let needs = self.protocol.needs(check);
+        self.protocol.declines.iter().find(|declined| {
+            let (name, value) = declined.feature;
+            let is_its_matter = needs.iter().any(|(need, _)| *need == Need::Feature(name, value));
+            self.features.is(name, value) && !is_its_matter
+        })
     }
 
     fn cx(&self, check: &'static Check, budget: Duration) -> Cx {
@@ -357,12 +374,7 @@ impl Runner {
             self.begin(check, &log);
         }
         let deadline = Instant::now() + budget;
-        let needs = self.protocol.needs(check);
-        let declined = self.protocol.declines.iter().find(|declined| {
-            let (name, value) = declined.feature;
-            let is_its_matter = needs.iter().any(|(need, _)| *need == Need::Feature(name, value));
-            self.features.is(name, value) && !is_its_matter
-        });
+        let declined = self.declined(check);
         let link = Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol, declined);
         Cx {
             check,

@@ -134,6 +134,9 @@ hooks = {{ kill = \"true\" }}
 \"stream.crash-safe\" = true
 [limits]
 long-poll-ms = 700
+[pace]
+jobs = 3
+time_scale = 2.5
 [accepted]
 \"{}\" = \"nobody restarts it\"
 ",
@@ -145,6 +148,7 @@ long-poll-ms = 700
     let baseline = read.baseline(wireproof::PROTOCOLS[0]).unwrap_or_else(|e| panic!("{e}"));
     assert!(baseline.entry(check.name, requirement.as_str()).is_some());
     assert_eq!(baseline.accepted[check.name], "nobody restarts it");
+    assert_eq!((read.file.pace.jobs, read.file.pace.time_scale), (Some(3), Some(2.5)));
     let target = target(&read).await.expect("a target");
     assert_eq!(target.implementation, Some(("streamd".into(), "3".into())));
     assert_eq!(target.declared["stream.crash-safe"], "on");
@@ -152,6 +156,16 @@ long-poll-ms = 700
     assert_eq!(target.secrets, ["Bearer very-secret"]);
     let hooks = target.process().expect("hooks");
     assert!(hooks.offers(Hook::Kill) && !hooks.offers(Hook::Restart) && !hooks.is_launched());
+}
+
+#[tokio::test]
+async fn a_pace_has_bounds() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (pace, told) in [("jobs = 0", "from 1 to 1024"), ("time_scale = 1000.0", "from 0.01 to 100")] {
+        let read = written(dir.path(), &format!("[pace]\n{pace}\n"));
+        let Err(Failed::File(why)) = target(&read).await else { panic!("{pace} is out of bounds") };
+        assert!(why.contains(told), "{why}");
+    }
 }
 
 #[test]

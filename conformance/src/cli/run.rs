@@ -11,7 +11,7 @@ use crate::{
     target::{
         Target,
         baseline::Baseline,
-        file::{self, Read},
+        file::{self, Pace, Read, SCALES},
         proper,
     },
 };
@@ -61,18 +61,19 @@ pub(super) struct Args {
     /// What the target says about itself in numbers; may be repeated: long-poll-ms=500
     #[arg(long, value_name = "NAME=NUMBER")]
     limit: Vec<String>,
-    /// How many checks run at once.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: u16,
+    /// How many checks run at once; otherwise what the target file says, or 16.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
     /// From which names and tokens are made.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How long an answer may take that has no reason to wait, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     timeout: u64,
-    /// Multiplies every wait of ours: greater than 1 for a slow target or a busy machine.
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = scale)]
-    time_scale: f64,
+    /// Multiplies every wait of ours: greater than 1 for a slow target or a busy machine. Otherwise what the target file says,
+    /// or 1.
+    #[arg(long, value_name = "X", value_parser = scale)]
+    time_scale: Option<f64>,
     /// A header of every request; its value is kept out of every report. May be repeated.
     #[arg(long, value_name = "NAME: env:VAR|file:PATH|VALUE")]
     header: Vec<String>,
@@ -105,7 +106,7 @@ enum Tier {
 
 fn scale(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(scale) if (0.01..=100.0).contains(&scale) => Ok(scale),
+        Ok(scale) if SCALES.contains(&scale) => Ok(scale),
         _ => Err("give a number from 0.01 to 100".into()),
     }
 }
@@ -115,6 +116,7 @@ struct Chosen {
     protocol: &'static Protocol,
     target: Target,
     baseline: Baseline,
+    pace: Pace,
     again: String,
 }
 
@@ -130,7 +132,7 @@ pub(super) async fn run(protocols: &[&'static Protocol], args: Args) -> Done {
             chosen = chosen.start(&args) => chosen?,
             () = ended(&mut stopped) => return Err(Failed::unknown("interrupted before the target was there")),
         };
-        let settings = Settings { again: Some(chosen.again), ..settings.clone() };
+        let settings = Settings { again: Some(chosen.again), ..paced(settings.clone(), &args, chosen.pace) };
         let progress = progress(&args);
         let seen = outputs.listener(progress.clone());
         let finished =
@@ -211,6 +213,7 @@ impl Planned {
     async fn start(self, args: &Args) -> Result<Chosen, Failed> {
         let Planned { protocol, from } = self;
         let (mut baseline, mut again) = (Baseline::default(), String::new());
+        let mut pace = Pace::default();
         // What is wrong with the options is said before anything is started.
         let declared = declared(protocol, args)?;
         let mut target = match from {
@@ -235,6 +238,7 @@ impl Planned {
             }
             From::File(read, url) => {
                 baseline = read.baseline(protocol).map_err(Failed::usage)?;
+                pace = read.file.pace;
                 let path = args.target.as_deref().unwrap_or(Path::new("wireproof.toml"));
                 again += &format!("run {}", protocol.name);
                 again.extend(url.as_deref().map(|url| format!(" {}", word(url))));
@@ -265,8 +269,8 @@ impl Planned {
             again += &format!(" --header {}", word(&format!("{name}: {shown}")));
         }
         again.extend((args.timeout != 5_000).then(|| format!(" --timeout {}", args.timeout)));
-        again.extend((args.time_scale != 1.0).then(|| format!(" --time-scale {}", args.time_scale)));
-        Ok(Chosen { protocol, target, baseline, again })
+        again.extend(args.time_scale.map(|scale| format!(" --time-scale {scale}")));
+        Ok(Chosen { protocol, target, baseline, pace, again })
     }
 }
 
@@ -305,12 +309,21 @@ fn declared(protocol: &Protocol, args: &Args) -> Result<Vec<(String, String)>, F
     pairs.collect()
 }
 
+/// With the pace of the command line, or else of the target file.
+fn paced(mut settings: Settings, args: &Args, pace: Pace) -> Settings {
+    if let Some(jobs) = args.jobs.or(pace.jobs) {
+        settings.jobs = usize::from(jobs);
+    }
+    if let Some(scale) = args.time_scale.or(pace.time_scale) {
+        settings.time_scale = scale;
+    }
+    settings
+}
+
 fn settings(args: &Args) -> Result<Settings, Failed> {
     Ok(Settings {
-        jobs: usize::from(args.jobs),
         seed: args.seed,
         timeout: Duration::from_millis(args.timeout),
-        time_scale: args.time_scale,
         only: select::globs(&args.only).map_err(|e| Failed::usage(format!("--only: {e}")))?,
         patterns: args.only.clone(),
         level: args.level.map(|level| match level {

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -46,9 +47,31 @@ pub struct TargetFile {
     /// How to start the target.
     #[serde(default)]
     pub launch: Option<Launch>,
+    /// How much at once and how patiently it is tested, where the command line does not say so.
+    #[serde(default)]
+    pub pace: Pace,
     /// Checks that cannot be driven on this target, each with the reason why that is accepted.
     #[serde(default)]
     pub accepted: BTreeMap<String, String>,
+}
+
+/// How many checks can run at once.
+pub const JOBS: RangeInclusive<u16> = 1..=1024;
+/// By what waits can be multiplied.
+pub const SCALES: RangeInclusive<f64> = 0.01..=100.0;
+
+/// How a target is tested that is slower than most.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    /// How many checks run at once, 1 to 1024: `--jobs`.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1024))]
+    pub jobs: Option<u16>,
+    /// Multiplies every wait of ours, 0.01 to 100: `--time-scale`.
+    #[serde(default)]
+    #[schemars(range(min = 0.01, max = 100.0))]
+    pub time_scale: Option<f64>,
 }
 
 /// The value of a feature.
@@ -100,13 +123,19 @@ pub fn read(path: &Path) -> Result<Read, String> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         format!("the target file {shown} cannot be read: {e}; spec/target.md shows how to write one")
     })?;
-    let file = toml::from_str(&text).map_err(|e| {
-        format!("the target file {shown} is malformed: {e}spec/target.md lists what may stand in it")
-    })?;
-    Ok(Read { file, path: path.to_owned() })
+    Read::parse(&text, path)
 }
 
 impl Read {
+    /// Reads the text of a target file that is at this path.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, String> {
+        let file = toml::from_str(text).map_err(|e| {
+            let shown = path.display();
+            format!("the target file {shown} is malformed: {e}spec/target.md lists what may stand in it")
+        })?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
     /// A path in the file is relative to the file.
     fn path(&self, path: &Path) -> PathBuf {
         self.directory().join(path)
@@ -145,13 +174,23 @@ impl Read {
     }
 
     /// What is wrong with it before anything is started.
-    fn examine(&self, protocol: &Protocol) -> Result<(), String> {
+    pub(crate) fn examine(&self, protocol: &Protocol) -> Result<(), String> {
         let file = &self.file;
         for (name, value) in &file.features {
             proper(protocol, name, &value.text()).map_err(|e| self.said(e))?;
         }
         for (name, value) in &file.limits {
             proper(protocol, name, &value.to_string()).map_err(|e| self.said(e))?;
+        }
+        if file.pace.jobs.is_some_and(|jobs| !JOBS.contains(&jobs)) {
+            return Err(self.said(format!("[pace] jobs is from {} to {}", JOBS.start(), JOBS.end())));
+        }
+        if file.pace.time_scale.is_some_and(|scale| !SCALES.contains(&scale)) {
+            return Err(self.said(format!(
+                "[pace] time_scale is from {} to {}",
+                SCALES.start(),
+                SCALES.end()
+            )));
         }
         if file.launch.is_some() && file.hooks.is_some() {
             return Err(self.said("[launch] can restart and kill what it started; leave out [hooks]"));

@@ -168,7 +168,7 @@ impl Link {
         })
     }
 
-    /// Whether something in a request is what the target told in a header.
+    /// Whether a parameter of a request is what the target told in a header.
     fn was_heard(&self, request: &Request) -> bool {
         let said = |value: &String| {
             self.log.events().iter().any(|event| match &event.what {
@@ -178,7 +178,7 @@ impl Link {
                 _ => false,
             })
         };
-        request.query.0.iter().chain(&request.headers.0).any(|(_, value)| said(value))
+        request.query.0.iter().any(|(_, value)| said(value))
     }
 
     /// A target that refuses what it says that it does not take is not driven any further. `sent` is the event of the request.

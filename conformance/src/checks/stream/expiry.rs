@@ -1,6 +1,7 @@
 //! Checks of "Expiry" in spec/stream.md.
 
 mod end;
+mod event_stream;
 pub(super) mod life;
 mod moment;
 mod window;
@@ -15,6 +16,11 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/expiry/not-early", &[STREAM_EXPIRY_1], drives!(end::not_early))
         .waits(Waits::Millis(3_000)),
     Check::new("stream/expiry/gone", &[STREAM_EXPIRY_2], drives!(end::gone)).waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/no-time", &[STREAM_EXPIRY_2], drives!(end::no_time))
+        .waits(Waits::Millis(1_000)),
+    Check::new("stream/expiry/event-stream-gone", &[STREAM_EXPIRY_2], drives!(event_stream::gone))
+        .needs(&[Need::Feature("stream.sse", "on")])
+        .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/nothing-to-delete", &[STREAM_EXPIRY_3], drives!(end::nothing_to_delete))
         .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/read", &[STREAM_EXPIRY_4], drives!(window::read)).waits(Waits::Millis(4_000)),
@@ -23,12 +29,18 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/expiry/close", &[STREAM_EXPIRY_6], drives!(window::close)).waits(Waits::Millis(3_000)),
     Check::new("stream/expiry/long-poll", &[STREAM_EXPIRY_7], drives!(window::long_poll))
         .waits(Waits::Millis(4_000)),
+    Check::new("stream/expiry/event-stream", &[STREAM_EXPIRY_8], drives!(event_stream::begins))
+        .waits(Waits::Millis(4_000)),
     Check::new("stream/expiry/head", &[STREAM_EXPIRY_9], drives!(window::head)).waits(Waits::Millis(2_000)),
     Check::new("stream/expiry/long-poll-waits", &[STREAM_EXPIRY_10], drives!(window::long_poll_waits))
+        .waits(Waits::Millis(3_000)),
+    Check::new("stream/expiry/event-stream-holds", &[STREAM_EXPIRY_11], drives!(event_stream::holds))
         .waits(Waits::Millis(3_000)),
     Check::new("stream/expiry/moment-stays", &[STREAM_EXPIRY_12], drives!(moment::stays))
         .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/long-poll-ends", &[STREAM_EXPIRY_13], drives!(moment::long_poll_ends))
+        .waits(Waits::Millis(4_000)),
+    Check::new("stream/expiry/event-stream-ends", &[STREAM_EXPIRY_14], drives!(event_stream::ends))
         .waits(Waits::Millis(4_000)),
     Check::new("stream/expiry/refused", &[STREAM_EXPIRY_15], drives!(window::refused))
         .waits(Waits::Millis(2_000)),

@@ -60,6 +60,15 @@ pub fn rewrite_input<M: Model>(mut input: impl FnMut(&M::State, &mut M::Input) +
     })
 }
 
+/// Another state: decides as if this had been the one before.
+pub fn rewrite_state<M: Model>(mut change: impl FnMut(&mut M::State, &M::Input) + Send + 'static) -> Port<M> {
+    Box::new(move |state, now, input| {
+        let mut changed = state.clone();
+        change(&mut changed, input);
+        M::decide(&changed, now, input)
+    })
+}
+
 /// Another decision.
 pub fn rewrite<M: Model>(
     mut change: impl FnMut(&M::State, &M::Input, &mut Decision<M>) + Send + 'static,

@@ -1,6 +1,6 @@
 //! PUTs on a URL that is taken.
 
-use super::{Source, at, fork, forked, holding, made, sub};
+use super::{Source, at, bare, fork, forked, holding, made, sub};
 use crate::{
     check::{Cx, Outcome, answer},
     checks::stream::setting::{Stream, TEXT, closing, created, holds, put, written},
@@ -10,9 +10,7 @@ use wireproof_spec::{
     http::Request,
     requirement::RequirementId,
     stream::{
-        header::{
-            CLOSED, CONTENT_TYPE, EXPIRES_AT, FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM, NEXT_OFFSET, TTL,
-        },
+        header::{CLOSED, EXPIRES_AT, FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM, NEXT_OFFSET, TTL},
         requirements::*,
     },
 };
@@ -27,7 +25,6 @@ struct Made {
 impl Made {
     /// By this PUT of a source, which begins with this content, with something of its own behind.
     async fn new(cx: &Cx, source: &Stream, by: Request, begin: String) -> Outcome<Self> {
-        let by = by.header(CONTENT_TYPE, TEXT);
         let fork = made(cx, source, by.clone()).await?;
         let own = cx.token(8);
         fork.appended(cx, own.clone()).await?;
@@ -36,15 +33,11 @@ impl Made {
 
     /// Claims that this PUT conflicts with the fork and leaves it as it was, and that the one that made it still finds it.
     async fn conflicts(&self, cx: &Cx, id: RequirementId, other: Request) -> Outcome {
-        self.found(cx).await?;
+        let found = one_of![answer(200)];
+        cx.need(STREAM_FORKS_16, &cx.send(self.by.clone()).await?, &found)?;
         cx.expect(id, &cx.send(other).await?, &one_of![answer(409)])?;
         holding(cx, id, &self.fork, self.content.as_bytes()).await?;
-        self.found(cx).await
-    }
-
-    async fn found(&self, cx: &Cx) -> Outcome {
-        let reply = cx.send(self.by.clone()).await?;
-        cx.need(STREAM_FORKS_16, &reply, &one_of![answer(200)])?;
+        cx.expect(id, &cx.send(self.by.clone()).await?, &found)?;
         Ok(())
     }
 }
@@ -58,7 +51,6 @@ pub(super) async fn taken(cx: &Cx) -> Outcome {
     for content in [source.content(), plain] {
         let taken = Stream::create(cx, TEXT, &content).await?;
         for request in [fork(&source.stream, &taken), at(fork(&source.stream, &taken), source.tail())] {
-            let request = request.header(CONTENT_TYPE, TEXT);
             cx.expect(STREAM_FORKS_15, &cx.send(request).await?, &one_of![answer(409)])?;
             holding(cx, STREAM_FORKS_15, &taken, content.as_bytes()).await?;
         }
@@ -122,8 +114,8 @@ pub(super) async fn repeated_bare(cx: &Cx) -> Outcome {
     cx.need(STREAM_CREATE_1, &reply, &one_of![created()])?;
     for (of, content) in [(source.stream.clone(), source.content()), (mortal, content)] {
         let target = Stream::nowhere(cx);
-        let bare = fork(&of, &target);
-        cx.need(STREAM_FORKS_1, &cx.send(bare.clone()).await?, &one_of![created()])?;
+        let bare = bare(&of, &target);
+        cx.need(STREAM_FORKS_13, &cx.send(bare.clone()).await?, &one_of![created()])?;
         for grows in [true, false] {
             let reply = cx.send(bare.clone()).await?;
             cx.expect(STREAM_FORKS_17, &reply, &one_of![answer(200)])?;
@@ -135,10 +127,10 @@ pub(super) async fn repeated_bare(cx: &Cx) -> Outcome {
     }
     // With each of them left out alone.
     source.grow(cx).await?;
-    let all = at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[1]);
+    let all = at(bare(&source.stream, &Stream::nowhere(cx)), &source.offsets[1]);
     for by in [all.clone(), all.header(TTL, "3600")] {
         let by = Request { path: Stream::nowhere(cx).path, ..by };
-        cx.need(STREAM_FORKS_2, &cx.send(by.clone()).await?, &one_of![created()])?;
+        cx.need(STREAM_FORKS_13, &cx.send(by.clone()).await?, &one_of![created()])?;
         cx.expect(STREAM_FORKS_17, &cx.send(by).await?, &one_of![answer(200)])?;
     }
     Ok(())
@@ -157,7 +149,7 @@ pub(super) async fn other_offset(cx: &Cx) -> Outcome {
     }
     // By default it was the tail.
     let fork = forked(cx, &source.stream).await?;
-    let request = at(super::fork(&source.stream, &fork), &source.offsets[1]).header(CONTENT_TYPE, TEXT);
+    let request = at(super::fork(&source.stream, &fork), &source.offsets[1]);
     cx.expect(STREAM_FORKS_18, &cx.send(request).await?, &one_of![answer(409)])?;
     holding(cx, STREAM_FORKS_18, &fork, source.content().as_bytes()).await
 }

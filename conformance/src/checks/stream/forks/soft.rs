@@ -170,9 +170,9 @@ pub(super) async fn taken(cx: &Cx) -> Outcome {
 pub(super) async fn source(cx: &Cx) -> Outcome {
     let source = Source::new(cx, 2).await?;
     let puts = |target: &Stream| {
-        let bare = fork(&source.stream, target);
-        let early = at(bare.clone(), &source.offsets[1]);
-        [bare.clone(), bare.header(CONTENT_TYPE, TEXT), sub(early.clone(), 5), early]
+        let whole = fork(&source.stream, target);
+        let early = at(whole.clone(), &source.offsets[1]);
+        [whole, sub(early.clone(), 5), early]
     };
     for request in puts(&Stream::nowhere(cx)) {
         made(cx, &source.stream, Request { path: Stream::nowhere(cx).path, ..request }).await?;
@@ -214,7 +214,7 @@ pub(super) async fn last_gone(cx: &Cx) -> Outcome {
 
 /// PUTs that are refused: by which requirement, with which status, and whether they are broken in form.
 fn refusals(source: &Source, taken: &[Stream]) -> Vec<(RequirementId, u16, bool, Request)> {
-    let bare = |target: &Stream| fork(&source.stream, target).header(CONTENT_TYPE, TEXT);
+    let bare = |target: &Stream| fork(&source.stream, target);
     let free = Stream { path: format!("{}-fork", source.stream.path), ..source.stream.clone() };
     let mut other = bare(&free);
     other.headers.set(CONTENT_TYPE, OTHER);

@@ -52,7 +52,7 @@ async fn races(cx: &Cx) -> Outcome {
         let (more, now) = appended?;
         content.push_str(&more);
         let rest = &content[before..];
-        let said = reader?.data(rest.len()).await?;
+        let said = reader?.to(&now, rest.len()).await?;
         cx.expect(STREAM_SSE_25, &said, &[text(rest)])?;
         tail = now;
     }
@@ -104,7 +104,7 @@ pub(super) async fn slow_reader(cx: &Cx) -> Outcome {
     const LENGTH: usize = 64 * 1024;
     let stream = Stream::create(cx, TEXT, cx.token(16)).await?;
     let mut slow = cx.sse_narrow(stream.sse("-1")).await?;
-    slow.head().await?;
+    cx.need(STREAM_SSE_1, &slow.head().await?, &crate::one_of![super::event_stream()])?;
     let mut tail = stream.start.clone();
     for turn in 0..APPENDS {
         let reply = cx.send(stream.append(cx.token(16).repeat(LENGTH / 16))).await?;
@@ -138,7 +138,7 @@ pub(super) async fn vanished_readers(cx: &Cx) -> Outcome {
         for (turn, mut reader) in readers.into_iter().enumerate() {
             // Some have read something, some nothing.
             if turn % 2 == 0 {
-                reader.next().await?;
+                let _ = reader.next().await?;
             }
             reader.leave();
         }

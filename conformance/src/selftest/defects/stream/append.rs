@@ -1,5 +1,7 @@
 //! Defects of "Append".
 
+pub(super) mod sequence;
+
 use super::{
     Answer, Append, Ask, Record, Refusal, START, Seams, Table, answers, appended_record, ask, ask_mut,
     decide, is_append, plain, racing, refusal, reply, request, stream_of, through,
@@ -32,7 +34,7 @@ pub(super) const TABLE: Table = &[
             }
         })
     })
-    .shape("200 belongs to producers, whose section is not written yet")
+    .shape("the status alone tells a producer's 200 from that of others, and its headers would tell of a producer")
     .wide("whoever appends looks at the status of the answer"),
     Breakage::boundary("stream/append/ends-of-lines-unified", STREAM_APPEND_1, Wire, || {
         request(|request| {
@@ -53,6 +55,18 @@ pub(super) const TABLE: Table = &[
             let Some(stream) = stream_of(state, input) else { return };
             for answer in answers(decision) {
                 if let Answer::Appended { tail, .. } = answer {
+                    *tail = stream.tail;
+                }
+            }
+        })
+    }),
+    Breakage::always("stream/append/producer-told-old-tail", STREAM_APPEND_2, Port, || {
+        decide(|state, input, decision| {
+            let Some(stream) = stream_of(state, input) else { return };
+            for answer in answers(decision) {
+                if let Answer::Appended { tail, produced: Some(produced), .. } = answer
+                    && produced.fresh
+                {
                     *tail = stream.tail;
                 }
             }

@@ -1,5 +1,7 @@
 //! Defects of "Create".
 
+pub(super) mod lifetime;
+
 use super::{
     Answer, Append, Ask, Create, Record, Refusal, START, Seams, Stream, Table, answers, appended_record, ask,
     decide, is_create, racing, reply, request, stream_of, through,
