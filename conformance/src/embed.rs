@@ -3,12 +3,12 @@
 pub use wireproof_reference as reference;
 
 use crate::{
-    check::{BoxFuture, Hook},
+    check::{BoxFuture, Hook, Need},
     protocol::Reference,
     selftest::defects::{self, Breakage},
     target::{Hooks, Target, directory::Directory},
 };
-use reference::stream::{Limits, Options, Parts, Running, Seams, Server};
+use reference::stream::{Access, Limits, Options, Parts, Running, Seams, Server};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::Mutex;
 
@@ -26,6 +26,16 @@ pub const DURABLE: &str = "durable";
 pub const SMALL_CHUNKS: &str = "small-chunks";
 /// The core alone, without event streams and forks.
 pub const BARE: &str = "bare";
+/// That takes neither POST nor DELETE.
+pub const READ_ONLY: &str = "read-only";
+/// That asks for credentials, and writes offsets with letters.
+pub const AUTHENTICATED: &str = "authenticated";
+/// That takes a few requests at once and refuses the others.
+pub const RATE_LIMITED: &str = "rate-limited";
+/// That drops what is old.
+pub const RETAINING: &str = "retaining";
+/// That refuses bodies of more than a few KiB.
+pub const SMALL_BODIES: &str = "small-bodies";
 
 /// How long the long-polls of the embedded references wait, in milliseconds.
 pub const LONG_POLL_MS: u64 = 400;
@@ -33,17 +43,77 @@ pub const LONG_POLL_MS: u64 = 400;
 const LONGER_POLL_MS: u64 = 1_500;
 /// How long the event streams of the durable reference last, in milliseconds.
 pub const SSE_MS: u64 = 4_000;
+/// What the variant `authenticated` asks for in `Authorization`.
+pub const AUTHORIZATION: &str = "Bearer 6f70656e20736573616d65";
+/// How many requests the variant `rate-limited` takes at once.
+const BURST: u32 = 24;
+/// How many requests are certainly too many for it.
+const TOO_MANY: u32 = 64;
+/// How much the variant `retaining` keeps, in bytes.
+const RETAINED: u64 = 4096;
+/// The longest body that the variant `small-bodies` takes, in bytes.
+const SMALL_BODY: usize = 64 * 1024;
+
+/// What a server of the variant is started with; none if there is no such variant.
+pub fn variant(name: &str) -> Option<Options> {
+    let (limits, access) = (Limits::default(), Access::default());
+    let options = Options::default();
+    Some(match name {
+        FULL => options,
+        DURABLE => Options { limits: Limits { sse_ms: SSE_MS, ..limits }, ..options },
+        SMALL_CHUNKS => {
+            Options { limits: Limits { chunk: 16, long_poll_ms: LONGER_POLL_MS, ..limits }, ..options }
+        }
+        BARE => Options { parts: Parts { sse: false, forks: false }, ..options },
+        READ_ONLY => Options { access: Access { writes: false, ..access }, ..options },
+        AUTHENTICATED => {
+            let access = Access { authorization: Some(AUTHORIZATION.into()), lettered: true, ..access };
+            Options { access, ..options }
+        }
+        RATE_LIMITED => Options { access: Access { burst: Some(BURST), ..access }, ..options },
+        RETAINING => Options { limits: Limits { retain: Some(RETAINED), ..limits }, ..options },
+        SMALL_BODIES => Options { limits: Limits { max_body: SMALL_BODY, ..limits }, ..options },
+        _ => return None,
+    })
+}
+
+/// What the owner of a server with these options would declare.
+fn declare(variant: &str, options: &Options, target: Target) -> Target {
+    let switch = |on| if on { "on" } else { "off" };
+    let target = target
+        .declare("long-poll-ms", options.limits.long_poll_ms.to_string())
+        .declare("stream.sse", switch(options.parts.sse))
+        .declare("stream.forks", switch(options.parts.forks))
+        .declare("stream.http2", "on")
+        .declare("stream.crash-safe", switch(variant == DURABLE));
+    match variant {
+        DURABLE => target.declare("sse-ms", SSE_MS.to_string()),
+        READ_ONLY => target.declare("stream.read-only", "on"),
+        AUTHENTICATED => target.declare("stream.access-control", "on").header("authorization", AUTHORIZATION),
+        RATE_LIMITED => {
+            target.declare("stream.rate-limit", "on").declare("burst-requests", TOO_MANY.to_string())
+        }
+        RETAINING => target.declare("stream.retention", "on").declare("retained-bytes", RETAINED.to_string()),
+        SMALL_BODIES => target.declare("max-body-bytes", SMALL_BODY.to_string()),
+        _ => target,
+    }
+}
 
 impl Reference for Stream {
     fn variants(&self) -> &'static [&'static str] {
-        &[FULL, DURABLE, SMALL_CHUNKS, BARE]
+        &[FULL, DURABLE, SMALL_CHUNKS, BARE, READ_ONLY, AUTHENTICATED, RATE_LIMITED, RETAINING, SMALL_BODIES]
     }
 
-    fn start<'a>(
-        &'a self,
-        variant: &'a str,
-        defect: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Target, String>> {
+    fn about(&self, variant: &str) -> Option<Need> {
+        Some(match variant {
+            RATE_LIMITED => Need::Feature("stream.rate-limit", "on"),
+            RETAINING => Need::Feature("stream.retention", "on"),
+            SMALL_BODIES => Need::Limit("max-body-bytes"),
+            _ => return None,
+        })
+    }
+
+    fn start<'a>(&'a self, name: &'a str, defect: Option<&'a str>) -> BoxFuture<'a, Result<Target, String>> {
         Box::pin(async move {
             let breakage = match defect {
                 Some(id) => {
@@ -51,38 +121,21 @@ impl Reference for Stream {
                 }
                 None => None,
             };
-            let limits = Limits { long_poll_ms: LONG_POLL_MS, ..Limits::default() };
-            let varied =
-                self::variant(variant, limits).ok_or_else(|| format!("there is no variant {variant}"));
-            let (mut limits, parts) = varied?;
-            if variant == DURABLE {
-                limits.sse_ms = SSE_MS;
-            }
-            let data = (variant == DURABLE).then(Directory::new).transpose()?;
-            let process = Process::start(limits, parts, data, breakage).await?;
-            let switch = |on| if on { "on" } else { "off" };
-            let mut target = Target::server(&process.root)?
-                .declare("long-poll-ms", limits.long_poll_ms.to_string())
-                .declare("stream.sse", switch(parts.sse))
-                .declare("stream.forks", switch(parts.forks))
-                .declare("stream.crash-safe", switch(process.data.is_some()));
-            if variant == DURABLE {
-                target = target.declare("sse-ms", SSE_MS.to_string());
-            }
+            let data = (name == DURABLE).then(Directory::new).transpose()?;
+            let mut process = Process {
+                addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+                variant: name.to_owned(),
+                data,
+                breakage,
+                running: Mutex::default(),
+            };
+            let running = process.started().await?;
+            let target = declare(name, &process.options()?, Target::server(&running.root)?);
+            process.addr = running.addr;
+            process.running = Mutex::new(Some(running));
             Ok(target.hooks(Arc::new(process)))
         })
     }
-}
-
-/// A variant: these limits, changed, and the parts that it has beside the core.
-pub fn variant(name: &str, limits: Limits) -> Option<(Limits, Parts)> {
-    let parts = Parts::default();
-    Some(match name {
-        FULL | DURABLE => (limits, parts),
-        SMALL_CHUNKS => (Limits { chunk: 16, long_poll_ms: LONGER_POLL_MS, ..limits }, parts),
-        BARE => (limits, Parts { sse: false, forks: false }),
-        _ => return None,
-    })
 }
 
 /// The seams of a defect, or the honest ones.
@@ -92,39 +145,27 @@ pub fn seams(breakage: Option<&Breakage<Seams>>) -> Seams {
 
 /// A running reference, and how to start it again.
 struct Process {
-    root: String,
     addr: SocketAddr,
-    limits: Limits,
-    parts: Parts,
+    variant: String,
     data: Option<Directory>,
     breakage: Option<&'static Breakage<Seams>>,
     running: Mutex<Option<Running>>,
 }
 
 impl Process {
-    async fn start(
-        limits: Limits,
-        parts: Parts,
-        data: Option<Directory>,
-        breakage: Option<&'static Breakage<Seams>>,
-    ) -> Result<Self, String> {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let running = serve(any, (limits, parts), data.as_ref(), breakage).await?;
-        let (addr, root) = (running.addr, running.root.clone());
-        Ok(Self { root, addr, limits, parts, data, breakage, running: Mutex::new(Some(running)) })
+    fn options(&self) -> Result<Options, String> {
+        let name = &self.variant;
+        let mut options = variant(name).ok_or_else(|| format!("there is no variant {name}"))?;
+        if name != SMALL_CHUNKS {
+            options.limits.long_poll_ms = LONG_POLL_MS;
+        }
+        let data = self.data.as_ref().map(|d| d.path().to_owned());
+        Ok(Options { addr: self.addr, data, seams: seams(self.breakage), ..options })
     }
-}
 
-async fn serve(
-    addr: SocketAddr,
-    (limits, parts): (Limits, Parts),
-    data: Option<&Directory>,
-    breakage: Option<&Breakage<Seams>>,
-) -> Result<Running, String> {
-    let data = data.map(|d| d.path().to_owned());
-    Server::start(Options { addr, data, limits, parts, seams: seams(breakage) })
-        .await
-        .map_err(|e| e.to_string())
+    async fn started(&self) -> Result<Running, String> {
+        Server::start(self.options()?).await.map_err(|e| e.to_string())
+    }
 }
 
 impl Hooks for Process {
@@ -141,8 +182,7 @@ impl Hooks for Process {
                 // A start failed before.
                 (None, _) => {}
             }
-            *running =
-                Some(serve(self.addr, (self.limits, self.parts), self.data.as_ref(), self.breakage).await?);
+            *running = Some(self.started().await?);
             Ok(())
         })
     }

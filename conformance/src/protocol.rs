@@ -23,6 +23,8 @@ pub struct Protocol {
     pub rows: &'static str,
     /// The optional parts.
     pub features: &'static [Feature],
+    /// What a target may refuse for good that has a certain feature.
+    pub declines: &'static [Declined],
     /// What a target may declare about itself, in numbers.
     pub limits: &'static [Limit],
     /// The check tables, one an area.
@@ -74,6 +76,18 @@ pub struct Feature {
     pub default: &'static str,
     /// In a sentence.
     pub text: &'static str,
+}
+
+/// What a target with a certain feature may refuse for good. A check that comes upon such a refusal, and is not about this
+/// feature, cannot be driven to its end: it is untestable.
+#[derive(Clone, Copy, Debug)]
+pub struct Declined {
+    /// The feature, and its value.
+    pub feature: (&'static str, &'static str),
+    /// What it would take, as in "it takes …".
+    pub what: &'static str,
+    /// Whether an answer of this status to this method is such a refusal.
+    pub refuses: fn(&str, u16) -> bool,
 }
 
 /// A number that a target may declare.
@@ -134,6 +148,11 @@ pub struct Defect {
 pub trait Reference: Sync {
     /// The names of its variants; the first is the full one.
     fn variants(&self) -> &'static [&'static str];
+
+    /// What a variant is there for alone: no other check than those that need it is driven against it.
+    fn about(&self, _variant: &str) -> Option<Need> {
+        None
+    }
 
     /// Starts it. It ends when the target is dropped.
     fn start<'a>(

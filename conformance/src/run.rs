@@ -4,10 +4,10 @@ pub mod schemas;
 pub mod select;
 
 use crate::{
-    check::{Body, Check, Cx, Hook, Lane, Waits},
+    check::{Body, Check, Cx, Hook, Lane, Need, Waits},
     event::{Event, Log, Sink, What},
     observers::Observed,
-    protocol::Protocol,
+    protocol::{Declined, Protocol},
     redact::Redaction,
     target::{Features, Kind, Target},
     verdict::{self, Verdict},
@@ -347,8 +347,25 @@ impl Runner {
                 schemas,
                 log: &log,
             });
+            let is_claim = |e: &Arc<Event>| matches!(e.what, What::Met { .. } | What::Broken { .. });
+            if let Some(declined) = self.declined(check)
+                && !log.events().iter().any(is_claim)
+            {
+                // What the target does not take nobody saw it answer.
+                log.record(What::Missing { what: declined.what.into() });
+            }
             self.conclude(check, &log, since.elapsed(), &observations);
         }
+    }
+
+    /// What the target may refuse to a check that is not about such refusals.
+    fn declined(&self, check: &Check) -> Option<&'static Declined> {
+        let needs = self.protocol.needs(check);
+        self.protocol.declines.iter().find(|declined| {
+            let (name, value) = declined.feature;
+            let is_its_matter = needs.iter().any(|(need, _)| *need == Need::Feature(name, value));
+            self.features.is(name, value) && !is_its_matter
+        })
     }
 
     fn cx(&self, check: &'static Check, budget: Duration) -> Cx {
@@ -357,7 +374,8 @@ impl Runner {
             self.begin(check, &log);
         }
         let deadline = Instant::now() + budget;
-        let link = Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol);
+        let declined = self.declined(check);
+        let link = Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol, declined);
         Cx {
             check,
             protocol: self.protocol,
@@ -382,7 +400,7 @@ impl Runner {
             }
             Waits::Millis(ms) => Duration::from_millis(ms.into()) + self.times.slack,
         };
-        let hooks = check.needs.iter().filter(|n| matches!(n, crate::check::Need::Hook(_))).count();
+        let hooks = check.needs.iter().filter(|n| matches!(n, Need::Hook(_))).count();
         self.times.check + waits + self.times.hook * u32::try_from(hooks).unwrap_or(1)
     }
 

@@ -7,7 +7,7 @@ pub mod null;
 pub mod shape;
 
 use crate::{
-    check::Body,
+    check::{Body, Check},
     event::{Event, What},
     protocol::{Defect, Protocol},
     run::{Finished, Settings, last_word, run},
@@ -141,7 +141,12 @@ async fn honest(protocol: &'static Protocol) -> Result<Vec<(&'static str, Finish
     stream::iter(protocol.trial.reference.variants().iter().copied())
         .map(|variant| async move {
             let target = protocol.trial.reference.start(variant, None).await?;
-            Ok((variant, run(protocol, target, settings(BROKEN_TIMEOUT), |_| {}).await?))
+            let names = protocol.trial.reference.about(variant).map(|about| {
+                let needs = |check: &&Check| protocol.needs(check).iter().any(|(need, _)| *need == about);
+                protocol.checks().filter(needs).map(|check| check.name).collect()
+            });
+            let settings = Settings { names, ..settings(BROKEN_TIMEOUT) };
+            Ok((variant, run(protocol, target, settings, |_| {}).await?))
         })
         .buffered(VARIANTS_AT_ONCE)
         .try_collect()
@@ -232,13 +237,13 @@ async fn late_bites(protocol: &'static Protocol, defects: &[&'static Defect]) ->
         return Ok(Vec::new());
     }
     let reference = protocol.trial.reference;
+    let late = || defects.iter().copied().filter(|d| d.trigger != crate::protocol::Trigger::Always);
     let mut honest: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for variant in reference.variants() {
+    for variant in late().map(|defect| defect.variant).collect::<BTreeSet<_>>() {
         honest.insert(variant, shape::ordinary(protocol, reference.start(variant, None).await?).await?);
     }
     let honest = &honest;
-    let late = defects.iter().copied().filter(|d| d.trigger != crate::protocol::Trigger::Always);
-    let found: Vec<Result<Option<String>, String>> = stream::iter(late)
+    let found: Vec<Result<Option<String>, String>> = stream::iter(late())
         .map(|defect| async move {
             let target = reference.start(defect.variant, Some(defect.id)).await?;
             let broken = shape::ordinary(protocol, target).await?;

@@ -106,7 +106,8 @@ pub fn fold<'a>(
         worst = worst.min(verdict);
     }
     let names: BTreeSet<&str> = names.into_iter().collect();
-    let without_evidence = names.is_empty() || !names.is_subset(&judged);
+    // What the target does not offer is reason enough to have no evidence.
+    let without_evidence = worst != Verdict::Untestable && (names.is_empty() || !names.is_subset(&judged));
     if without_evidence { worst.min(Verdict::Inconclusive) } else { worst }
 }
 

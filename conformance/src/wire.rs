@@ -6,6 +6,7 @@
 pub mod app;
 pub(crate) mod framing;
 pub mod http;
+pub(crate) mod http2;
 pub mod limit;
 mod link;
 pub mod raw;

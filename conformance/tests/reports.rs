@@ -63,6 +63,7 @@ static TINY: Protocol = Protocol {
     document: DOCUMENT,
     rows: "",
     features: &[Feature { name: "tiny.loud", default: "off", text: "It shouts." }],
+    declines: &[],
     limits: &[],
     checks: &[&CHECKS],
     schemas: Vec::new,

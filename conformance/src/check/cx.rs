@@ -5,7 +5,7 @@ use crate::{
     event::{Expected, Log, What},
     protocol::Protocol,
     target::{Features, Target},
-    wire::{Link, Seen, app::App, http, raw, sse, ws},
+    wire::{Link, Seen, app::App, http, http2, raw, sse, ws},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -107,6 +107,14 @@ impl Cx {
     /// An HTTP client that has none of the headers which the owner of the target gave us, its credentials among them.
     pub fn stranger(&self) -> http::Peer {
         http::Peer::new(self.link.without_headers())
+    }
+
+    /// Sends one request over HTTP/2, its body in frames of this size and without a length.
+    ///
+    /// # Errors
+    /// As [`http::Peer::send`].
+    pub async fn http2(&self, request: Request, size: usize) -> Outcome<Seen<Response>> {
+        http2::send(&self.link, &request, size).await
     }
 
     /// Sends one request: on the connection that this check keeps for that, or on another if it is in use.

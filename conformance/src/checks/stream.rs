@@ -21,7 +21,7 @@ pub mod setting;
 pub mod sse;
 
 use crate::{
-    protocol::{Feature, Limit, Protocol, Trial},
+    protocol::{Declined, Feature, Limit, Protocol, Trial},
     wire,
 };
 use std::sync::OnceLock;
@@ -70,6 +70,11 @@ pub static PROTOCOL: Protocol = Protocol {
             text: "HTTP/2 without TLS, by prior knowledge, is spoken at the same address.",
         },
     ],
+    declines: &[Declined {
+        feature: ("stream.read-only", "on"),
+        what: "PUT, POST and DELETE, which a server with stream.read-only may refuse with 405 or 501",
+        refuses: |method, status| matches!(method, "PUT" | "POST" | "DELETE") && matches!(status, 405 | 501),
+    }],
     limits: &[
         Limit { name: "long-poll-ms", text: "How long a long-poll waits before it is answered with 204." },
         Limit { name: "sse-ms", text: "After how long an event stream is closed by the server." },

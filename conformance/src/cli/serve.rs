@@ -4,7 +4,7 @@ use super::{Done, Failed, print, protocol};
 use crate::{
     embed::{
         self,
-        reference::stream::{Limits, Options, Parts, Server},
+        reference::stream::{Options, Server},
     },
     exit,
     protocol::Protocol,
@@ -46,10 +46,8 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     };
     // A defect bites in the variant that it was made for, unless that one needs a directory that nobody gave.
     let defect = breakage.map(|b| b.defect.variant).filter(|v| *v != embed::DURABLE || args.data.is_some());
-    let (limits, parts) =
-        variant(protocol, &args, args.variant.as_deref().or(defect).unwrap_or(embed::FULL))?;
-    let seams = embed::seams(breakage);
-    let options = Options { addr: args.addr, data: args.data, limits, parts, seams };
+    let variant = args.variant.as_deref().or(defect).unwrap_or(embed::FULL);
+    let options = Options { seams: embed::seams(breakage), ..options(protocol, &args, variant)? };
     let mut running = Server::start(options).await.map_err(|e| Failed::usage(e.to_string()))?;
     print(&format!("listening {}\n", running.root));
     tokio::select! {
@@ -63,19 +61,21 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     Ok(exit::OK)
 }
 
-fn variant(protocol: &Protocol, args: &Args, name: &str) -> Result<(Limits, Parts), Failed> {
-    if name == embed::DURABLE && args.data.is_none() {
+fn options(protocol: &Protocol, args: &Args, variant: &str) -> Result<Options, Failed> {
+    if variant == embed::DURABLE && args.data.is_none() {
         return Err(Failed::usage("the variant durable keeps its state: give --data DIR"));
     }
-    let default = Limits::default();
-    let limits = Limits { long_poll_ms: args.long_poll_ms.unwrap_or(default.long_poll_ms), ..default };
-    embed::variant(name, limits).ok_or_else(|| {
+    let mut options = embed::variant(variant).ok_or_else(|| {
         Failed::usage(format!(
-            "the reference of {} has no variant `{name}`; it has {}",
+            "the reference of {} has no variant `{variant}`; it has {}",
             protocol.name,
             protocol.trial.reference.variants().join(", ")
         ))
-    })
+    })?;
+    if let Some(wait) = args.long_poll_ms {
+        options.limits.long_poll_ms = wait;
+    }
+    Ok(Options { addr: args.addr, data: args.data.clone(), ..options })
 }
 
 /// Waits until somebody asks the process to end.

@@ -307,7 +307,7 @@ pub(super) fn lost(error: hyper::Error) -> Lost {
     }
 }
 
-async fn finish(
+pub(super) async fn finish(
     link: &Link,
     conn: u32,
     sent: u64,
@@ -317,6 +317,7 @@ async fn finish(
     match result {
         Ok(response) => {
             let seq = record_received(link, conn, sent, &response);
+            link.takes(sent, &response)?;
             link.heard(response.body.len())?;
             Ok(Seen::new(seq, response))
         }

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     check::Stop,
-    event::{Log, What},
-    protocol::Protocol,
+    event::{Log, Message, What},
+    protocol::{Declined, Protocol},
 };
 use std::{
     future::Future,
@@ -25,7 +25,7 @@ use tokio::{
     net::{TcpSocket, TcpStream, lookup_host},
     time::{Instant, timeout, timeout_at},
 };
-use wireproof_spec::http::Request;
+use wireproof_spec::http::{Request, Response};
 
 /// Where the target is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Link {
     /// After this moment nothing is waited for.
     pub(crate) deadline: Instant,
     protocol: &'static Protocol,
+    /// What this target may refuse for good, and this check is not about.
+    declined: Option<&'static Declined>,
     connections: Arc<AtomicU32>,
     heard: Arc<AtomicU64>,
 }
@@ -77,8 +79,10 @@ impl Link {
         times: Times,
         deadline: Instant,
         protocol: &'static Protocol,
+        declined: Option<&'static Declined>,
     ) -> Self {
-        Self { reach, log, times, deadline, protocol, connections: Arc::default(), heard: Arc::default() }
+        let (connections, heard) = (Arc::default(), Arc::default());
+        Self { reach, log, times, deadline, protocol, declined, connections, heard }
     }
 
     /// The same way without the headers that go with every request.
@@ -157,8 +161,40 @@ impl Link {
     /// A request of ours that our own decoder refuses, and that was not broken on purpose, is a mistake of ours.
     pub(in crate::wire) fn proper(&self, request: &Request) -> Result<(), Stop> {
         (self.protocol.accepts_request)(request).map_err(|why| {
+            if self.was_heard(request) {
+                return self.stop(&format!("the target gave out what no request can hold: {why}"));
+            }
             self.harness(&format!("our own {} {} is not valid: {why}", request.method, request.path))
         })
+    }
+
+    /// Whether a parameter of a request is what the target told in a header.
+    fn was_heard(&self, request: &Request) -> bool {
+        let said = |value: &String| {
+            self.log.events().iter().any(|event| match &event.what {
+                What::Received { message: Message::Response { headers, .. }, .. } => {
+                    headers.values().any(|heard| heard == value)
+                }
+                _ => false,
+            })
+        };
+        request.query.0.iter().any(|(_, value)| said(value))
+    }
+
+    /// A target that refuses what it says that it does not take is not driven any further. `sent` is the event of the request.
+    pub(in crate::wire) fn takes(&self, sent: u64, response: &Response) -> Result<(), Stop> {
+        let Some(declined) = self.declined else { return Ok(()) };
+        let events = self.log.events();
+        let method =
+            events.iter().rev().find(|event| event.seq == sent).and_then(|event| match &event.what {
+                What::Sent { message: Message::Request { method, .. }, .. } => Some(method.as_str()),
+                _ => None,
+            });
+        if !method.is_some_and(|method| (declined.refuses)(method, response.status)) {
+            return Ok(());
+        }
+        self.log.record(What::Missing { what: declined.what.into() });
+        Err(Stop::new())
     }
 
     /// Counts what was read. A target that sends without measure is not read to its end.

@@ -172,6 +172,7 @@ impl Peer {
         match result {
             Ok(response) => {
                 let seq = record_received(&self.link, self.conn, sent, &response);
+                self.link.takes(sent, &response)?;
                 if is_overload(&response) {
                     return Err(self.link.stop(OVERLOAD));
                 }
@@ -211,6 +212,7 @@ impl Peer {
             Ok(answer) => {
                 let shown = Response { body: Body(answer.rest.clone()), ..answer.head.clone() };
                 let seq = record_received(&self.link, self.conn, sent, &shown);
+                self.link.takes(sent, &answer.head)?;
                 if is_overload(&answer.head) {
                     return Err(self.link.stop(OVERLOAD));
                 }

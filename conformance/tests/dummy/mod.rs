@@ -25,6 +25,7 @@ static BELL: Protocol = Protocol {
     document: DOCUMENT,
     rows: "",
     features: &[],
+    declines: &[],
     limits: &[],
     checks: &[checks::CHECKS],
     schemas: Vec::new,

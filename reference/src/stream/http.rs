@@ -2,7 +2,7 @@
 
 use super::{
     message::refuse,
-    seams::{Early, Limits},
+    seams::{Early, Limits, Pieces, Received},
 };
 use bytes::{Bytes, BytesMut};
 use flate2::{Compression, write::GzEncoder};
@@ -15,11 +15,12 @@ use hyper::{
 use std::{
     io::{self, Write},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::{Instant, Sleep},
 };
@@ -51,6 +52,7 @@ pub(super) async fn request(
     body: Incoming,
     limits: &Limits,
     early: Option<&Early>,
+    in_pieces: Option<&Pieces>,
 ) -> Result<(Request, Option<Response>), Unanswered> {
     let mut request = Request::new(parts.method.as_str(), "");
     request.set_target(parts.uri.path_and_query().map_or("", |target| target.as_str()));
@@ -73,22 +75,26 @@ pub(super) async fn request(
             let refused = refuse(413, format_args!("expected a body of at most {} bytes", limits.max_body));
             Ok((request, Some(refused)))
         }
-        Ok(Ok(Some(bytes))) => {
+        Ok(Ok(Some((bytes, pieces)))) => {
             request.body = Body(bytes);
+            if let Some(change) = in_pieces {
+                change(pieces, &mut request);
+            }
             Ok((request, None))
         }
     }
 }
 
-/// The bytes of a body, or none if it is too long. Of one that is, some more is read, or the client would find its
+/// The bytes of a body and the number of pieces in which it came, or none if it is too long. Of one that is, some more is read, or the client would find its
 /// connection reset before it finds the answer.
-async fn collect(mut body: Incoming, max: usize) -> Result<Option<Bytes>, hyper::Error> {
+async fn collect(mut body: Incoming, max: usize) -> Result<Option<(Bytes, usize)>, hyper::Error> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
-    let mut length = 0_usize;
+    let (mut length, mut pieces) = (0_usize, 0);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
         length = length.saturating_add(data.len());
+        pieces += usize::from(!data.is_empty());
         if length > max {
             all = BytesMut::new();
             if length > max.saturating_mul(PATIENCE) {
@@ -105,7 +111,7 @@ async fn collect(mut body: Incoming, max: usize) -> Result<Option<Bytes>, hyper:
             all.extend_from_slice(&data);
         }
     }
-    Ok((length <= max).then(|| if all.is_empty() { first } else { all.freeze() }))
+    Ok((length <= max).then(|| (if all.is_empty() { first } else { all.freeze() }, pieces)))
 }
 
 /// Shorter content is sent as it is, in bytes.
@@ -167,11 +173,29 @@ pub(super) struct Bounded {
     patience: Duration,
     /// When the write that waits has waited too long.
     stuck: Option<Pin<Box<Sleep>>>,
+    /// What was read before anybody asked for it.
+    ahead: Bytes,
+    /// What is taken of what is read; none: all.
+    received: Option<Arc<Received>>,
 }
 
 impl Bounded {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, stuck: None }
+    pub(super) fn new(stream: TcpStream, patience: Duration, received: Option<Arc<Received>>) -> Self {
+        Self { stream, patience, stuck: None, ahead: Bytes::new(), received }
+    }
+
+    /// Waits for the first bytes and tells whether they are these. Whoever reads next reads them again.
+    pub(super) async fn begins_with(&mut self, expected: &[u8]) -> io::Result<bool> {
+        const AT_ONCE: usize = 8 * 1024;
+        let mut first = BytesMut::with_capacity(AT_ONCE);
+        while first.len() < expected.len() && expected.starts_with(&first) {
+            if self.stream.read_buf(&mut first).await? == 0 {
+                break;
+            }
+        }
+        let begins = first.starts_with(expected);
+        self.ahead = first.freeze();
+        Ok(begins)
     }
 
     fn bound<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -193,7 +217,21 @@ impl AsyncRead for Bounded {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        if self.ahead.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        } else {
+            let length = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(length));
+        }
+        if let Some(received) = &self.received
+            && let read = &buffer.filled()[before..]
+            && !read.is_empty()
+        {
+            let taken = received(read).clamp(1, read.len());
+            buffer.set_filled(before + taken);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

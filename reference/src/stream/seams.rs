@@ -7,7 +7,7 @@ use crate::{
     log::Recovery,
     model::{self, Port},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use wireproof_spec::http::{Request, Response};
 
 /// The bounds of a server.
@@ -79,6 +79,11 @@ pub type RawBytes = Box<dyn Fn(&Request, &Response) -> Option<Vec<u8>> + Send + 
 /// Maps the events of one answer to a reader that stays, before they are written.
 pub type MapEvents = Box<dyn Fn(&Request, &mut Vec<Event>) + Send + Sync>;
 
+/// Changes a request whose body came in so many pieces.
+pub type Pieces = Box<dyn Fn(usize, &mut Request) + Send + Sync>;
+/// How many of the bytes that were read at once are taken, at least one; the others are dropped.
+pub type Received = Box<dyn Fn(&[u8]) -> usize + Send + Sync>;
+
 /// Takes a request whose body ended before its end, and whose body is therefore empty here, for one that came whole.
 pub type Early = Box<dyn Fn(&mut Request) -> bool + Send + Sync>;
 
@@ -86,6 +91,10 @@ pub type Early = Box<dyn Fn(&mut Request) -> bool + Send + Sync>;
 pub struct Seams {
     /// Whether a request is taken whose body ended early; none: it is not (STREAM-APPEND-9).
     pub early: Option<Early>,
+    /// What becomes of a body that came in pieces; none: they are put together.
+    pub pieces: Option<Pieces>,
+    /// What is taken of what a connection brings; none: all.
+    pub received: Option<Arc<Received>>,
     /// Each request.
     pub request: MapRequest,
     /// Each answer.
@@ -107,6 +116,8 @@ impl Seams {
     pub fn honest() -> Self {
         Self {
             early: None,
+            pieces: None,
+            received: None,
             request: Box::new(|_| {}),
             reply: Box::new(|_, _| {}),
             events: None,

@@ -2,10 +2,13 @@
 
 use super::{
     content::{self, Messages},
+    gate::{Access, Gate},
     http::{self, Bounded, Unanswered},
     message::{self, Asked, Writing, refuse},
     model::{Answer, Ask, Create, Effect, Input, StreamModel},
-    seams::{Delay, Early, Limits, MapEvents, MapReply, MapRequest, Parts, RawBytes, Seams},
+    seams::{
+        Delay, Early, Limits, MapEvents, MapReply, MapRequest, Parts, Pieces, RawBytes, Received, Seams,
+    },
     sse::{Event, Events},
 };
 use crate::{
@@ -14,8 +17,13 @@ use crate::{
 };
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::{body::Incoming, http::uri::Authority, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{
+    body::Incoming,
+    http::uri::Authority,
+    server::conn::{http1, http2},
+    service::{HttpService, service_fn},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{
     collections::HashMap,
     future::poll_fn,
@@ -54,6 +62,8 @@ pub struct Options {
     pub limits: Limits,
     /// What it can do beside the core.
     pub parts: Parts,
+    /// Who may use it, and how.
+    pub access: Access,
     /// Where it is broken.
     pub seams: Seams,
 }
@@ -66,6 +76,7 @@ impl Default for Options {
             data: None,
             limits: Limits::default(),
             parts: Parts::default(),
+            access: Access::default(),
             seams: Seams::honest(),
         }
     }
@@ -114,8 +125,8 @@ impl Server {
     /// # Errors
     /// The address or the data directory cannot be used.
     pub async fn start(options: Options) -> Result<Running, Error> {
-        let Options { addr, data, limits, parts, seams } = options;
-        let Seams { early, request, reply, events, delay, bytes, port, recovery } = seams;
+        let Options { addr, data, limits, parts, access, seams } = options;
+        let Seams { early, pieces, received, request, reply, events, delay, bytes, port, recovery } = seams;
         let core =
             tokio::task::spawn_blocking(move || Core::<StreamModel>::open(data.as_deref(), recovery, port))
                 .await
@@ -130,7 +141,10 @@ impl Server {
             addr,
             limits,
             parts,
+            gate: Gate::new(access),
             early,
+            pieces,
+            received,
             request,
             reply,
             events,
@@ -244,9 +258,12 @@ struct Shared {
     addr: SocketAddr,
     limits: Limits,
     parts: Parts,
+    gate: Gate,
     request: MapRequest,
     reply: MapReply,
     early: Option<Early>,
+    pieces: Option<Pieces>,
+    received: Option<Arc<Received>>,
     events: Option<MapEvents>,
     delay: Option<Delay>,
     bytes: Option<RawBytes>,
@@ -315,17 +332,29 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Rec
         return;
     }
     let limits = shared.limits;
+    let mut io = Bounded::new(stream, Duration::from_millis(limits.write_ms), shared.received.clone());
+    let time = Duration::from_millis(limits.head_ms);
+    let is_http2 = tokio::select! {
+        begins = tokio::time::timeout(time, io.begins_with(PREFACE)) => match begins {
+            Ok(Ok(begins)) => begins,
+            // The client said nothing, or went away.
+            Ok(Err(_)) | Err(_) => return,
+        },
+        _ = stop.changed() => return,
+    };
     let replaced: Arc<OnceLock<Vec<u8>>> = Arc::default();
     let service = {
         let replaced = Arc::clone(&replaced);
         service_fn(move |request| Box::pin(serve(Arc::clone(&shared), Arc::clone(&replaced), request)))
     };
-    let io = TokioIo::new(Bounded::new(stream, Duration::from_millis(limits.write_ms)));
+    if is_http2 {
+        return http2_connection(io, service, limits, stop).await;
+    }
     let mut served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.head_ms))
         .max_header_size(limits.max_head)
-        .serve_connection(io, service);
+        .serve_connection(TokioIo::new(io), service);
     let mut stopping = false;
     loop {
         let ended = tokio::select! {
@@ -347,6 +376,35 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Rec
     let _ = io.shutdown().await;
 }
 
+/// With what a client begins that speaks HTTP/2 by prior knowledge: RFC 9113, section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How many requests of one HTTP/2 connection are served at the same time.
+const AT_ONCE: u32 = 128;
+
+/// Serves one HTTP/2 connection to its end.
+async fn http2_connection<S>(io: Bounded, service: S, limits: Limits, mut stop: watch::Receiver<Ending>)
+where
+    S: HttpService<Incoming, ResBody = Either<Full<Bytes>, Events>, Error = Unanswered> + Send,
+    S::Future: Send + 'static,
+{
+    let mut served = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
+        .max_concurrent_streams(AT_ONCE)
+        .serve_connection(TokioIo::new(io), service);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            // An error is the client's.
+            _ = &mut served => return,
+            _ = stop.changed(), if !stopping => {
+                stopping = true;
+                Pin::new(&mut served).graceful_shutdown();
+            }
+        }
+    }
+}
+
 /// An answer at once, or an event stream.
 type Written = hyper::Response<Either<Full<Bytes>, Events>>;
 
@@ -356,14 +414,16 @@ async fn serve(
     request: hyper::Request<Incoming>,
 ) -> Result<Written, Unanswered> {
     let (parts, body) = request.into_parts();
-    let (mut request, refused) = http::request(&parts, body, &shared.limits, shared.early.as_ref()).await?;
+    let (early, pieces) = (shared.early.as_ref(), shared.pieces.as_ref());
+    let (mut request, refused) = http::request(&parts, body, &shared.limits, early, pieces).await?;
     (shared.request)(&mut request);
-    let (mut reply, events) = match refused {
+    let (mut reply, events) = match refused.or_else(|| shared.gate.enters(&mut request)) {
         Some(refused) => (refused, None),
         None => Shared::answer(&shared, &request).await?,
     };
     reply.headers.push("x-content-type-options", "nosniff");
     reply.headers.push("cross-origin-resource-policy", "cross-origin");
+    shared.gate.leaves(&mut reply);
     if events.is_none() {
         http::compress(&request, &mut reply);
     }
@@ -479,6 +539,7 @@ impl Reader {
 
     /// Maps the events of one answer.
     pub(super) fn map(&self, events: &mut Vec<Event>) {
+        self.shared.gate.leave(events);
         if let Some(map) = &self.shared.events {
             map(&self.request, events);
         }

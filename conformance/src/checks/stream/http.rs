@@ -56,6 +56,7 @@ pub(super) const CHECKS: &[Check] = &[
         .needs(&[Need::Limit("burst-requests")])
         .lane(Lane::Last)
         .waits(Waits::Millis(burst::RECOVERY_MS)),
+    Check::new("stream/http/http2-in-frames", &[STREAM_HTTP_15], drives!(http2_in_frames)),
     Check::new("stream/http/in-pieces", &[STREAM_HTTP_16], drives!(in_pieces)),
     Check::new("stream/http/pipelined", &[STREAM_HTTP_16], drives!(pipelined)),
 ];
@@ -216,6 +217,20 @@ async fn no_credentials(cx: &Cx) -> Outcome {
         cx.expect(STREAM_HTTP_10, &head, &one_of![answer(200).without(CLOSED)])?;
         let read = stream.content(cx).await?;
         cx.expect(STREAM_HTTP_10, &read, &[holds(content.clone())])?;
+    }
+    Ok(())
+}
+
+async fn http2_in_frames(cx: &Cx) -> Outcome {
+    let mut content = cx.token(16);
+    let stream = Stream::create(cx, TEXT, &content).await?;
+    for size in [7, 1] {
+        let more = cx.token(24);
+        let reply = cx.http2(stream.append(more.clone()), size).await?;
+        cx.expect(STREAM_HTTP_15, &reply, &one_of![appended()])?;
+        content.push_str(&more);
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_HTTP_15, &read, &[holds(content.clone())])?;
     }
     Ok(())
 }

@@ -100,6 +100,7 @@ fn rises(tokens: &[String]) -> bool {
 async fn rise(cx: &Cx) -> Outcome {
     // Ends behind 1 to 12, 16, 99, 100, 255, 256, 999, 1,000, 4,096, 9,999 and 10,000 bytes: there numbers get longer.
     let lengths = [vec![1; 12], vec![4, 83, 1, 155, 1, 743, 1, 3_096, 5_903, 1]].concat();
+    const READ: usize = 200;
     let stream = fresh(cx, "").await?;
     let mut tails = vec![cx.send(stream.head()).await?.map(|head| next_offset(&head))];
     let (mut last, mut way, mut ways) = (stream.start.clone(), None, Vec::new());
@@ -112,8 +113,14 @@ async fn rise(cx: &Cx) -> Outcome {
         ways.extend(
             way.map(|way: Seen<Vec<String>>| way.and(told).map(|(way, tail)| [way, vec![tail]].concat())),
         );
-        let read = stream.walk(cx, &last).await?;
-        way = Some(read.map(|all| [vec![last], offsets(&all)].concat()));
+        way = match length {
+            0..READ => {
+                let read = stream.walk(cx, &last).await?;
+                Some(read.map(|all| [vec![last], offsets(&all)].concat()))
+            }
+            // Long content is not read: some servers have very short answers.
+            _ => None,
+        };
         last = tail;
     }
     let name = "each offset greater, byte by byte, than the one before it";
@@ -238,9 +245,12 @@ async fn given_out(cx: &Cx) -> Outcome<(Stream, String, Vec<(String, usize)>)> {
 /// Claims that each of these offsets can be read from as ever.
 async fn still_there(cx: &Cx, stream: &Stream, content: &str, given: &[(String, usize)]) -> Outcome {
     for (offset, before) in given {
-        let rest = &content[*before..];
-        let read = follow(cx, Some(STREAM_OFFSETS_6), stream.read_at(offset), rest.len()).await?;
-        cx.expect(STREAM_OFFSETS_6, &Seen::all(read), &[joined(rest)])?;
+        let rest = content[*before..].to_owned();
+        let here = answer(200).and("what stands behind the offset", move |r| {
+            r.body.is_empty() == rest.is_empty() && rest.as_bytes().starts_with(&r.body)
+        });
+        let reply = cx.send(stream.read_at(offset)).await?;
+        cx.expect(STREAM_OFFSETS_6, &reply, &one_of![here])?;
     }
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! Defects of "Delete".
 
 use super::{
-    Answer, Ask, Effect, Record, Refusal, Table, answers, ask, decide, is_delete, plain, record, recovery,
-    reply, stream_of,
+    Answer, Ask, Effect, Record, Refusal, Table, answers, ask, decide, is_delete, plain, racing, record,
+    recovery, reply, stream_of,
 };
 use crate::{
     protocol::Cut::{Log, Port, Wire},
-    selftest::defects::{Breakage, wire::Count},
+    selftest::defects::{Breakage, port, wire::Count},
 };
 use std::collections::BTreeMap;
 use wireproof_spec::stream::requirements::*;
@@ -59,6 +59,16 @@ pub(super) const TABLE: Table = &[
             if is_delete(request) && count.up(&request.path) > 0 && response.status == 404 {
                 *response = plain(204);
             }
+        })
+    }),
+    Breakage::race("stream/delete/race-won-twice", STREAM_DELETE_3, Port, || {
+        racing(is_delete, |flying| {
+            port::rewrite(move |state, input, decision| {
+                let Some((name, Ask::Delete)) = ask(input) else { return };
+                if stream_of(state, input).is_none() && flying.several(name) {
+                    answers(decision).for_each(|a| *a = Answer::Deleted);
+                }
+            })
         })
     }),
 ];

@@ -75,6 +75,14 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::always("stream/head/missing-stream-gone", STREAM_HEAD_5, Wire, || {
+        reply(|request, response| {
+            if is_head(request) && response.status == 404 {
+                response.status = 410;
+            }
+        })
+    })
+    .wide("that a stream is gone is looked for by HEAD"),
 ];
 
 /// Answers to HEAD with this status have a body on the wire.
