@@ -227,7 +227,8 @@ pub(crate) fn value<'a>(fields: &'a crate::http::Fields, name: &str) -> Option<C
     Some(all.fold(Cow::Borrowed(first), |joined, next| Cow::Owned(format!("{joined}, {next}"))))
 }
 
-/// Reads one field of the part (`headers` or `query`) of a message.
+/// Reads one field of the part (`headers` or `query`) of a message. The requirements that values name are about what a client
+/// sends; of an answer it is the shape that is broken.
 pub(crate) fn field<F: Field>(
     fields: &crate::http::Fields,
     part: &str,
@@ -235,7 +236,11 @@ pub(crate) fn field<F: Field>(
     from: Side,
 ) -> Result<F, Violation> {
     F::read(value(fields, name).as_deref(), from)
-        .map_err(|v| Violation { at: format!("/{part}/{name}"), ..v })
+        .map_err(|v| Violation {
+            at: format!("/{part}/{name}"),
+            requirement: v.requirement.filter(|_| matches!(from, Side::Client)),
+            ..v
+        })
 }
 
 /// Every request of the protocols has a path that begins with `/`.
