@@ -29,6 +29,8 @@ pub struct Protocol {
     pub checks: &'static [&'static [Check]],
     /// The schemas of the messages.
     pub schemas: fn() -> Vec<Schema>,
+    /// The OpenAPI document of the messages, if they are HTTP.
+    pub openapi: Option<fn() -> Schema>,
     /// Which message an answer is: the requirement for its shape and the name of its schema.
     pub shape: fn(&Request, &Response) -> Option<(RequirementId, &'static str)>,
     /// Which message an event of this name is, in the event stream that answers a request: the requirement for its shape and

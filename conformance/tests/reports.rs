@@ -66,6 +66,7 @@ static TINY: Protocol = Protocol {
     limits: &[],
     checks: &[&CHECKS],
     schemas: Vec::new,
+    openapi: None,
     shape: |_, _| None,
     event_shape: |_, _| None,
     accepts_request: |_| Ok(()),

@@ -3,7 +3,12 @@
 mod client;
 mod log;
 mod robust;
+mod stream_caching;
+mod stream_expiry;
+mod stream_forks;
+mod stream_json;
 mod stream_model;
+mod stream_producers;
 mod stream_wire;
 
 #[test]

@@ -3,6 +3,7 @@
 mod agree;
 mod decode;
 mod documents;
+mod json;
 mod messages;
 mod rows;
 mod schemas;

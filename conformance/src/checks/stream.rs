@@ -103,6 +103,7 @@ pub static PROTOCOL: Protocol = Protocol {
         message::CHECKS,
     ],
     schemas: stream::schemas,
+    openapi: Some(stream::openapi),
     shape,
     event_shape,
     accepts_request: |request| Operation::decode(request).map(|_| ()).map_err(|e| e.to_string()),

@@ -261,7 +261,7 @@ pub(super) fn build(link: &Link, request: &Request) -> Result<hyper::Request<Ful
         .map_err(|e| link.harness(&format!("{} {} cannot be written: {e}", request.method, request.path)))
 }
 
-async fn read(
+pub(crate) async fn read(
     answer: impl Future<Output = hyper::Result<hyper::Response<Incoming>>>,
     until: Instant,
     started: Instant,

@@ -11,6 +11,7 @@ use crate::{
     drives, one_of,
     wire::raw::RawAnswer,
 };
+use std::collections::BTreeSet;
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
@@ -279,7 +280,7 @@ async fn headers(cx: &Cx) -> Outcome {
         let full = cx.send(request.clone()).await?;
         let told = cx.need(STREAM_CACHING_1, &full, &one_of![tagged()])?;
         // What is counted in seconds may have been counted down.
-        let names = |r: &Response| directives(r).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let names = |r: &Response| directives(r).into_iter().map(|(name, _)| name).collect::<BTreeSet<_>>();
         let (tag, cached) = (etag(told), told.headers.get(CACHE_CONTROL).map(|_| names(told)));
         let reply = cx.send(having(request, &tag)).await?;
         cx.need(STREAM_CACHING_6, &reply, &one_of![answer(304)])?;

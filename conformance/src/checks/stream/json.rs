@@ -116,6 +116,11 @@ async fn flattened(cx: &Cx) -> Outcome {
         all.extend(messages);
         offset = next;
     }
+    // Many at once.
+    let many: Vec<String> = (0..300).map(|n| n.to_string()).collect();
+    let reply = cx.send(stream.append(format!("[{}]", many.join(",")))).await?;
+    cx.expect(STREAM_JSON_1, &reply, &one_of![appended()])?;
+    all.extend(many);
     let read = stream.walk(cx, "-1").await?;
     cx.expect(STREAM_JSON_1, &read, &[hold(&all)])?;
     Ok(())

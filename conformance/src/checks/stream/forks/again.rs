@@ -33,15 +33,11 @@ impl Made {
 
     /// Claims that this PUT conflicts with the fork and leaves it as it was, and that the one that made it still finds it.
     async fn conflicts(&self, cx: &Cx, id: RequirementId, other: Request) -> Outcome {
-        self.found(cx).await?;
+        let found = one_of![answer(200)];
+        cx.need(STREAM_FORKS_16, &cx.send(self.by.clone()).await?, &found)?;
         cx.expect(id, &cx.send(other).await?, &one_of![answer(409)])?;
         holding(cx, id, &self.fork, self.content.as_bytes()).await?;
-        self.found(cx).await
-    }
-
-    async fn found(&self, cx: &Cx) -> Outcome {
-        let reply = cx.send(self.by.clone()).await?;
-        cx.need(STREAM_FORKS_16, &reply, &one_of![answer(200)])?;
+        cx.expect(id, &cx.send(self.by.clone()).await?, &found)?;
         Ok(())
     }
 }

@@ -68,6 +68,9 @@ async fn no_json(cx: &Cx) -> Outcome {
         b"\"open",
         b"\"a\tb\"",
         b" \n",
+        // White space elsewhere, and not in JSON.
+        b"\x0c1",
+        b"\xc2\xa0[1]",
         // What is sound comes first.
         b"[1,2,{\"a\":3},{bad]",
         b"[1,2,3",
@@ -132,10 +135,12 @@ const DEEP: usize = 100_000;
 
 async fn deep(cx: &Cx) -> Outcome {
     let (other, all) = kept(cx).await?;
+    let room = cx.features().limit("max-body-bytes").and_then(|most| usize::try_from(most).ok());
     for (open, inside, close) in [("[", "", "]"), ("{\"a\":", "1", "}"), ("[{\"a\":", "1", "}]")] {
         let (stream, before) = kept(cx).await?;
-        // Two brackets a level.
-        let levels = DEEP / open.matches(['[', '{']).count();
+        // Of objects fewer, or the length of the text would be the matter; and of all no more than a body may hold.
+        let levels = if inside.is_empty() { DEEP } else { DEEP / 3 };
+        let levels = room.map_or(levels, |room| levels.min(room / (open.len() + close.len())));
         let body = format!("{}{inside}{}", open.repeat(levels), close.repeat(levels));
         let reply = cx.send(stream.append(body)).await?;
         let alternatives = one_of![appended(), answer(400), answer(413)];
