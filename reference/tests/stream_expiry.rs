@@ -156,8 +156,12 @@ impl World {
         let now = self.now;
         let mut patient = BTreeSet::new();
         if let Some(naive) = &mut self.naive {
-            let over: Vec<u64> =
-                naive.waiting.iter().filter(|(_, until)| **until <= now).map(|(session, _)| *session).collect();
+            let over: Vec<u64> = naive
+                .waiting
+                .iter()
+                .filter(|(_, until)| **until <= now)
+                .map(|(session, _)| *session)
+                .collect();
             for session in over {
                 naive.waiting.remove(&session);
                 naive.used = now;
