@@ -115,7 +115,7 @@ pub(super) async fn waiting(cx: &Cx, stream: &Stream, offset: &str) -> Outcome<P
 
 /// The answer to a long-poll that has waited since then while something was done that answers it; none if that was done so
 /// late that the timeout may have answered.
-async fn in_time(cx: &Cx, since: Instant, waiting: Pending) -> Outcome<Option<Seen<Response>>> {
+pub(super) async fn in_time(cx: &Cx, since: Instant, waiting: Pending) -> Outcome<Option<Seen<Response>>> {
     let early = since.elapsed() < soon(cx);
     let seen = waiting.timed().await?;
     let proves = early || seen.look().is_ok_and(|(_, took)| before_timeout(limit(cx), *took));
@@ -123,7 +123,7 @@ async fn in_time(cx: &Cx, since: Instant, waiting: Pending) -> Outcome<Option<Se
 }
 
 /// Why a check about waiting ends without a verdict.
-const TOO_SLOW: &str = "the target appends too slowly to tell what answers those who wait";
+pub(super) const TOO_SLOW: &str = "the target appends too slowly to tell what answers those who wait";
 
 /// Whether these bytes begin with the content, or with as much of it as one answer holds.
 fn begins_with(body: &[u8], content: &str) -> bool {
