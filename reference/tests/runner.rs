@@ -4,6 +4,8 @@ mod client;
 mod log;
 mod robust;
 mod stream_caching;
+mod stream_expiry;
+mod stream_forks;
 mod stream_json;
 mod stream_model;
 mod stream_producers;

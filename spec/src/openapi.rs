@@ -35,8 +35,11 @@ pub struct Exchange {
     /// Its answers.
     pub answers: &'static [&'static str],
     /// Bodies of which more is known than that they are bytes: message, media type, schema.
-    pub bodies: &'static [(&'static str, &'static str, fn() -> Value)],
+    pub bodies: &'static [Body],
 }
+
+/// What is known of a body: message, media type, schema.
+pub type Body = (&'static str, &'static str, fn() -> Value);
 
 /// Parameters and headers of these names are described by other means; OpenAPI ignores them.
 const ELSEWHERE: [&str; 3] = ["accept", "authorization", "content-type"];
@@ -166,7 +169,7 @@ impl<'a> Part<'a> {
         }
         let of_message = &message["properties"][part];
         let condition = &message["if"]["properties"]["status"]["const"];
-        let holds = status.is_some_and(|status| condition.to_string() == status);
+        let holds = status.is_some_and(|status| *condition == status.parse::<u64>().unwrap_or_default());
         let of_status = if holds { &message["then"]["properties"][part] } else { &Value::Null };
         Self {
             values: of_message["properties"].as_object(),

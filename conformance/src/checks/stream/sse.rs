@@ -7,7 +7,7 @@ mod text;
 
 use super::setting::{OTHER, Stream, TEXT, holds, next_offset, proven, written};
 use crate::{
-    check::{Answer, Breaks, Check, Cx, Lane, Need, Outcome, Waits, alternative, answer},
+    check::{Answer, Breaks, Check, Cx, Need, Outcome, Waits, alternative, answer},
     drives, one_of,
     wire::Seen,
 };
@@ -58,9 +58,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/append-race", &[STREAM_SSE_25], drives!(crowd::append_race)),
     Check::new("stream/sse/equal-readers", &[STREAM_SSE_26], drives!(crowd::equal_readers)),
     Check::new("stream/sse/now", &[STREAM_SSE_27], drives!(now)),
-    Check::new("stream/sse/slow-reader", &[STREAM_SSE_28], drives!(crowd::slow_reader)).lane(Lane::Alone),
-    Check::new("stream/sse/vanished-readers", &[STREAM_SSE_28], drives!(crowd::vanished_readers))
-        .lane(Lane::Alone),
+    Check::new("stream/sse/slow-reader", &[STREAM_SSE_28], drives!(crowd::slow_reader)),
+    Check::new("stream/sse/vanished-readers", &[STREAM_SSE_28], drives!(crowd::vanished_readers)),
     Check::new("stream/sse/deleted", &[STREAM_SSE_29], drives!(end::deleted)),
     Check::new("stream/sse/absent", &[STREAM_SSE_30], drives!(absent))
         .needs(&[Need::Feature(FEATURE, "off")]),

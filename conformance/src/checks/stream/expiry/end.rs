@@ -201,10 +201,11 @@ pub(super) async fn head_tells(cx: &Cx) -> Outcome {
     let moment = Moment::after(Duration::from_secs(3_600));
     let until = Mortal::new(cx, Life::Until(moment, None)).await?;
     for (mortal, header, given) in [(window, TTL, "3600".into()), (until, EXPIRES_AT, moment.utc())] {
-        let head = cx.send(mortal.stream.head()).await?;
         let alternatives =
             one_of![answer(200).with(header, given), answer(200).has(header), answer(200).without(header)];
-        cx.expect(STREAM_EXPIRY_19, &head, &alternatives)?;
+        cx.expect(STREAM_EXPIRY_19, &cx.send(mortal.stream.head()).await?, &alternatives)?;
+        mortal.stream.closed(cx).await?;
+        cx.expect(STREAM_EXPIRY_19, &cx.send(mortal.stream.head()).await?, &alternatives)?;
     }
     Ok(())
 }

@@ -114,7 +114,7 @@ impl End {
     }
 
     /// Of a stream that ends at a moment by the clock of its server.
-    fn at(moment: Moment) -> Self {
+    pub(in crate::checks::stream) fn at(moment: Moment) -> Self {
         let end = moment.instant();
         Self { there: end - LATE, gone: end + LATE + LATE }
     }

@@ -162,6 +162,10 @@ pub(in super::super) async fn kill(cx: &Cx) -> Outcome {
         cx.need(STREAM_CONTENT_2, &there, &one_of![answer(200)])?;
         let reply = cx.send(producer.sends(1, stream.append(answered.clone()))).await?;
         cx.expect(STREAM_PRODUCERS_23, &reply, &one_of![answer(204)])?;
+        if reply.look().is_ok_and(|reply| reply.status != 204) {
+            // A server that forgot the producer has nothing to say to what comes behind.
+            return Ok(());
+        }
         // Of this one nobody knows whether it was taken.
         let reply = cx.send(dying).await?;
         let either = if amid { one_of![accepted(), answer(204)] } else { one_of![accepted()] };

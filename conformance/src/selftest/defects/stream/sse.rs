@@ -1,8 +1,8 @@
 //! Defects of "Sse".
 
-mod crowd;
-mod end;
-mod text;
+pub(super) mod crowd;
+pub(super) mod end;
+pub(super) mod text;
 
 use super::{
     Ask, Decision, Effect, Input, Record, START, Seams, StreamModel, Table, ask_mut, decide, is, through,
@@ -33,9 +33,7 @@ use wireproof_spec::{
     },
 };
 
-pub(super) const TABLES: [Table; 4] = [TABLE, end::TABLE, text::TABLE, crowd::TABLE];
-
-const TABLE: Table = &[
+pub(super) const TABLE: Table = &[
     Breakage::always("stream/sse/live-ignored", STREAM_SSE_1, Wire, || {
         super::request(|request| {
             if is_sse(request) {

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-pub(super) const TABLE: Table = &[
+pub(in super::super) const TABLE: Table = &[
     Breakage::race("stream/sse/append-lost-to-new-reader", STREAM_SSE_25, Port, || {
         let mut begun: BTreeSet<u64> = BTreeSet::new();
         Seams {
@@ -107,7 +107,7 @@ impl Behind {
 
     /// Whether a reader is as far behind as any buffer is long.
     fn is_far(&self, path: &str) -> bool {
-        const FAR: usize = 512 * 1024;
+        const FAR: usize = 1024 * 1024;
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(path)
             .is_some_and(|(written, taken)| taken.is_some_and(|taken| written - taken.min(*written) > FAR))

@@ -9,7 +9,7 @@ use crate::embed::reference::stream::model::{Live, Wait};
 use std::collections::BTreeSet;
 use wireproof_spec::stream::Cursor;
 
-pub(super) const TABLE: Table = &[
+pub(in super::super) const TABLE: Table = &[
     Breakage::boundary("stream/sse/last-bytes-look-open", STREAM_SSE_11, Wire, || {
         events(|_, events| {
             if events.iter().any(|event| event.name == DATA) {

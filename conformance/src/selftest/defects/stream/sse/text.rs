@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use wireproof_spec::stream::header::{CONTENT_TYPE, SSE_DATA_ENCODING};
 
-pub(super) const TABLE: Table = &[
+pub(in super::super) const TABLE: Table = &[
     Breakage::always("stream/sse/base64-not-told", STREAM_SSE_16, Wire, || {
         reply(|request, response| {
             if is_sse(request) {
