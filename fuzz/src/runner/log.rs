@@ -53,6 +53,7 @@ pub static TINY: Protocol = Protocol {
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial { reference: &Nobody, defects: Vec::new, agreeable: None, ordinary: None },
     registry: OnceLock::new(),
+    validators: OnceLock::new(),
 };
 
 /// Reports the bytes as the log of runs.

@@ -148,7 +148,7 @@ pub struct SseControl {
     pub stream_next_offset: Offset,
     /// The cursor, while the stream is open.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Cursor"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Cursor", default))]
     pub stream_cursor: Option<Cursor>,
     /// Whether the reader has reached the tail.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
