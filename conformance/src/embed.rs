@@ -8,7 +8,7 @@ use crate::{
     selftest::defects::{self, Breakage},
     target::{Hooks, Target, directory::Directory},
 };
-use reference::stream::{Limits, Options, Running, Seams, Server};
+use reference::stream::{Limits, Options, Parts, Running, Seams, Server};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::Mutex;
 
@@ -24,15 +24,19 @@ pub const FULL: &str = "full";
 pub const DURABLE: &str = "durable";
 /// Answers of a few bytes, so that every read takes many.
 pub const SMALL_CHUNKS: &str = "small-chunks";
+/// The core alone, without event streams and forks.
+pub const BARE: &str = "bare";
 
 /// How long the long-polls of the embedded references wait, in milliseconds.
 pub const LONG_POLL_MS: u64 = 400;
 /// Those of small chunks: longer than the shortest time to live.
 const LONGER_POLL_MS: u64 = 1_500;
+/// How long the event streams of the durable reference last, in milliseconds.
+pub const SSE_MS: u64 = 4_000;
 
 impl Reference for Stream {
     fn variants(&self) -> &'static [&'static str] {
-        &[FULL, DURABLE, SMALL_CHUNKS]
+        &[FULL, DURABLE, SMALL_CHUNKS, BARE]
     }
 
     fn start<'a>(
@@ -47,17 +51,38 @@ impl Reference for Stream {
                 }
                 None => None,
             };
-            let chunk = if variant == SMALL_CHUNKS { 16 } else { Limits::default().chunk };
-            let long_poll_ms = if variant == SMALL_CHUNKS { LONGER_POLL_MS } else { LONG_POLL_MS };
-            let limits = Limits { long_poll_ms, chunk, ..Limits::default() };
+            let limits = Limits { long_poll_ms: LONG_POLL_MS, ..Limits::default() };
+            let varied =
+                self::variant(variant, limits).ok_or_else(|| format!("there is no variant {variant}"));
+            let (mut limits, parts) = varied?;
+            if variant == DURABLE {
+                limits.sse_ms = SSE_MS;
+            }
             let data = (variant == DURABLE).then(Directory::new).transpose()?;
-            let process = Process::start(limits, data, breakage).await?;
-            let target = Target::server(&process.root)?
-                .declare("long-poll-ms", long_poll_ms.to_string())
-                .declare("stream.crash-safe", if process.data.is_some() { "on" } else { "off" });
+            let process = Process::start(limits, parts, data, breakage).await?;
+            let switch = |on| if on { "on" } else { "off" };
+            let mut target = Target::server(&process.root)?
+                .declare("long-poll-ms", limits.long_poll_ms.to_string())
+                .declare("stream.sse", switch(parts.sse))
+                .declare("stream.forks", switch(parts.forks))
+                .declare("stream.crash-safe", switch(process.data.is_some()));
+            if variant == DURABLE {
+                target = target.declare("sse-ms", SSE_MS.to_string());
+            }
             Ok(target.hooks(Arc::new(process)))
         })
     }
+}
+
+/// A variant: these limits, changed, and the parts that it has beside the core.
+pub fn variant(name: &str, limits: Limits) -> Option<(Limits, Parts)> {
+    let parts = Parts::default();
+    Some(match name {
+        FULL | DURABLE => (limits, parts),
+        SMALL_CHUNKS => (Limits { chunk: 16, long_poll_ms: LONGER_POLL_MS, ..limits }, parts),
+        BARE => (limits, Parts { sse: false, forks: false }),
+        _ => return None,
+    })
 }
 
 /// The seams of a defect, or the honest ones.
@@ -70,6 +95,7 @@ struct Process {
     root: String,
     addr: SocketAddr,
     limits: Limits,
+    parts: Parts,
     data: Option<Directory>,
     breakage: Option<&'static Breakage<Seams>>,
     running: Mutex<Option<Running>>,
@@ -78,24 +104,25 @@ struct Process {
 impl Process {
     async fn start(
         limits: Limits,
+        parts: Parts,
         data: Option<Directory>,
         breakage: Option<&'static Breakage<Seams>>,
     ) -> Result<Self, String> {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let running = serve(any, limits, data.as_ref(), breakage).await?;
+        let running = serve(any, (limits, parts), data.as_ref(), breakage).await?;
         let (addr, root) = (running.addr, running.root.clone());
-        Ok(Self { root, addr, limits, data, breakage, running: Mutex::new(Some(running)) })
+        Ok(Self { root, addr, limits, parts, data, breakage, running: Mutex::new(Some(running)) })
     }
 }
 
 async fn serve(
     addr: SocketAddr,
-    limits: Limits,
+    (limits, parts): (Limits, Parts),
     data: Option<&Directory>,
     breakage: Option<&Breakage<Seams>>,
 ) -> Result<Running, String> {
     let data = data.map(|d| d.path().to_owned());
-    Server::start(Options { addr, data, limits, seams: seams(breakage), ..Options::default() })
+    Server::start(Options { addr, data, limits, parts, seams: seams(breakage) })
         .await
         .map_err(|e| e.to_string())
 }
@@ -114,7 +141,8 @@ impl Hooks for Process {
                 // A start failed before.
                 (None, _) => {}
             }
-            *running = Some(serve(self.addr, self.limits, self.data.as_ref(), self.breakage).await?);
+            *running =
+                Some(serve(self.addr, (self.limits, self.parts), self.data.as_ref(), self.breakage).await?);
             Ok(())
         })
     }

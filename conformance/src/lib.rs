@@ -10,6 +10,8 @@ pub mod cli;
 pub mod embed;
 pub mod event;
 pub mod exit;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod observers;
 pub mod protocol;
 pub mod redact;

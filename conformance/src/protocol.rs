@@ -2,6 +2,7 @@
 
 use crate::{
     check::{BoxFuture, Check, Cx, Need},
+    run::schemas::Schemas,
     target::Target,
     wire::Alive,
 };
@@ -28,6 +29,8 @@ pub struct Protocol {
     pub checks: &'static [&'static [Check]],
     /// The schemas of the messages.
     pub schemas: fn() -> Vec<Schema>,
+    /// The OpenAPI document of the messages, if they are HTTP.
+    pub openapi: Option<fn() -> Schema>,
     /// Which message an answer is: the requirement for its shape and the name of its schema.
     pub shape: fn(&Request, &Response) -> Option<(RequirementId, &'static str)>,
     /// Which message an event of this name is, in the event stream that answers a request: the requirement for its shape and
@@ -43,6 +46,8 @@ pub struct Protocol {
     pub trial: Trial,
     /// The requirements, read once.
     pub registry: OnceLock<Vec<Requirement>>,
+    /// The validators of the schemas, compiled once.
+    pub validators: OnceLock<Result<Schemas, String>>,
 }
 
 /// Features and limits that a target told: name and value.
@@ -148,6 +153,15 @@ impl Protocol {
             Ok(list) => list,
             Err(e) => panic!("{}.md:{e}", self.name),
         })
+    }
+
+    /// The validators of its schemas.
+    ///
+    /// # Errors
+    /// A schema that is none.
+    pub fn validators(&self) -> Result<&Schemas, String> {
+        let compiled = self.validators.get_or_init(|| Schemas::compile(&(self.schemas)()));
+        compiled.as_ref().map_err(Clone::clone)
     }
 
     /// A requirement by its id.

@@ -128,7 +128,7 @@ pub async fn run(
     seen: impl FnMut(&Event) + Send + 'static,
 ) -> Result<Finished, String> {
     let started = Instant::now();
-    let schemas = Schemas::compile(&(protocol.schemas)())?;
+    let schemas = protocol.validators()?;
     let (sink, events) = Sink::new(Redaction::new(&target.secrets));
     let collector = tokio::spawn(collect(events, seen));
     let mut runner = Runner {
@@ -146,7 +146,7 @@ pub async fn run(
     let round_trip = runner.meet().await;
     runner.adapt(round_trip);
     runner.drive().await;
-    runner.observe(&schemas);
+    runner.observe(schemas);
     let Runner { target, features, settings, sink, mut checked, unreachable, interrupted, .. } = runner;
     sink.record(What::RunFinished {
         interrupted,

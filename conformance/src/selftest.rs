@@ -13,7 +13,7 @@ use crate::{
     run::{Finished, Settings, last_word, run},
     verdict::Verdict,
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future::try_join3, stream};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +23,8 @@ use std::{
 
 /// How many references are tried at the same time.
 const AT_ONCE: usize = 8;
+/// How many honest references run at the same time.
+const VARIANTS_AT_ONCE: usize = 4;
 /// What a null target gets for an answer: it has none, and every check would wait for it.
 const NULL_TIMEOUT: Duration = Duration::from_millis(250);
 /// What a broken reference gets for an answer.
@@ -99,20 +101,21 @@ pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, 
     let honest = honest(protocol).await?;
     let known = shape::Known::of(protocol, honest.iter().flat_map(|(_, f)| &f.events));
     let defects = (protocol.trial.defects)();
-    let tried: Vec<Result<Tried, String>> = stream::iter(defects.iter().copied())
+    let trying = stream::iter(defects.iter().copied())
         .map(|defect| attempt(protocol, defect, full, &known))
         .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
-    let mut tried = tried.into_iter().collect::<Result<Vec<Tried>, String>>()?;
+        .try_collect::<Vec<Tried>>();
+    let nulls = null::passes(protocol, honest.iter().map(|(_, f)| f));
+    // Much of each is waiting, so they wait together.
+    let (mut tried, (null_passes, nulls), late) =
+        try_join3(trying, nulls, late_bites(protocol, &defects)).await?;
     tried.sort_by_key(|t| t.defect.id);
-    let (null_passes, nulls) = null::passes(protocol, honest.iter().map(|(_, f)| f)).await?;
     let caught: Vec<&Tried> = tried.iter().filter(|t| !t.caught_by.is_empty()).collect();
     let surviving = tried.iter().filter(|t| t.caught_by.is_empty()).map(|t| t.defect.id.to_owned()).collect();
     let mut holes = gate::holes(protocol, caught.iter().map(|t| t.defect));
     holes.extend(tried.iter().filter_map(|t| t.implausible.clone()));
     holes.extend(gate::without_kind(protocol, &honest.iter().map(|(_, f)| f).collect::<Vec<_>>()));
-    holes.extend(late_bites(protocol, &defects).await?);
+    holes.extend(late);
     let sets: BTreeSet<BTreeSet<&str>> = protocol
         .checks()
         .map(|c| tried.iter().filter(|t| t.caught_by.contains(c.name)).map(|t| t.defect.id).collect())
@@ -135,12 +138,14 @@ pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, 
 }
 
 async fn honest(protocol: &'static Protocol) -> Result<Vec<(&'static str, Finished)>, String> {
-    let mut all = Vec::new();
-    for variant in protocol.trial.reference.variants() {
-        let target = protocol.trial.reference.start(variant, None).await?;
-        all.push((*variant, run(protocol, target, settings(BROKEN_TIMEOUT), |_| {}).await?));
-    }
-    Ok(all)
+    stream::iter(protocol.trial.reference.variants().iter().copied())
+        .map(|variant| async move {
+            let target = protocol.trial.reference.start(variant, None).await?;
+            Ok((variant, run(protocol, target, settings(BROKEN_TIMEOUT), |_| {}).await?))
+        })
+        .buffered(VARIANTS_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 fn honest_failures(variant: &str, finished: &Finished) -> Vec<String> {

@@ -4,7 +4,7 @@
 //! time ([`limit`]).
 
 pub mod app;
-mod framing;
+pub(crate) mod framing;
 pub mod http;
 pub mod limit;
 mod link;

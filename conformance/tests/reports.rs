@@ -66,6 +66,7 @@ static TINY: Protocol = Protocol {
     limits: &[],
     checks: &[&CHECKS],
     schemas: Vec::new,
+    openapi: None,
     shape: |_, _| None,
     event_shape: |_, _| None,
     accepts_request: |_| Ok(()),
@@ -73,6 +74,7 @@ static TINY: Protocol = Protocol {
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial { reference: &Nobody, defects: Vec::new, agreeable: None, ordinary: None },
     registry: OnceLock::new(),
+    validators: OnceLock::new(),
 };
 
 fn expected(name: &str) -> Vec<Expected> {

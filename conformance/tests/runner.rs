@@ -5,6 +5,7 @@ mod crash;
 mod dummy;
 mod gate;
 mod hostile;
+mod openapi;
 mod reports;
 mod sse;
 mod targets;

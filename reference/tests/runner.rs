@@ -4,8 +4,11 @@ mod client;
 mod log;
 mod robust;
 mod stream_caching;
+mod stream_expiry;
+mod stream_forks;
 mod stream_json;
 mod stream_model;
+mod stream_producers;
 mod stream_wire;
 
 #[test]

@@ -4,6 +4,8 @@
 
 pub mod decode;
 pub mod http;
+#[cfg(feature = "schema")]
+pub mod openapi;
 pub mod requirement;
 #[cfg(feature = "schema")]
 pub mod schema;

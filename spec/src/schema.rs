@@ -40,6 +40,11 @@ impl Schema {
         Self { name, document: sorted(without_formats(document)) }
     }
 
+    /// A document that is no schema and yet has a file of this name.
+    pub fn sorted(name: &'static str, document: Value) -> Self {
+        Self { name, document: sorted(document) }
+    }
+
     /// The text of its file.
     pub fn text(&self) -> String {
         format!("{:#}\n", self.document)

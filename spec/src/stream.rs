@@ -76,3 +76,54 @@ pub fn schemas() -> Vec<crate::schema::Schema> {
         Schema::of::<Refusal>(),
     ]
 }
+
+/// The OpenAPI document of the messages.
+#[cfg(feature = "schema")]
+pub fn openapi() -> crate::schema::Schema {
+    use crate::openapi::{Api, Exchange, document};
+    use serde_json::{Value, json as value};
+    /// One JSON value for a message, or an array of them.
+    const ANY: fn() -> Value = || value!({});
+    const ARRAY: fn() -> Value = || value!({ "type": "array" });
+    const TEXT: fn() -> Value = || value!({ "type": "string" });
+    document(&Api {
+        name: "stream/openapi",
+        title: "Durable streams",
+        description: "Append-only streams of bytes over HTTP. spec/stream.md says what a server has to do; this document says what \
+            its messages look like.",
+        root: "http://127.0.0.1:4437/v1/stream",
+        path: ("stream", "The name of a stream, percent-encoded. It may consist of several segments."),
+        messages: &schemas(),
+        exchanges: &[
+            Exchange {
+                request: "stream/create-request",
+                answers: &["stream/create-response"],
+                bodies: &[("stream/create-request", json::MEDIA_TYPE, ANY)],
+            },
+            Exchange {
+                request: "stream/append-request",
+                answers: &["stream/append-response"],
+                bodies: &[("stream/append-request", json::MEDIA_TYPE, ANY)],
+            },
+            Exchange { request: "stream/close-request", answers: &["stream/close-response"], bodies: &[] },
+            Exchange { request: "stream/delete-request", answers: &["stream/delete-response"], bodies: &[] },
+            Exchange { request: "stream/head-request", answers: &["stream/head-response"], bodies: &[] },
+            Exchange {
+                request: "stream/read-request",
+                answers: &["stream/read-response", "stream/read-not-modified"],
+                bodies: &[("stream/read-response", json::MEDIA_TYPE, ARRAY)],
+            },
+            Exchange {
+                request: "stream/longpoll-request",
+                answers: &["stream/longpoll-response"],
+                bodies: &[("stream/longpoll-response", json::MEDIA_TYPE, ARRAY)],
+            },
+            Exchange {
+                request: "stream/sse-request",
+                answers: &["stream/sse-response"],
+                bodies: &[("stream/sse-response", sse::EVENT_STREAM, TEXT)],
+            },
+        ],
+        refusal: "stream/refusal",
+    })
+}

@@ -1,19 +1,27 @@
 //! The committed schemas: what the types give, valid, and free of what foreign validators refuse.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{env, fs, process};
-use wireproof_spec::{schema, stream};
+use wireproof_spec::{
+    schema::{self, Schema},
+    stream,
+};
+
+/// Every schema, and the OpenAPI document.
+fn all() -> Vec<Schema> {
+    stream::schemas().into_iter().chain([stream::openapi()]).collect()
+}
 
 #[test]
 fn the_committed_schemas_are_those_of_the_types() {
-    let drift = schema::drift(&crate::workspace("schemas"), &stream::schemas());
+    let drift = schema::drift(&crate::workspace("schemas"), &all());
     assert!(drift.is_empty(), "{}", drift.join("\n"));
 }
 
 #[test]
 fn drift_is_found_and_writing_ends_it() {
     let dir = env::temp_dir().join(format!("wireproof-schemas-{}", process::id()));
-    let all = stream::schemas();
+    let all = all();
     let (first, second) = (dir.join("stream/create-request.json"), dir.join("stream/refusal.json"));
     schema::write(&dir, &all).expect("schemas are written");
     assert_eq!(schema::drift(&dir, &all), Vec::<String>::new());
@@ -95,4 +103,33 @@ fn schemas_use_only_what_every_validator_knows() {
     for schema in stream::schemas() {
         check(&schema.document, schema.name);
     }
+}
+
+#[test]
+fn the_openapi_document_has_every_message() {
+    let document = stream::openapi().document;
+    let text = document.to_string();
+    for schema in stream::schemas() {
+        let description = schema.document["description"].as_str().unwrap_or_default();
+        // A control event is a part of a body.
+        let within = schema.name == "stream/sse-control";
+        assert!(within || text.contains(description), "{} is not in it", schema.name);
+    }
+    for (method, statuses) in [
+        ("put", &["200", "201", "4XX", "5XX"][..]),
+        ("post", &["200", "204", "4XX", "5XX"]),
+        ("delete", &["204", "4XX", "5XX"]),
+        ("head", &["200", "4XX", "5XX"]),
+        ("get", &["200", "204", "304", "4XX", "5XX"]),
+    ] {
+        let answers = document["paths"]["/{stream}"][method]["responses"].as_object();
+        assert!(answers.is_some_and(|answers| answers.keys().eq(statuses)), "{method}: {answers:?}");
+    }
+    let get = &document["paths"]["/{stream}"]["get"];
+    let named = |name: &str| get["parameters"].as_array().into_iter().flatten().find(|p| p["name"] == name);
+    assert_eq!(named("live").map(|live| &live["schema"]), Some(&json!({ "enum": ["long-poll", "sse"] })));
+    assert_eq!(named("offset").map(|offset| &offset["required"]), Some(&json!(false)));
+    let headers = |status: &str| &get["responses"][status]["headers"];
+    assert_eq!(headers("204")["stream-up-to-date"]["required"], true, "a condition on the status holds");
+    assert_eq!(headers("200")["stream-up-to-date"]["required"], false);
 }

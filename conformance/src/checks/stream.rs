@@ -103,6 +103,7 @@ pub static PROTOCOL: Protocol = Protocol {
         message::CHECKS,
     ],
     schemas: stream::schemas,
+    openapi: Some(stream::openapi),
     shape,
     event_shape,
     accepts_request: |request| Operation::decode(request).map(|_| ()).map_err(|e| e.to_string()),
@@ -115,6 +116,7 @@ pub static PROTOCOL: Protocol = Protocol {
         ordinary: Some(|cx| Box::pin(setting::ordinary(cx))),
     },
     registry: OnceLock::new(),
+    validators: OnceLock::new(),
 };
 
 fn shape(request: &Request, response: &Response) -> Option<(RequirementId, &'static str)> {

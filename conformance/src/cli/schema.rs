@@ -22,6 +22,7 @@ pub(super) fn schema(protocols: &[&'static Protocol], args: &Args) -> Done {
     let mut all = report::schemas();
     for protocol in protocols {
         all.extend((protocol.schemas)());
+        all.extend(protocol.openapi.map(|openapi| openapi()));
     }
     if let Some(dir) = &args.out {
         schema::write(dir, &all).map_err(|e| Failed::usage(format!("{}: {e}", dir.display())))?;

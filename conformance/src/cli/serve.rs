@@ -4,7 +4,7 @@ use super::{Done, Failed, print, protocol};
 use crate::{
     embed::{
         self,
-        reference::stream::{Limits, Options, Server},
+        reference::stream::{Limits, Options, Parts, Server},
     },
     exit,
     protocol::Protocol,
@@ -46,14 +46,10 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     };
     // A defect bites in the variant that it was made for, unless that one needs a directory that nobody gave.
     let defect = breakage.map(|b| b.defect.variant).filter(|v| *v != embed::DURABLE || args.data.is_some());
-    let limits = limits(protocol, &args, args.variant.as_deref().or(defect))?;
-    let options = Options {
-        addr: args.addr,
-        data: args.data,
-        limits,
-        seams: embed::seams(breakage),
-        ..Options::default()
-    };
+    let (limits, parts) =
+        variant(protocol, &args, args.variant.as_deref().or(defect).unwrap_or(embed::FULL))?;
+    let seams = embed::seams(breakage);
+    let options = Options { addr: args.addr, data: args.data, limits, parts, seams };
     let mut running = Server::start(options).await.map_err(|e| Failed::usage(e.to_string()))?;
     print(&format!("listening {}\n", running.root));
     tokio::select! {
@@ -67,20 +63,19 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     Ok(exit::OK)
 }
 
-fn limits(protocol: &Protocol, args: &Args, variant: Option<&str>) -> Result<Limits, Failed> {
+fn variant(protocol: &Protocol, args: &Args, name: &str) -> Result<(Limits, Parts), Failed> {
+    if name == embed::DURABLE && args.data.is_none() {
+        return Err(Failed::usage("the variant durable keeps its state: give --data DIR"));
+    }
     let default = Limits::default();
     let limits = Limits { long_poll_ms: args.long_poll_ms.unwrap_or(default.long_poll_ms), ..default };
-    match variant {
-        None | Some(embed::FULL) => Ok(limits),
-        Some(embed::SMALL_CHUNKS) => Ok(Limits { chunk: 16, ..limits }),
-        Some(embed::DURABLE) if args.data.is_some() => Ok(limits),
-        Some(embed::DURABLE) => Err(Failed::usage("the variant durable keeps its state: give --data DIR")),
-        Some(other) => Err(Failed::usage(format!(
-            "the reference of {} has no variant `{other}`; it has {}",
+    embed::variant(name, limits).ok_or_else(|| {
+        Failed::usage(format!(
+            "the reference of {} has no variant `{name}`; it has {}",
             protocol.name,
             protocol.trial.reference.variants().join(", ")
-        ))),
-    }
+        ))
+    })
 }
 
 /// Waits until somebody asks the process to end.

@@ -29,13 +29,21 @@ pub fn read(path: &Path) -> Result<Vec<Event>, String> {
     let shown = file.display();
     let text = std::fs::read_to_string(&file)
         .map_err(|e| format!("{shown}: {e}; give the directory of `run --out`, or its {EVENTS}"))?;
+    parse(&text).map_err(|(line, e)| format!("{shown}:{line}: this line is no event: {e}"))
+}
+
+/// Reads the text of a log. A last line that was cut off is left out.
+///
+/// # Errors
+/// The first line that is no event, counted from 1, and why it is none.
+pub(crate) fn parse(text: &str) -> Result<Vec<Event>, (usize, serde_json::Error)> {
     let mut events = Vec::new();
     for (index, line) in text.split_inclusive('\n').enumerate() {
         match serde_json::from_str(line) {
             Ok(event) => events.push(event),
             // The run ended while it wrote this line.
             Err(_) if !line.ends_with('\n') => {}
-            Err(e) => return Err(format!("{shown}:{}: this line is no event: {e}", index + 1)),
+            Err(e) => return Err((index + 1, e)),
         }
     }
     Ok(events)

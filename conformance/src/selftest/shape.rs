@@ -160,8 +160,16 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
                 let body = String::from_utf8_lossy(&response.body);
                 format!("{} {} [{}] {body}", request.method, response.status, headers.join(", "))
             }
-            Said::Event { name, schema: None, data } => {
-                format!("event {name} {}", data.text.as_deref().unwrap_or_default())
+            Said::Event { name, data, .. } => {
+                let text = data.text.as_deref().unwrap_or_default();
+                // Of an object all but the cursor, as of an answer.
+                match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
+                    Ok(mut fields) => {
+                        fields.remove("streamCursor");
+                        format!("event {name} {}", serde_json::Value::Object(fields))
+                    }
+                    Err(_) => format!("event {name} {text}"),
+                }
             }
             other => other.shape(),
         })

@@ -30,9 +30,15 @@ impl Baseline {
     /// # Errors
     /// A sentence with the file, the line and what to do.
     pub fn read(path: &Path, protocol: &Protocol) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| format!("the baseline {file}: {e}", file = path.display()))?;
+        Self::parse(&text, path, protocol)
+    }
+
+    /// Reads the text of a baseline that is at this path.
+    pub(crate) fn parse(text: &str, path: &Path, protocol: &Protocol) -> Result<Self, String> {
         let file = path.display();
-        let text = std::fs::read_to_string(path).map_err(|e| format!("the baseline {file}: {e}"))?;
-        let read: File = toml::from_str(&text).map_err(|e| format!("the baseline {file}: {e}"))?;
+        let read: File = toml::from_str(text).map_err(|e| format!("the baseline {file}: {e}"))?;
         for entry in &read.known {
             let (check, requirement) = (&entry.check, &entry.requirement);
             let said =

@@ -123,13 +123,19 @@ pub fn read(path: &Path) -> Result<Read, String> {
     let text = std::fs::read_to_string(path).map_err(|e| {
         format!("the target file {shown} cannot be read: {e}; spec/target.md shows how to write one")
     })?;
-    let file = toml::from_str(&text).map_err(|e| {
-        format!("the target file {shown} is malformed: {e}spec/target.md lists what may stand in it")
-    })?;
-    Ok(Read { file, path: path.to_owned() })
+    Read::parse(&text, path)
 }
 
 impl Read {
+    /// Reads the text of a target file that is at this path.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, String> {
+        let file = toml::from_str(text).map_err(|e| {
+            let shown = path.display();
+            format!("the target file {shown} is malformed: {e}spec/target.md lists what may stand in it")
+        })?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
     /// A path in the file is relative to the file.
     fn path(&self, path: &Path) -> PathBuf {
         self.directory().join(path)
@@ -168,7 +174,7 @@ impl Read {
     }
 
     /// What is wrong with it before anything is started.
-    fn examine(&self, protocol: &Protocol) -> Result<(), String> {
+    pub(crate) fn examine(&self, protocol: &Protocol) -> Result<(), String> {
         let file = &self.file;
         for (name, value) in &file.features {
             proper(protocol, name, &value.text()).map_err(|e| self.said(e))?;

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use std::io;
 use tokio::{
     io::{
-        AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf, WriteHalf,
-        split,
+        AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+        ReadHalf, WriteHalf, split,
     },
     time::timeout_at,
 };
@@ -69,27 +69,37 @@ impl App {
     async fn exchange(&mut self, line: &str, id: u64) -> io::Result<Value> {
         self.write.write_all(format!("{line}\n").as_bytes()).await?;
         self.write.flush().await?;
-        for _ in 0..limit::LINES {
-            let mut bytes = Vec::new();
-            let bound = (limit::LINE + 1) as u64;
-            let read = (&mut self.lines).take(bound).read_until(b'\n', &mut bytes).await?;
-            if read == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed its output"));
-            }
-            if read > limit::LINE {
-                return Err(io::Error::other(format!("a line longer than {} bytes", limit::LINE)));
-            }
-            let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-            self.link.log.record(What::Received {
-                conn: self.conn,
-                message: Message::Line { text: limit::words(&text) },
-                answers: None,
-            });
-            let answer: Value = serde_json::from_str(&text).map_err(io::Error::other)?;
-            if answer["id"] == json!(id) {
-                return Ok(answer);
-            }
-        }
-        Err(io::Error::other(format!("{} lines, and none of them the answer", limit::LINES)))
+        let (log, conn) = (&self.link.log, self.conn);
+        read_answer(&mut self.lines, id, |line| {
+            let message = Message::Line { text: limit::words(line) };
+            log.record(What::Received { conn, message, answers: None });
+        })
+        .await
     }
+}
+
+/// Reads lines until one answers the question of this number, and tells each.
+pub(crate) async fn read_answer(
+    lines: &mut (impl AsyncBufRead + Unpin),
+    id: u64,
+    heard: impl Fn(&str),
+) -> io::Result<Value> {
+    for _ in 0..limit::LINES {
+        let mut bytes = Vec::new();
+        let bound = (limit::LINE + 1) as u64;
+        let read = (&mut *lines).take(bound).read_until(b'\n', &mut bytes).await?;
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed its output"));
+        }
+        if read > limit::LINE {
+            return Err(io::Error::other(format!("a line longer than {} bytes", limit::LINE)));
+        }
+        let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        heard(&text);
+        let answer: Value = serde_json::from_str(&text).map_err(io::Error::other)?;
+        if answer["id"] == json!(id) {
+            return Ok(answer);
+        }
+    }
+    Err(io::Error::other(format!("{} lines, and none of them the answer", limit::LINES)))
 }

@@ -7,7 +7,7 @@ use wireproof_spec::http::{Body, Response};
 ///
 /// `method` is that of the request: the answer to a HEAD has no body. `ended`: nothing comes behind these bytes. Interim
 /// answers, which a client has to pass over (RFC 9110, section 15.2), belong to the one behind them.
-pub(super) fn answer(bytes: &[u8], method: &str, ended: bool) -> Result<Option<(Response, usize)>, Lost> {
+pub(crate) fn answer(bytes: &[u8], method: &str, ended: bool) -> Result<Option<(Response, usize)>, Lost> {
     let mut at = 0;
     loop {
         let Some((head, end)) = raw::head(&bytes[at..])? else {

@@ -261,15 +261,17 @@ pub(super) fn build(link: &Link, request: &Request) -> Result<hyper::Request<Ful
         .map_err(|e| link.harness(&format!("{} {} cannot be written: {e}", request.method, request.path)))
 }
 
-async fn read(
+pub(crate) async fn read(
     answer: impl Future<Output = hyper::Result<hyper::Response<Incoming>>>,
     until: Instant,
     started: Instant,
 ) -> Result<Response, Lost> {
     let all = async {
         let (head, incoming) = answer.await.map_err(lost)?.into_parts();
-        let bytes = body(incoming).await?;
-        Ok(Response { status: head.status.as_u16(), headers: fields(&head.headers), body: Body(bytes) })
+        let mut bytes = BytesMut::new();
+        body(incoming, &mut bytes).await?;
+        let body = Body(bytes.freeze());
+        Ok(Response { status: head.status.as_u16(), headers: fields(&head.headers), body })
     };
     match timeout_at(until, all).await {
         Ok(result) => result,
@@ -277,9 +279,8 @@ async fn read(
     }
 }
 
-/// The bytes of a body, within the bound.
-pub(super) async fn body(mut incoming: Incoming) -> Result<Bytes, Lost> {
-    let mut bytes = BytesMut::new();
+/// Reads a body to its end, within the bound.
+pub(super) async fn body(mut incoming: Incoming, bytes: &mut BytesMut) -> Result<(), Lost> {
     while let Some(frame) = incoming.frame().await {
         let Ok(data) = frame.map_err(lost)?.into_data() else { continue };
         if bytes.len() + data.len() > limit::BODY {
@@ -287,7 +288,7 @@ pub(super) async fn body(mut incoming: Incoming) -> Result<Bytes, Lost> {
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(bytes.freeze())
+    Ok(())
 }
 
 pub(super) fn fields(headers: &HeaderMap) -> Fields {

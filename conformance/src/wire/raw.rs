@@ -227,7 +227,8 @@ impl Peer {
     }
 }
 
-fn split(mut bytes: &[u8]) -> Result<RawAnswer, Lost> {
+/// The final answer in what a target sent.
+pub(crate) fn split(mut bytes: &[u8]) -> Result<RawAnswer, Lost> {
     // A client has to pass over interim answers that it did not ask for (RFC 9110, section 15.2).
     loop {
         if bytes.is_empty() {

@@ -16,6 +16,7 @@ use crate::{
     check::{Shown, Stop},
     event::{Bytes as Kept, Message, What},
 };
+use bytes::BytesMut;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::{collections::VecDeque, time::Duration};
@@ -129,7 +130,7 @@ impl Reader {
         self
     }
 
-    /// The answer without its body; if it is no event stream, whole. 429 and 503 are asked again, with growing pauses.
+    /// The answer without its body; if it is no event stream, with what comes of it in time. 429 and 503 are asked again, with growing pauses.
     ///
     /// # Errors
     /// Stops the check if nothing comes and the target is not alive, or if it stays overloaded.
@@ -176,17 +177,18 @@ impl Reader {
             self.stage = Stage::Open { head: head.clone(), body, parser, events };
             return Ok(head);
         }
-        match timeout_at(until, http::body(body)).await {
-            Ok(Ok(bytes)) => {
+        let mut bytes = BytesMut::new();
+        match timeout_at(until, http::body(body, &mut bytes)).await {
+            Ok(Err(why)) => self.lost(why).await,
+            // A body that goes on is what it is up to here.
+            Ok(Ok(())) | Err(_) => {
                 self.link.heard(bytes.len())?;
-                response.body = Body(bytes);
+                response.body = Body(bytes.freeze());
                 let on = http::record_received(&self.link, self.conn, self.sent, &response);
                 let head = Seen::new(on, response);
                 self.stage = Stage::Other(head.clone());
                 Ok(head)
             }
-            Ok(Err(why)) => self.lost(why).await,
-            Err(_) => self.lost(self.silence()).await,
         }
     }
 

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use std::time::Duration;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     time::{Instant, timeout_at},
 };
@@ -273,7 +274,9 @@ enum Heard {
 }
 
 /// The next message; pongs that nobody asked for are passed over.
-async fn next(socket: &mut WebSocketStream<Tap>) -> Result<Frame, Lost> {
+pub(crate) async fn next<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+) -> Result<Frame, Lost> {
     loop {
         if let Heard::Frame(frame) = hear(socket).await? {
             return Ok(frame);
@@ -281,7 +284,7 @@ async fn next(socket: &mut WebSocketStream<Tap>) -> Result<Frame, Lost> {
     }
 }
 
-async fn hear(socket: &mut WebSocketStream<Tap>) -> Result<Heard, Lost> {
+async fn hear<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> Result<Heard, Lost> {
     loop {
         return match socket.next().await {
             None => Err(Lost::Closed("without a close frame".into())),
@@ -306,7 +309,8 @@ async fn hear(socket: &mut WebSocketStream<Tap>) -> Result<Heard, Lost> {
     }
 }
 
-fn config() -> WebSocketConfig {
+/// The bounds of what is read.
+pub(crate) fn config() -> WebSocketConfig {
     WebSocketConfig::default().max_message_size(Some(limit::FRAME)).max_frame_size(Some(limit::FRAME))
 }
 

@@ -28,6 +28,7 @@ static BELL: Protocol = Protocol {
     limits: &[],
     checks: &[checks::CHECKS],
     schemas: Vec::new,
+    openapi: None,
     shape: |_, _| None,
     event_shape: |_, _| None,
     accepts_request: |_| Ok(()),
@@ -40,6 +41,7 @@ static BELL: Protocol = Protocol {
         ordinary: None,
     },
     registry: OnceLock::new(),
+    validators: OnceLock::new(),
 };
 
 #[test]

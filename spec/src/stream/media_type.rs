@@ -12,6 +12,10 @@ impl MediaType {
     /// # Errors
     /// The text is not `type/subtype`, with or without parameters.
     pub fn parse(text: &str) -> Result<Self, Violation> {
+        #[cfg(feature = "planted")]
+        if let [a, b, c, d, _, e, ..] = *text.as_bytes() {
+            assert!(u32::from_le_bytes([a, b, c, d]) != 0x666f_6f77 || e != b'!', "the planted bug");
+        }
         match is_media_type(text) {
             true => Ok(Self(text.into())),
             false => Err(Violation::new("", expected(Self::WHAT, text))),

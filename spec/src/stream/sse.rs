@@ -140,22 +140,60 @@ pub const DATA: &str = "data";
 pub const CONTROL: &str = "control";
 
 /// The data of a control event. It follows each data event, and says where the reader is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SseControl {
     /// Where the next read starts.
     pub stream_next_offset: Offset,
     /// The cursor, while the stream is open.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Cursor"))]
     pub stream_cursor: Option<Cursor>,
     /// Whether the reader has reached the tail.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub up_to_date: bool,
     /// Whether the stream is closed and this is its end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub stream_closed: bool,
+}
+
+impl<'de> Deserialize<'de> for SseControl {
+    // What serde derives takes an array as well.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Members {
+            stream_next_offset: Offset,
+            #[serde(default, deserialize_with = "present")]
+            stream_cursor: Option<Cursor>,
+            #[serde(default)]
+            up_to_date: bool,
+            #[serde(default)]
+            stream_closed: bool,
+        }
+        let Members { stream_next_offset, stream_cursor, up_to_date, stream_closed } =
+            crate::decode::object(deserializer)?;
+        Ok(Self { stream_next_offset, stream_cursor, up_to_date, stream_closed })
+    }
+}
+
+/// Reads the data of the event.
+impl std::str::FromStr for SseControl {
+    type Err = serde_json::Error;
+
+    fn from_str(data: &str) -> Result<Self, Self::Err> {
+        serde_json::from_str(data)
+    }
+}
+
+/// Writes the data of the event, in one line.
+impl std::fmt::Display for SseControl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| std::fmt::Error)?)
+    }
 }
 
 /// A member that may be absent and is never `null`.

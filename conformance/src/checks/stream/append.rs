@@ -29,6 +29,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/append/appends", &[STREAM_APPEND_1], drives!(appends)),
     Check::new("stream/append/odd-content", &[STREAM_APPEND_1], drives!(odd_content)),
     Check::new("stream/append/new-tail", &[STREAM_APPEND_2], drives!(new_tail)),
+    Check::new("stream/append/new-tail-of-producer", &[STREAM_APPEND_2], drives!(sequence::new_tail)),
     Check::new("stream/append/missing-stream", &[STREAM_APPEND_3], drives!(missing_stream)),
     Check::new("stream/append/other-media-type", &[STREAM_APPEND_4], drives!(other_media_type)),
     Check::new("stream/append/other-media-type-writes-nothing", &[STREAM_APPEND_5], drives!(writes_nothing)),

@@ -16,6 +16,11 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/expiry/not-early", &[STREAM_EXPIRY_1], drives!(end::not_early))
         .waits(Waits::Millis(3_000)),
     Check::new("stream/expiry/gone", &[STREAM_EXPIRY_2], drives!(end::gone)).waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/no-time", &[STREAM_EXPIRY_2], drives!(end::no_time))
+        .waits(Waits::Millis(1_000)),
+    Check::new("stream/expiry/event-stream-gone", &[STREAM_EXPIRY_2], drives!(event_stream::gone))
+        .needs(&[Need::Feature("stream.sse", "on")])
+        .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/nothing-to-delete", &[STREAM_EXPIRY_3], drives!(end::nothing_to_delete))
         .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/read", &[STREAM_EXPIRY_4], drives!(window::read)).waits(Waits::Millis(4_000)),

@@ -2,6 +2,7 @@
 
 mod again;
 mod begin;
+mod life;
 mod live;
 mod own;
 mod place;
@@ -10,7 +11,7 @@ mod soft;
 
 use super::setting::{Stream, TEXT, created, holds, next_offset};
 use crate::{
-    check::{Check, Cx, Hook, Lane, Need, Outcome},
+    check::{Check, Cx, Hook, Lane, Need, Outcome, Waits, answer},
     drives, one_of,
 };
 use bytes::Bytes;
@@ -29,6 +30,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/forks/at-offset", &[STREAM_FORKS_2], drives!(begin::at_offset)),
     Check::new("stream/forks/long", &[STREAM_FORKS_2], drives!(begin::long)),
     Check::new("stream/forks/missing-source", &[STREAM_FORKS_3], drives!(refused::missing_source)),
+    Check::new("stream/forks/expired-source", &[STREAM_FORKS_4], drives!(life::expired_source))
+        .waits(Waits::Millis(5_000)),
     Check::new("stream/forks/beyond-tail", &[STREAM_FORKS_5], drives!(refused::beyond_tail)),
     Check::new("stream/forks/impossible-offset", &[STREAM_FORKS_6], drives!(refused::impossible_offset)),
     Check::new("stream/forks/bytes", &[STREAM_FORKS_7], drives!(begin::bytes)),
@@ -50,6 +53,11 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/forks/seq", &[STREAM_FORKS_22], drives!(own::seq)),
     Check::new("stream/forks/of-closed", &[STREAM_FORKS_23], drives!(own::of_closed)),
     Check::new("stream/forks/open", &[STREAM_FORKS_24], drives!(own::open)),
+    Check::new("stream/forks/lifetime-inherited", &[STREAM_FORKS_25], drives!(life::inherited))
+        .waits(Waits::Millis(6_000)),
+    Check::new("stream/forks/lifetime", &[STREAM_FORKS_26], drives!(life::own)).waits(Waits::Millis(5_000)),
+    Check::new("stream/forks/outlives", &[STREAM_FORKS_26], drives!(life::outlives))
+        .waits(Waits::Millis(5_000)),
     Check::new("stream/forks/own-ways", &[STREAM_FORKS_27], drives!(own::ways)),
     Check::new("stream/forks/siblings", &[STREAM_FORKS_27], drives!(own::siblings)),
     Check::new("stream/forks/offsets", &[STREAM_FORKS_28], drives!(place::offsets)),
@@ -72,6 +80,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/forks/race", &[STREAM_FORKS_35], drives!(soft::race)),
     Check::new("stream/forks/long-poll-at-once", &[STREAM_FORKS_36], drives!(live::at_once)),
     Check::new("stream/forks/long-poll-waits", &[STREAM_FORKS_37], drives!(live::waits)),
+    Check::new("stream/forks/event-stream", &[STREAM_FORKS_38], drives!(live::event_stream))
+        .needs(&[Need::Feature("stream.sse", "on")]),
     Check::new("stream/forks/one-array", &[STREAM_FORKS_39], drives!(begin::one_array)),
     Check::new("stream/forks/none", &[STREAM_FORKS_40], drives!(begin::none))
         .needs(&[Need::Feature("stream.forks", "off")]),
@@ -179,8 +189,9 @@ async fn begins(
     Ok(fork)
 }
 
-/// Claims that a stream holds exactly this.
+/// Claims that a stream can be read, and holds exactly this.
 async fn holding(cx: &Cx, id: RequirementId, stream: &Stream, content: &[u8]) -> Outcome {
+    cx.expect(id, &cx.send(stream.read()).await?, &one_of![answer(200)])?;
     let read = stream.content(cx).await?;
     cx.expect(id, &read, &[holds(Bytes::copy_from_slice(content))])?;
     Ok(())

@@ -359,7 +359,8 @@ async fn everywhere(
 ) -> Outcome<Seen<Vec<String>>> {
     let again = put(&stream.path, stream.media_type);
     let again = cx.send(if is_closed { closing(again) } else { again }).await?;
-    cx.need(STREAM_CREATE_2, &again, &one_of![answer(200).has(NEXT_OFFSET)])?;
+    let found = if is_closed { STREAM_CREATE_6 } else { STREAM_CREATE_2 };
+    cx.need(found, &again, &one_of![answer(200).has(NEXT_OFFSET)])?;
     let head = cx.send(stream.head()).await?;
     cx.need(STREAM_HEAD_1, &head, &one_of![answer(200).has(NEXT_OFFSET)])?;
     let now = cx.send(stream.read_at("now")).await?;

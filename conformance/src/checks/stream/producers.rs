@@ -31,7 +31,6 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/producers/no-number", &[STREAM_PRODUCERS_3], drives!(no_number)),
     Check::new("stream/producers/greatest-epoch", &[STREAM_PRODUCERS_4], drives!(epochs::greatest)),
     Check::new("stream/producers/new-content", &[STREAM_PRODUCERS_5], drives!(numbers::new_content)),
-    Check::new("stream/producers/new-tail", &[STREAM_APPEND_2], drives!(numbers::new_tail)),
     Check::new("stream/producers/repetition", &[STREAM_PRODUCERS_6], drives!(numbers::repetition)),
     Check::new(
         "stream/producers/repetition-offset",

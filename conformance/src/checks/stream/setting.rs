@@ -11,8 +11,8 @@ use wireproof_spec::{
     stream::{
         MediaType,
         header::{
-            CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ, SEQ,
-            UP_TO_DATE, query,
+            CACHE_CONTROL, CLOSED, CONTENT_TYPE, FORKED_FROM, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_ID,
+            PRODUCER_SEQ, SEQ, UP_TO_DATE, query,
         },
         requirements::*,
     },
@@ -317,11 +317,25 @@ pub fn odd_contents() -> [(&'static str, Vec<u8>); 3] {
 pub async fn ordinary(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, "one").await?;
     let tail = stream.appended(cx, "two").await?;
+    let (produced, sequenced) = (written(cx).await?, written(cx).await?);
+    let producer = [(PRODUCER_ID, cx.name()), (PRODUCER_EPOCH, "0".into()), (PRODUCER_SEQ, "0".into())];
+    let fork = Stream::nowhere(cx);
     let mut peer = cx.http();
-    let produced = stream.append("three").header(PRODUCER_ID, cx.name()).header(PRODUCER_EPOCH, "0");
+    if cx.features().is("stream.sse", "on") {
+        let mut reader = cx.sse(stream.sse("-1")).await?;
+        for _ in ["data", "control"] {
+            let _ = reader.next().await?;
+        }
+    }
     for request in [
-        stream.append("two and a half").header(SEQ, "1"),
-        produced.header(PRODUCER_SEQ, "0"),
+        producer.into_iter().fold(produced.append("x"), |request, (name, value)| request.header(name, value)),
+        produced.read(),
+        sequenced.append("x").header(SEQ, "1"),
+        sequenced.read(),
+        put(&fork.path, TEXT).header(FORKED_FROM, &stream.path),
+        fork.read_at(&stream.start),
+        fork.append("three"),
+        fork.delete(),
         put(&stream.path, TEXT),
         stream.head(),
         stream.read(),

@@ -7,7 +7,7 @@ mod text;
 
 use super::setting::{OTHER, Stream, TEXT, holds, next_offset, proven, written};
 use crate::{
-    check::{Answer, Breaks, Check, Cx, Lane, Need, Outcome, Waits, alternative, answer},
+    check::{Answer, Breaks, Check, Cx, Need, Outcome, Waits, alternative, answer},
     drives, one_of,
     wire::Seen,
 };
@@ -58,9 +58,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/append-race", &[STREAM_SSE_25], drives!(crowd::append_race)),
     Check::new("stream/sse/equal-readers", &[STREAM_SSE_26], drives!(crowd::equal_readers)),
     Check::new("stream/sse/now", &[STREAM_SSE_27], drives!(now)),
-    Check::new("stream/sse/slow-reader", &[STREAM_SSE_28], drives!(crowd::slow_reader)).lane(Lane::Alone),
-    Check::new("stream/sse/vanished-readers", &[STREAM_SSE_28], drives!(crowd::vanished_readers))
-        .lane(Lane::Alone),
+    Check::new("stream/sse/slow-reader", &[STREAM_SSE_28], drives!(crowd::slow_reader)),
+    Check::new("stream/sse/vanished-readers", &[STREAM_SSE_28], drives!(crowd::vanished_readers)),
     Check::new("stream/sse/deleted", &[STREAM_SSE_29], drives!(end::deleted)),
     Check::new("stream/sse/absent", &[STREAM_SSE_30], drives!(absent))
         .needs(&[Need::Feature(FEATURE, "off")]),
@@ -156,11 +155,12 @@ async fn content(cx: &Cx) -> Outcome {
     let mut content = cx.token(24);
     let stream = Stream::create(cx, TEXT, &content).await?;
     let mut places = vec![("-1".to_owned(), 0), (stream.start.clone(), content.len())];
+    let mut tail = stream.start.clone();
     for _ in 0..2 {
         let more = cx.token(24);
-        let tail = stream.appended(cx, more.clone()).await?;
+        tail = stream.appended(cx, more.clone()).await?;
         content.push_str(&more);
-        places.push((tail, content.len()));
+        places.push((tail.clone(), content.len()));
     }
     let mut readers = Vec::new();
     for (offset, before) in places {
@@ -170,12 +170,12 @@ async fn content(cx: &Cx) -> Outcome {
         for (reader, before) in &mut readers {
             let rest = &content[*before..];
             if turn > 0 || !rest.is_empty() {
-                let said = reader.data(rest.len()).await?;
+                let said = reader.to(&tail, rest.len()).await?;
                 cx.expect(STREAM_SSE_4, &said, &[text(rest)])?;
             }
         }
         let more = cx.token(24);
-        stream.appended(cx, more.clone()).await?;
+        tail = stream.appended(cx, more.clone()).await?;
         content.push_str(&more);
     }
     // To the end: what would come twice comes before it.
@@ -194,8 +194,7 @@ async fn control_behind_data(cx: &Cx) -> Outcome {
     }
     let mut reader = Live::open(cx, &stream, "-1").await?;
     for turn in 0..4 {
-        let length = 16 + 24 * (4 + turn);
-        reader.data(length).await?;
+        reader.needed(16 + 24 * (4 + turn)).await?;
         stream.appended(cx, cx.token(24)).await?;
     }
     stream.closed(cx).await?;
@@ -220,11 +219,11 @@ async fn read_on(cx: &Cx) -> Outcome {
         let said = first.data(content.len()).await?;
         cx.need(STREAM_SSE_4, &said, &[text(content.clone())])?;
     }
-    let said = first.data(content.len()).await?;
+    let said = first.controlled(content.len()).await?;
     let shaped = alternative("control events with streamNextOffset", |said: &Said| {
-        !said.places().is_empty() && said.places().iter().all(|p| p.control.is_some())
+        said.places().iter().all(|p| p.control.is_some())
     });
-    let places = cx.expect(STREAM_SSE_6, &said, &[shaped])?.places();
+    let places = cx.need(STREAM_MESSAGE_11, &said, &[shaped])?.places();
     // The first ones, the last ones, and some between.
     let step = (places.len() / 4).max(1);
     let chosen = places.iter().take(2).chain(places.iter().step_by(step)).chain(places.last());
@@ -238,9 +237,9 @@ async fn read_on(cx: &Cx) -> Outcome {
         cx.expect(STREAM_SSE_6, &read, &[holds(rest.clone())])?;
         readers.push((Live::open(cx, &stream, offset).await?, format!("{rest}{more}")));
     }
-    stream.appended(cx, more).await?;
+    let tail = stream.appended(cx, more).await?;
     for (mut reader, rest) in readers {
-        let said = reader.data(rest.len()).await?;
+        let said = reader.to(&tail, rest.len()).await?;
         cx.expect(STREAM_SSE_6, &said, &[text(rest)])?;
     }
     Ok(())
@@ -255,7 +254,7 @@ async fn open_kinds(
     let mut readers = Vec::new();
     for (offset, before) in [("-1", 32), ("now", 0)] {
         let mut reader = Live::of(cx, cx.sse(ask(&stream, offset)).await?);
-        reader.data(before).await?;
+        let _ = reader.controlled(before).await?;
         readers.push((reader, before));
     }
     readers.push((Live::of(cx, cx.sse(ask(&stream, &stream.start)).await?), 0));
@@ -263,7 +262,7 @@ async fn open_kinds(
     for turn in 1..=3 {
         stream.appended(cx, cx.token(16)).await?;
         for (reader, before) in &mut readers {
-            all.push(reader.data(*before + 16 * turn).await?);
+            all.push(reader.controlled(*before + 16 * turn).await?);
         }
     }
     Ok(all)
@@ -284,7 +283,7 @@ async fn cursor_passes(cx: &Cx) -> Outcome {
     /// An hour, in intervals of 20 seconds.
     const AHEAD: u64 = 180;
     let stream = proven(cx).await?;
-    let said = Live::open(cx, &stream, "-1").await?.data(32).await?;
+    let said = Live::open(cx, &stream, "-1").await?.controlled(32).await?;
     let told = |said: &Said| said.last()?.stream_cursor?.as_str().parse::<u64>().ok();
     let has_cursor = alternative("a control event with a streamCursor", move |s: &Said| told(s).is_some());
     let Some(current) = told(cx.need(STREAM_SSE_7, &said, &[has_cursor])?) else { return Ok(()) };
@@ -317,9 +316,9 @@ async fn up_to_date(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, &content).await?;
     let mut reader = Live::open(cx, &stream, "-1").await?;
     for _ in 0..4 {
-        let length = content.len();
-        let said = reader.until(|s| s.has_all(length)).await?;
+        let said = reader.data(content.len()).await?;
         cx.need(STREAM_SSE_4, &said, &[text(content.clone())])?;
+        let said = reader.until(|said| said.last().is_some_and(|c| c.up_to_date)).await?;
         cx.expect(STREAM_SSE_9, &said, &[up_to_date()])?;
         let more = cx.token(40);
         stream.appended(cx, more.clone()).await?;
@@ -336,7 +335,7 @@ async fn not_yet_up_to_date(cx: &Cx) -> Outcome {
             stream.appended(cx, part.clone()).await?;
         }
         let all = appends * length;
-        let said = Live::open(cx, &stream, "-1").await?.data(all).await?;
+        let said = Live::open(cx, &stream, "-1").await?.controlled(all).await?;
         cx.need(STREAM_SSE_4, &said, &[text(part.repeat(appends))])?;
         let none_early = alternative("upToDate behind all content and not before", move |said: &Said| {
             let early =
@@ -373,7 +372,7 @@ async fn now(cx: &Cx) -> Outcome {
                 let more = cx.token(16);
                 tail = stream.appended(cx, more.clone()).await?;
                 later.push_str(&more);
-                let said = reader.data(later.len()).await?;
+                let said = reader.to(&tail, later.len()).await?;
                 cx.expect(STREAM_SSE_27, &said, &[text(later.clone())])?;
             }
         }

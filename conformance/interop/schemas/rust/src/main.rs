@@ -29,9 +29,13 @@ const MESSAGES: &[(&str, Read)] = &[
     ("stream/head-response", read::<stream::HeadResponse>),
     ("stream/longpoll-request", read::<stream::LongpollRequest>),
     ("stream/longpoll-response", read::<stream::LongpollResponse>),
+    ("stream/read-not-modified", read::<stream::ReadNotModified>),
     ("stream/read-request", read::<stream::ReadRequest>),
     ("stream/read-response", read::<stream::ReadResponse>),
     ("stream/refusal", read::<stream::Refusal>),
+    ("stream/sse-control", read::<stream::SseControl>),
+    ("stream/sse-request", read::<stream::SseRequest>),
+    ("stream/sse-response", read::<stream::SseResponse>),
 ];
 
 fn message(name: &str) -> Option<Read> {

@@ -11,7 +11,8 @@ use wireproof_spec::{
     http::{Body, Request, Response},
     stream::{
         header::{
-            CLOSED, CONTENT_TYPE, PRODUCER_EPOCH, PRODUCER_EXPECTED_SEQ, PRODUCER_ID, PRODUCER_SEQ, SEQ,
+            CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_EXPECTED_SEQ, PRODUCER_ID,
+            PRODUCER_SEQ, SEQ,
         },
         requirements::*,
     },
@@ -173,19 +174,36 @@ pub(in super::super) async fn race(cx: &Cx) -> Outcome {
     Ok(())
 }
 
+/// An append by a producer in its first epoch.
+fn numbered(stream: &Stream, producer: &str, number: u64, content: &'static str) -> Request {
+    stream
+        .append(content)
+        .header(PRODUCER_ID, producer)
+        .header(PRODUCER_EPOCH, "0")
+        .header(PRODUCER_SEQ, number.to_string())
+}
+
+pub(in super::super) async fn new_tail(cx: &Cx) -> Outcome {
+    let (stream, producer) = (written(cx).await?, cx.name());
+    let mut before = stream.start.clone();
+    for (number, content) in (0..).zip(["one", "another", "third"]) {
+        let reply = cx.send(numbered(&stream, &producer, number, content)).await?;
+        cx.need(STREAM_PRODUCERS_5, &reply, &one_of![answer(200)])?;
+        let tail = stream.told_tail(cx).await?;
+        cx.expect(STREAM_APPEND_2, &reply, &one_of![answer(200).with(NEXT_OFFSET, tail.clone())])?;
+        let rest = stream.content_from(cx, &before).await?;
+        cx.expect(STREAM_APPEND_2, &rest, &[holds(content)])?;
+        before = tail;
+    }
+    Ok(())
+}
+
 pub(in super::super) async fn media_type_first(cx: &Cx) -> Outcome {
-    let producer = cx.name();
-    let numbered = |mut request: Request, number: &str| {
-        request.headers.set(PRODUCER_ID, producer.as_str());
-        request.headers.set(PRODUCER_EPOCH, "0");
-        request.headers.set(PRODUCER_SEQ, number);
-        request
-    };
-    let stream = written(cx).await?;
-    let reply = cx.send(numbered(stream.append("x"), "0")).await?;
+    let (stream, producer) = (written(cx).await?, cx.name());
+    let reply = cx.send(numbered(&stream, &producer, 0, "x")).await?;
     cx.need(STREAM_PRODUCERS_5, &reply, &one_of![answer(200)])?;
-    for number in ["2", "5"] {
-        let mut request = numbered(stream.append("x"), number);
+    for number in [2, 5] {
+        let mut request = numbered(&stream, &producer, number, "x");
         let early = answer(409).with(PRODUCER_EXPECTED_SEQ, "1");
         cx.need(STREAM_PRODUCERS_10, &cx.send(request.clone()).await?, &one_of![early])?;
         request.headers.set(CONTENT_TYPE, OTHER);

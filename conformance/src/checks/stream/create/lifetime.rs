@@ -118,16 +118,15 @@ pub(super) async fn other_kind(cx: &Cx) -> Outcome {
 /// The PUT of a lifetime in a form that it cannot have is refused, and makes nothing.
 async fn malformed(cx: &Cx, requirement: RequirementId, life: Life, header: &str, form: &str) -> Outcome {
     let valid = |stream: &Stream| asking(stream, Some(life));
-    let stands_on = (STREAM_CREATE_1, &*one_of![created()]);
-    let break_it = |_: &Stream, request: &mut Request| request.headers.set(header, form);
-    let nothing = async |cx| Ok(Stream::nowhere(cx));
-    cx.refused(requirement, Breaks::Form, nothing, valid, break_it, stands_on, &one_of![answer(400)]).await?;
     let stream = Stream::nowhere(cx);
     let mut request = valid(&stream);
     request.headers.set(header, form);
     cx.expect(requirement, &cx.send_broken(request).await?, &one_of![answer(400)])?;
     cx.expect(requirement, &cx.send(stream.head()).await?, &one_of![answer(404)])?;
-    Ok(())
+    let stands_on = (STREAM_CREATE_1, &*one_of![created()]);
+    let break_it = |_: &Stream, request: &mut Request| request.headers.set(header, form);
+    let nothing = async |cx| Ok(Stream::nowhere(cx));
+    cx.refused(requirement, Breaks::Form, nothing, valid, break_it, stands_on, &one_of![answer(400)]).await
 }
 
 pub(super) async fn ttl_forms(cx: &Cx) -> Outcome {

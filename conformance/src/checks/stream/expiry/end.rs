@@ -3,7 +3,7 @@
 use super::life::{LATE, Life, Moment, Mortal, each, measured, timed};
 use crate::{
     check::{Answer, Cx, Hook, Outcome, answer},
-    checks::stream::setting::{OTHER, Stream, TEXT, appended, closed, created, holds, put, written},
+    checks::stream::setting::{OTHER, Stream, TEXT, appended, closed, created, holds, proven, put, written},
     one_of,
 };
 use futures_util::future::try_join_all;
@@ -53,7 +53,13 @@ pub(super) async fn not_early(cx: &Cx) -> Outcome {
 async fn there(cx: &Cx, life: Life, (request, found): Ask) -> Outcome<bool> {
     /// An answer that takes longer comes too late to tell anything.
     const MARGIN: Duration = Duration::from_millis(250);
-    let mortal = Mortal::new(cx, life).await?;
+    let (mut mortal, token) = Mortal::made(cx, life).await?;
+    // A moment that is taken for another one may be over already.
+    let made = mortal.alive(cx, STREAM_EXPIRY_1, mortal.stream.head(), &one_of![answer(200)]).await?;
+    if made.is_none() {
+        return Ok(false);
+    }
+    mortal.proven(cx, token).await?;
     mortal.close_to_end(MARGIN).await;
     let told = mortal.alive(cx, STREAM_EXPIRY_1, request(&mortal.stream), &one_of![found()]).await?;
     Ok(told.is_some())
@@ -69,7 +75,7 @@ pub(super) async fn gone(cx: &Cx) -> Outcome {
     let elsewhere = elsewhere().map(|life| (life, None, HEAD.0));
     let all = plain.chain(changed).chain(elsewhere);
     try_join_all(all.map(|(life, change, request)| is_gone(cx, life, change, request))).await?;
-    no_time_at_all(cx).await
+    Ok(())
 }
 
 /// That a stream, with this change before its end, is not found behind it.
@@ -95,7 +101,8 @@ async fn is_gone(
 }
 
 /// A window of no time ends at once.
-async fn no_time_at_all(cx: &Cx) -> Outcome {
+pub(super) async fn no_time(cx: &Cx) -> Outcome {
+    proven(cx).await?;
     let stream = Stream::nowhere(cx);
     let reply = cx.send(Life::Window(0).given_by(put(&stream.path, TEXT))).await?;
     cx.need(STREAM_CREATE_20, &reply, &one_of![created()])?;
@@ -155,6 +162,8 @@ async fn new_at(cx: &Cx, stream: &Stream, put: Request) -> Outcome<Instant> {
     let token = cx.token(20);
     let reply = cx.send(put.body(token.clone())).await?;
     cx.expect(STREAM_EXPIRY_16, &reply, &one_of![created().without(CLOSED)])?;
+    let head = cx.send(stream.head()).await?;
+    cx.expect(STREAM_EXPIRY_16, &head, &one_of![answer(200).without(CLOSED)])?;
     let content = stream.content(cx).await?;
     cx.expect(STREAM_EXPIRY_16, &content, &[holds(token)])?;
     Ok(Instant::now())
@@ -192,10 +201,11 @@ pub(super) async fn head_tells(cx: &Cx) -> Outcome {
     let moment = Moment::after(Duration::from_secs(3_600));
     let until = Mortal::new(cx, Life::Until(moment, None)).await?;
     for (mortal, header, given) in [(window, TTL, "3600".into()), (until, EXPIRES_AT, moment.utc())] {
-        let head = cx.send(mortal.stream.head()).await?;
         let alternatives =
             one_of![answer(200).with(header, given), answer(200).has(header), answer(200).without(header)];
-        cx.expect(STREAM_EXPIRY_19, &head, &alternatives)?;
+        cx.expect(STREAM_EXPIRY_19, &cx.send(mortal.stream.head()).await?, &alternatives)?;
+        mortal.stream.closed(cx).await?;
+        cx.expect(STREAM_EXPIRY_19, &cx.send(mortal.stream.head()).await?, &alternatives)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::{
     one_of,
     wire::sse::Item,
 };
+use futures_util::future::try_join_all;
 use std::time::Duration;
 use tokio::time::Instant;
 use wireproof_spec::{
@@ -98,8 +99,30 @@ async fn ended(cx: &Cx, place: fn(&Stream) -> Request) -> Outcome<bool> {
         return Ok(false);
     }
     let took = began.elapsed();
-    let name = format!("the end of the event stream within {} ms, a second behind that of the stream", in_time.as_millis());
+    let name = format!(
+        "the end of the event stream within {} ms, a second behind that of the stream",
+        in_time.as_millis()
+    );
     let in_time = alternative(name, move |item: &Item| *item == Item::End && took <= in_time);
     cx.expect(STREAM_EXPIRY_14, &last, &[in_time])?;
     Ok(true)
+}
+
+pub(super) async fn gone(cx: &Cx) -> Outcome {
+    for place in PLACES {
+        let twin = Mortal::new(cx, Life::Window(3_600)).await?;
+        let head = cx.sse(place(&twin.stream)).await?.head().await?;
+        cx.need(STREAM_EXPIRY_1, &head, &one_of![answer(200)])?;
+    }
+    let lives = [Life::Window(1), Life::until(Duration::from_millis(1_600))];
+    let ways = PLACES.into_iter().flat_map(|place| lives.map(|life| (life, place)));
+    try_join_all(ways.map(async |(life, place)| {
+        let mortal = Mortal::new(cx, life).await?;
+        mortal.gone().await;
+        let head = cx.sse(place(&mortal.stream)).await?.head().await?;
+        cx.expect(STREAM_EXPIRY_2, &head, &one_of![answer(404)])?;
+        Ok(())
+    }))
+    .await?;
+    Ok(())
 }

@@ -114,7 +114,7 @@ impl End {
     }
 
     /// Of a stream that ends at a moment by the clock of its server.
-    fn at(moment: Moment) -> Self {
+    pub(in crate::checks::stream) fn at(moment: Moment) -> Self {
         let end = moment.instant();
         Self { there: end - LATE, gone: end + LATE + LATE }
     }
@@ -154,6 +154,16 @@ impl Mortal {
     /// # Errors
     /// Stops the check, inconclusive, if it cannot be made or does not hold what it was given.
     pub(in crate::checks::stream) async fn new(cx: &Cx, life: Life) -> Outcome<Self> {
+        let (mut mortal, token) = Self::made(cx, life).await?;
+        mortal.proven(cx, token).await?;
+        Ok(mortal)
+    }
+
+    /// A new one, and the random token that it is to hold.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if it cannot be made.
+    pub(in crate::checks::stream) async fn made(cx: &Cx, life: Life) -> Outcome<(Self, String)> {
         let token = cx.token(24);
         let mut stream = Stream::nowhere(cx);
         let request = life.given_by(put(&stream.path, stream.media_type).body(token.clone()));
@@ -161,14 +171,25 @@ impl Mortal {
         let response = cx.need(STREAM_CREATE_1, &reply, &one_of![created()])?;
         stream.start = next_offset(response);
         clocks_agree(cx, response, sent, answered)?;
-        let read = stream.content(cx).await?;
-        cx.need(STREAM_READ_1, &read, &[holds(token)])?;
         let end = match life {
-            // There for as long as if the reading had not started the window anew, and gone as late as if it had.
-            Life::Window(seconds) => End::of_window(seconds, sent, Instant::now()),
+            Life::Window(seconds) => End::of_window(seconds, sent, answered),
             Life::Until(moment, _) => End::at(moment),
         };
-        Ok(Self { stream, life, end })
+        Ok((Self { stream, life, end }, token))
+    }
+
+    /// Reads the token back.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if something else is read.
+    pub(in crate::checks::stream) async fn proven(&mut self, cx: &Cx, token: String) -> Outcome {
+        let read = self.stream.content(cx).await?;
+        cx.need(STREAM_READ_1, &read, &[holds(token)])?;
+        // There for as long as if the reading had not started the window anew, and gone as late as if it had.
+        if let Life::Window(seconds) = self.life {
+            self.end.gone = Instant::now() + Duration::from_secs(seconds) + LATE;
+        }
+        Ok(())
     }
 
     /// Claims this of an answer that came before the stream can have ended; tells whether it did.

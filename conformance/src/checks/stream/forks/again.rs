@@ -33,15 +33,11 @@ impl Made {
 
     /// Claims that this PUT conflicts with the fork and leaves it as it was, and that the one that made it still finds it.
     async fn conflicts(&self, cx: &Cx, id: RequirementId, other: Request) -> Outcome {
-        self.found(cx).await?;
+        let found = one_of![answer(200)];
+        cx.need(STREAM_FORKS_16, &cx.send(self.by.clone()).await?, &found)?;
         cx.expect(id, &cx.send(other).await?, &one_of![answer(409)])?;
         holding(cx, id, &self.fork, self.content.as_bytes()).await?;
-        self.found(cx).await
-    }
-
-    async fn found(&self, cx: &Cx) -> Outcome {
-        let reply = cx.send(self.by.clone()).await?;
-        cx.need(STREAM_FORKS_16, &reply, &one_of![answer(200)])?;
+        cx.expect(id, &cx.send(self.by.clone()).await?, &found)?;
         Ok(())
     }
 }
@@ -119,7 +115,7 @@ pub(super) async fn repeated_bare(cx: &Cx) -> Outcome {
     for (of, content) in [(source.stream.clone(), source.content()), (mortal, content)] {
         let target = Stream::nowhere(cx);
         let bare = bare(&of, &target);
-        cx.need(STREAM_FORKS_1, &cx.send(bare.clone()).await?, &one_of![created()])?;
+        cx.need(STREAM_FORKS_13, &cx.send(bare.clone()).await?, &one_of![created()])?;
         for grows in [true, false] {
             let reply = cx.send(bare.clone()).await?;
             cx.expect(STREAM_FORKS_17, &reply, &one_of![answer(200)])?;
@@ -134,7 +130,7 @@ pub(super) async fn repeated_bare(cx: &Cx) -> Outcome {
     let all = at(bare(&source.stream, &Stream::nowhere(cx)), &source.offsets[1]);
     for by in [all.clone(), all.header(TTL, "3600")] {
         let by = Request { path: Stream::nowhere(cx).path, ..by };
-        cx.need(STREAM_FORKS_2, &cx.send(by.clone()).await?, &one_of![created()])?;
+        cx.need(STREAM_FORKS_13, &cx.send(by.clone()).await?, &one_of![created()])?;
         cx.expect(STREAM_FORKS_17, &cx.send(by).await?, &one_of![answer(200)])?;
     }
     Ok(())

@@ -79,18 +79,23 @@ pub(super) async fn at_offset(cx: &Cx) -> Outcome {
     Ok(())
 }
 
-/// More than a server may want to give in one answer.
+/// More than a server may want to give in one answer: of so many lengths the first that takes several.
 pub(super) async fn long(cx: &Cx) -> Outcome {
-    const PART: usize = 48 * 1024;
-    let source = Stream::create(cx, TEXT, "").await?;
-    let (mut content, mut ends) = (String::new(), Vec::new());
-    for _ in 0..4 {
-        let part = cx.token(16).repeat(PART / 16);
-        ends.push(source.appended(cx, part.clone()).await?);
-        content.push_str(&part);
+    for length in [64, 4 * 1024, 48 * 1024] {
+        let source = Stream::create(cx, TEXT, "").await?;
+        let (mut content, mut ends) = (String::new(), Vec::new());
+        for _ in 0..4 {
+            let part = cx.token(16).repeat(length / 16);
+            ends.push(source.appended(cx, part.clone()).await?);
+            content.push_str(&part);
+        }
+        let request = at(fork(&source, &Stream::nowhere(cx)), &ends[2]);
+        let fork = begins(cx, STREAM_FORKS_2, &source, request, &content.as_bytes()[..3 * length]).await?;
+        let walked = fork.walk(cx, "-1").await?;
+        if cx.need(STREAM_READ_2, &walked, &[answers()])?.len() > 3 {
+            break;
+        }
     }
-    let request = at(fork(&source, &Stream::nowhere(cx)), &ends[2]);
-    begins(cx, STREAM_FORKS_2, &source, request, &content.as_bytes()[..3 * PART]).await?;
     Ok(())
 }
 

@@ -2,11 +2,12 @@
 
 use super::{Source, at, fork, forked, made, sub};
 use crate::{
-    check::{Cx, Outcome},
+    check::{Cx, Outcome, alternative},
     checks::stream::{
         longpoll::{TRIES, before_timeout, bytes_of, limit, prompt, soon, waiting, within},
         read::grow,
         setting::{Stream, appended, closed, closing},
+        sse::reading::{Live, Said},
     },
     one_of,
 };
@@ -59,4 +60,60 @@ pub(super) async fn waits(cx: &Cx) -> Outcome {
         }
     }
     Err(cx.stop("the target answers too slowly to tell what ends a wait"))
+}
+
+pub(super) async fn event_stream(cx: &Cx) -> Outcome {
+    for (n, offset) in [(2, "-1"), (1, "-1"), (2, "now")] {
+        let mut told = false;
+        for _ in 0..TRIES {
+            told = hears_itself(cx, n, offset).await?;
+            if told {
+                break;
+            }
+        }
+        if !told {
+            return Err(cx.stop("the event streams of the target end before anything can be told from them"));
+        }
+    }
+    Ok(())
+}
+
+/// Claims that who reads a fork live hears nothing of its source; not told if the server ended the event stream meanwhile.
+async fn hears_itself(cx: &Cx, n: usize, offset: &str) -> Outcome<bool> {
+    let source = Source::new(cx, 2).await?;
+    let request = at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[n]);
+    let fork = made(cx, &source.stream, request).await?;
+    let mut expected = if offset == "now" { String::new() } else { source.before(n) };
+    let mut live = Live::open(cx, &fork, offset).await?;
+    // It has begun when it has said where it is.
+    let inherited = expected.len();
+    let begun = live.until(move |said| said.data.len() >= inherited && said.last().is_some()).await?;
+    let at_tail = alternative("all that was there", move |said: &Said| said.data.len() >= inherited);
+    cx.need(STREAM_SSE_4, &begun, &[at_tail])?;
+    for closes in [false, true] {
+        let later = source.stream.append(cx.token(16));
+        if closes {
+            cx.need(STREAM_APPEND_12, &cx.send(closing(later)).await?, &one_of![closed()])?;
+        } else {
+            cx.need(STREAM_APPEND_1, &cx.send(later).await?, &one_of![appended()])?;
+        }
+        fork.settled(cx).await?;
+        let own = cx.token(12);
+        fork.appended(cx, own.clone()).await?;
+        let so_far = expected.clone();
+        expected.push_str(&own);
+        let heard = live.until(move |said| said.data.contains(&own)).await?;
+        if heard.look().is_ok_and(|said| said.ended && !says_closed(said) && so_far.starts_with(&said.data)) {
+            return Ok(false);
+        }
+        let whole = expected.clone();
+        let name = format!("the data {whole:?}, and no word of closure");
+        let holds = alternative(name, move |said: &Said| said.data == whole && !says_closed(said));
+        cx.expect(STREAM_FORKS_38, &heard, &[holds])?;
+    }
+    Ok(true)
+}
+
+fn says_closed(said: &Said) -> bool {
+    said.places().iter().filter_map(|place| place.control.as_ref()).any(|control| control.stream_closed)
 }

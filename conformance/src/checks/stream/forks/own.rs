@@ -26,12 +26,17 @@ fn by(request: Request, id: &str, epoch: u64, seq: u64) -> Request {
 pub(super) async fn producers(cx: &Cx) -> Outcome {
     let mut content = cx.token(12);
     let mut of = Stream::create(cx, TEXT, &content).await?;
-    // One that was fenced, one in its first life; then of a fork that saw them itself.
-    for _ in 0..2 {
+    // One that was fenced, one in its first life; and on a fork, of which there is another.
+    for is_fork in [false, true] {
         for (id, epoch, seq) in [("old", 0, 0), ("old", 3, 0), ("old", 3, 1), ("new", 0, 0)] {
             let token = cx.token(8);
             let reply = cx.send(by(of.append(token.clone()), id, epoch, seq)).await?;
-            cx.need(STREAM_APPEND_1, &reply, &one_of![answer(200).has(NEXT_OFFSET)])?;
+            let accepted = one_of![answer(200).has(NEXT_OFFSET)];
+            if is_fork {
+                cx.expect(STREAM_FORKS_21, &reply, &accepted)?;
+            } else {
+                cx.need(STREAM_PRODUCERS_5, &reply, &accepted)?;
+            }
             content.push_str(&token);
         }
         of = forked(cx, &of).await?;

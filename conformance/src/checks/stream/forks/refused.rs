@@ -178,9 +178,6 @@ pub(super) async fn impossible_sub(cx: &Cx) -> Outcome {
 pub(super) async fn no_source(cx: &Cx) -> Outcome {
     let both = |pair: &Pair| sub(pair.at(0), 1);
     let whole = |pair: &Pair| pair.at(1);
-    let breaks = |_: &Pair, request: &mut Request| request.headers.remove(FORKED_FROM);
-    refused(cx, (STREAM_FORKS_12, 400), Breaks::Form, both, breaks).await?;
-    refused(cx, (STREAM_FORKS_12, 400), Breaks::Form, whole, breaks).await?;
     // Nothing comes of it.
     let pair = Pair::new(cx).await?;
     for mut request in [whole(&pair), sub(pair.fork(), 1)] {
@@ -188,6 +185,9 @@ pub(super) async fn no_source(cx: &Cx) -> Outcome {
         cx.expect(STREAM_FORKS_12, &cx.send_broken(request).await?, &one_of![answer(400)])?;
         cx.expect(STREAM_FORKS_12, &cx.send(pair.target.head()).await?, &one_of![answer(404)])?;
     }
+    let breaks = |_: &Pair, request: &mut Request| request.headers.remove(FORKED_FROM);
+    refused(cx, (STREAM_FORKS_12, 400), Breaks::Form, both, breaks).await?;
+    refused(cx, (STREAM_FORKS_12, 400), Breaks::Form, whole, breaks).await?;
     Ok(())
 }
 

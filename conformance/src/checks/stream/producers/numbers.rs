@@ -28,20 +28,6 @@ pub(in super::super) async fn new_content(cx: &Cx) -> Outcome {
     Ok(())
 }
 
-pub(in super::super) async fn new_tail(cx: &Cx) -> Outcome {
-    let (stream, producer) = stranger(cx).await?;
-    let mut before = stream.start.clone();
-    for (number, content) in (0..).zip(["one", "another", "third"]) {
-        let reply = cx.send(producer.sends(number, stream.append(content))).await?;
-        let tail = stream.told_tail(cx).await?;
-        cx.expect(STREAM_APPEND_2, &reply, &one_of![answer(200).with(NEXT_OFFSET, tail.clone())])?;
-        let rest = stream.content_from(cx, &before).await?;
-        cx.expect(STREAM_APPEND_2, &rest, &[holds(content)])?;
-        before = tail;
-    }
-    Ok(())
-}
-
 pub(in super::super) async fn repetition(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, "").await?;
     let producer = Producer::new(cx);

@@ -23,9 +23,12 @@ pub(in super::super) async fn gap(cx: &Cx) -> Outcome {
     let (stream, producer) = stranger(cx).await?;
     let mut content = String::new();
     for due in 0..3 {
-        for number in [due + 1, due + 1, due + 9] {
-            let reply = cx.send(producer.sends(number, stream.append(cx.token(16)))).await?;
-            cx.need(STREAM_PRODUCERS_10, &reply, &one_of![too_early(due, number)])?;
+        let early = async |number| cx.send(producer.sends(number, stream.append(cx.token(16)))).await;
+        cx.need(STREAM_PRODUCERS_10, &early(due + 1).await?, &one_of![too_early(due, due + 1)])?;
+        // Neither is the same number due now, nor another.
+        for number in [due + 1, due + 9] {
+            let reply = early(number).await?;
+            cx.expect(STREAM_PRODUCERS_11, &reply, &one_of![too_early(due, number)])?;
         }
         let read = stream.content_from(cx, &stream.start).await?;
         cx.expect(STREAM_PRODUCERS_11, &read, &[holds(content.clone())])?;

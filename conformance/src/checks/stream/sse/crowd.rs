@@ -1,11 +1,13 @@
 //! Event streams among each other and beside appends.
 
 use super::{
-    super::setting::{Stream, TEXT, holds},
+    super::setting::{Stream, TEXT, appended, next_offset},
+    event_stream,
     reading::{Live, Said, text},
 };
 use crate::{
     check::{Cx, Outcome, alternative},
+    one_of,
     wire::Seen,
 };
 use futures_util::future::{join, join_all, try_join_all};
@@ -52,7 +54,7 @@ async fn races(cx: &Cx) -> Outcome {
         let (more, now) = appended?;
         content.push_str(&more);
         let rest = &content[before..];
-        let said = reader?.data(rest.len()).await?;
+        let said = reader?.to(&now, rest.len()).await?;
         cx.expect(STREAM_SSE_25, &said, &[text(rest)])?;
         tail = now;
     }
@@ -100,28 +102,27 @@ pub(super) async fn equal_readers(cx: &Cx) -> Outcome {
 
 /// So much is appended that no buffer between holds it, to a stream of which somebody reads nothing.
 pub(super) async fn slow_reader(cx: &Cx) -> Outcome {
-    const APPENDS: usize = 24;
-    const LENGTH: usize = 64 * 1024;
+    /// More than systems buffer for a connection whose other side does not read, in bytes.
+    const ALL: usize = 6 * 1024 * 1024;
+    /// The length of an append, in bytes, if the target takes that much.
+    const LENGTH: usize = 128 * 1024;
+    let most = cx.features().limit("max-body-bytes").and_then(|most| usize::try_from(most).ok());
+    let length = most.map_or(LENGTH, |most| most.clamp(ALL / 400, LENGTH));
     let stream = Stream::create(cx, TEXT, cx.token(16)).await?;
     let mut slow = cx.sse_narrow(stream.sse("-1")).await?;
-    slow.head().await?;
-    let mut tail = stream.start.clone();
-    for turn in 0..APPENDS {
-        let reply = cx.send(stream.append(cx.token(16).repeat(LENGTH / 16))).await?;
-        let taken = super::super::setting::appended();
-        let alternatives = crate::one_of![taken];
-        tail = super::next_offset(cx.expect(STREAM_SSE_28, &reply, &alternatives)?);
-        // Others go on reading, those who come and those who stay.
-        if turn % 8 == 7 {
+    cx.need(STREAM_SSE_1, &slow.head().await?, &one_of![event_stream()])?;
+    let appends = ALL / length;
+    for turn in 1..=appends {
+        let reply = cx.send(stream.append(cx.token(16).repeat(length / 16))).await?;
+        let tail = next_offset(cx.expect(STREAM_SSE_28, &reply, &one_of![appended()])?);
+        if turn % (appends / 3) == 0 {
             let mut other = Live::open(cx, &stream, &tail).await?;
             let mark = cx.token(16);
-            let now = cx.send(stream.append(mark.clone())).await?;
-            tail = super::next_offset(cx.expect(STREAM_SSE_28, &now, &alternatives)?);
-            cx.expect(STREAM_SSE_28, &other.data(mark.len()).await?, &[text(mark)])?;
+            let reply = cx.send(stream.append(mark.clone())).await?;
+            let tail = next_offset(cx.expect(STREAM_SSE_28, &reply, &one_of![appended()])?);
+            cx.expect(STREAM_SSE_28, &other.to(&tail, mark.len()).await?, &[text(mark)])?;
         }
     }
-    let rest = stream.content_from(cx, &tail).await?;
-    cx.need(STREAM_READ_2, &rest, &[holds("")])?;
     Ok(())
 }
 
@@ -138,13 +139,13 @@ pub(super) async fn vanished_readers(cx: &Cx) -> Outcome {
         for (turn, mut reader) in readers.into_iter().enumerate() {
             // Some have read something, some nothing.
             if turn % 2 == 0 {
-                reader.next().await?;
+                let _ = reader.next().await?;
             }
             reader.leave();
         }
         let more = cx.token(16);
         let reply = cx.send(stream.append(more.clone())).await?;
-        cx.expect(STREAM_SSE_28, &reply, &crate::one_of![super::super::setting::appended()])?;
+        cx.expect(STREAM_SSE_28, &reply, &one_of![appended()])?;
         heard.push_str(&more);
         let said = stays.data(heard.len()).await?;
         cx.expect(STREAM_SSE_28, &said, &[text(heard.clone())])?;

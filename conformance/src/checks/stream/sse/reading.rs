@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wireproof_spec::stream::{
     SseControl,
+    requirements::{STREAM_SSE_4, STREAM_SSE_5},
     sse::{CONTROL, DATA},
 };
 
@@ -78,16 +79,6 @@ impl Said {
     pub fn last(&self) -> Option<SseControl> {
         self.known().last().filter(|e| e.name == CONTROL).and_then(|e| serde_json::from_str(&e.data).ok())
     }
-
-    /// Whether so many bytes of data came, and a control event behind them.
-    pub fn has(&self, data: usize) -> bool {
-        self.data.len() >= data && self.last().is_some()
-    }
-
-    /// Whether so many bytes of data came, and behind them the word that there is no more.
-    pub fn has_all(&self, data: usize) -> bool {
-        self.data.len() >= data && self.last().is_some_and(|c| c.up_to_date || c.stream_closed)
-    }
 }
 
 impl Shown for Said {
@@ -120,6 +111,11 @@ impl<'a> Live<'a> {
     /// Someone who reads this one.
     pub fn of(cx: &'a Cx, reader: Reader) -> Self {
         Self { cx, reader, seen: Vec::new(), said: Said::default() }
+    }
+
+    /// The reader, where nothing is gathered any more.
+    pub fn into_reader(self) -> Reader {
+        self.reader
     }
 
     /// Reads until this is so, or the event stream ends; tells all that was said from its start.
@@ -173,12 +169,45 @@ impl<'a> Live<'a> {
         self.until(|_| false).await
     }
 
-    /// Reads until so many bytes of data came, and a control event behind them.
+    /// Reads until so many bytes of data came.
     ///
     /// # Errors
     /// As [`Live::until`].
     pub async fn data(&mut self, length: usize) -> Outcome<Seen<Said>> {
-        self.until(|said| said.has(length)).await
+        self.until(|said| said.data.len() >= length).await
+    }
+
+    /// Reads until so many bytes of data came, or a control event says that this is the tail: then no more will come.
+    ///
+    /// # Errors
+    /// As [`Live::until`].
+    pub async fn to(&mut self, tail: &str, length: usize) -> Outcome<Seen<Said>> {
+        let is_there = |said: &Said| said.last().is_some_and(|c| c.stream_next_offset.as_str() == tail);
+        self.until(|said| said.data.len() >= length || is_there(said)).await
+    }
+
+    /// Reads until so many bytes of data came, and needs that they come.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if they do not come.
+    pub async fn needed(&mut self, length: usize) -> Outcome {
+        let said = self.data(length).await?;
+        let name = format!("data events with {length} bytes");
+        self.cx.need(STREAM_SSE_4, &said, &[alternative(name, move |s: &Said| s.data.len() == length)])?;
+        Ok(())
+    }
+
+    /// Reads until so many bytes of data came, and needs a control event behind them.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if they do not come.
+    pub async fn controlled(&mut self, length: usize) -> Outcome<Seen<Said>> {
+        let behind = |said: &Said| said.data.len() >= length && said.last().is_some();
+        let said = self.until(behind).await?;
+        let name = format!("a control event behind {length} bytes of data");
+        let has = alternative(name, move |s: &Said| s.data.len() >= length && s.last().is_some());
+        self.cx.need(STREAM_SSE_5, &said, &[has])?;
+        Ok(said)
     }
 }
 

@@ -6,14 +6,17 @@ use super::{
     reading::{Live, Said, text},
 };
 use crate::{
-    check::{Cx, Outcome, alternative, answer},
+    check::{Alternative, Cx, Outcome, alternative, answer},
     one_of,
-    wire::Seen,
+    wire::sse::Event,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
-use wireproof_spec::stream::{header::SSE_DATA_ENCODING, requirements::*};
+use wireproof_spec::{
+    requirement::RequirementId,
+    stream::{header::SSE_DATA_ENCODING, requirements::*, sse::CONTROL},
+};
 
 pub(super) async fn encoding(cx: &Cx) -> Outcome {
     let plain =
@@ -59,36 +62,43 @@ pub(super) async fn base64(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, OTHER, contents[0]).await?;
     let mut live = Live::open(cx, &stream, "-1").await?;
     let mut written = contents[0].to_vec();
+    let enough = |said: &Said, length: usize| decoded(said).is_none_or(|bytes| bytes.len() >= length);
     for content in contents[1..].iter().chain(&contents[..1]) {
-        let length = written.len();
-        let enough = |said: &Said| said.last().is_some() && decoded(said).is_none_or(|d| d.len() >= length);
-        let said = live.until(enough).await?;
+        let said = live.until(|said| enough(said, written.len())).await?;
         cx.expect(STREAM_SSE_17, &said, &[decodes_to(&written)])?;
         stream.appended(cx, content.to_vec()).await?;
         written.extend_from_slice(content);
     }
-    let length = written.len();
-    let enough = |said: &Said| said.last().is_some() && decoded(said).is_none_or(|d| d.len() >= length);
-    let said = Live::open(cx, &stream, "-1").await?.until(enough).await?;
+    let said = Live::open(cx, &stream, "-1").await?.until(|said| enough(said, written.len())).await?;
     cx.expect(STREAM_SSE_17, &said, &[decodes_to(&written)])?;
     Ok(())
 }
 
-fn decodes_to(content: &[u8]) -> crate::check::Alternative<Said> {
+fn decodes_to(content: &[u8]) -> Alternative<Said> {
     let content = content.to_vec();
     let name = format!("data events that are base64, each by itself, of the {} bytes written", content.len());
     alternative(name, move |said: &Said| decoded(said).as_deref() == Some(&content))
 }
 
-/// What an event stream says of this text: to one who was there when it was appended, and to one who comes later.
-async fn both_ways(cx: &Cx, parts: &[&str], length: usize) -> Outcome<Vec<Seen<Said>>> {
+/// Claims what an event stream says of text that is appended in these parts: to one who was there, and to one who comes later.
+async fn both_ways(
+    cx: &Cx,
+    requirement: RequirementId,
+    parts: &[&[u8]],
+    length: usize,
+    alternatives: &[Alternative<Said>],
+) -> Outcome {
     let stream = Stream::create(cx, TEXT, "").await?;
     let mut live = Live::open(cx, &stream, "-1").await?;
+    let mut tail = stream.start.clone();
     for part in parts {
-        stream.appended(cx, part.as_bytes().to_vec()).await?;
+        tail = stream.appended(cx, part.to_vec()).await?;
     }
     let mut late = Live::open(cx, &stream, "-1").await?;
-    Ok(vec![live.data(length).await?, late.data(length).await?])
+    for reader in [&mut live, &mut late] {
+        cx.expect(requirement, &reader.to(&tail, length).await?, alternatives)?;
+    }
+    Ok(())
 }
 
 pub(super) async fn forged_events(cx: &Cx) -> Outcome {
@@ -115,18 +125,15 @@ pub(super) async fn forged_events(cx: &Cx) -> Outcome {
         ];
         let content = lines.join(end);
         let whole = content.replace("\r\n", "\n").replace('\r', "\n");
-        for said in both_ways(cx, &[&content], whole.len()).await? {
-            let forged = forged.clone();
-            let mark = format!("event: {forged}");
-            let honest =
-                alternative("data events that hold the text, and no event that it forms", move |s: &Said| {
-                    let formed = |name: &str, data: &str| {
-                        name == forged || name == "message" || (name == "control" && data.contains(&forged))
-                    };
-                    s.data.contains(&mark) && !s.events.iter().any(|e| formed(&e.name, &e.data))
-                });
-            cx.expect(STREAM_SSE_18, &said, &[honest])?;
-        }
+        let mark = format!("event: {forged}");
+        let honest =
+            alternative("data events that hold the text, and no event that it forms", move |said: &Said| {
+                let formed = |e: &Event| {
+                    e.name == forged || e.name == "message" || (e.name == CONTROL && e.data.contains(&forged))
+                };
+                said.data.contains(&mark) && !said.events.iter().any(formed)
+            });
+        both_ways(cx, STREAM_SSE_18, &[content.as_bytes()], whole.len(), &[honest]).await?;
     }
     Ok(())
 }
@@ -143,25 +150,17 @@ pub(super) async fn line_feeds(cx: &Cx) -> Outcome {
         ": a\n:b\ndata: c\n",
     ];
     for content in texts {
-        for said in both_ways(cx, &[content], content.len()).await? {
-            cx.expect(STREAM_SSE_19, &said, &[text(content)])?;
-        }
+        both_ways(cx, STREAM_SSE_19, &[content.as_bytes()], content.len(), &[text(content)]).await?;
     }
     // Several appends one behind the other, none of which may lose the ends of its lines.
     let all = texts.concat();
-    for said in both_ways(cx, &texts, all.len()).await? {
-        cx.expect(STREAM_SSE_19, &said, &[text(all.clone())])?;
-    }
-    Ok(())
+    both_ways(cx, STREAM_SSE_19, &texts.map(str::as_bytes), all.len(), &[text(all.clone())]).await
 }
 
 pub(super) async fn byte_order_mark(cx: &Cx) -> Outcome {
     let parts = ["\u{feff}first", "\u{feff}second\u{feff}", "third \u{2028}\u{2029}\u{85}"];
     let all = parts.concat();
-    for said in both_ways(cx, &parts, all.len()).await? {
-        cx.expect(STREAM_SSE_19, &said, &[text(all.clone())])?;
-    }
-    Ok(())
+    both_ways(cx, STREAM_SSE_19, &parts.map(str::as_bytes), all.len(), &[text(all.clone())]).await
 }
 
 pub(super) async fn carriage_returns(cx: &Cx) -> Outcome {
@@ -170,16 +169,15 @@ pub(super) async fn carriage_returns(cx: &Cx) -> Outcome {
         let whole = content.replace("\r\n", "\n").replace('\r', "\n");
         // Of a pair that two data events share each half may be an end of its own.
         let longest = content.replace('\r', "\n");
-        for said in both_ways(cx, &[content], whole.len()).await? {
-            let several = |said: &Said| said.parts().count() > 1;
-            let (whole, longest) = (whole.clone(), longest.clone());
-            let shared = alternative(
-                "the same in several data events, with one LF for each half of a pair",
-                move |s: &Said| several(s) && longest.starts_with(&s.data) && s.data.len() >= whole.len(),
-            );
-            let alone = text(content.replace("\r\n", "\n").replace('\r', "\n"));
-            cx.expect(STREAM_SSE_20, &said, &[alone, shared])?;
-        }
+        let least = whole.len();
+        let shared = alternative(
+            "the same in several data events, with one LF for each half of a pair between two",
+            move |said: &Said| {
+                said.parts().count() > 1 && longest.starts_with(&said.data) && said.data.len() >= least
+            },
+        );
+        let alternatives = [text(whole), shared];
+        both_ways(cx, STREAM_SSE_20, &[content.as_bytes()], least, &alternatives).await?;
     }
     Ok(())
 }
@@ -188,19 +186,13 @@ pub(super) async fn split_character(cx: &Cx) -> Outcome {
     for character in ["\u{e9}", "\u{20ac}", "\u{1f600}"] {
         for place in 1..character.len() {
             let (first, second) = character.as_bytes().split_at(place);
-            let halves = [[b"a", first].concat(), [second, b"z"].concat()];
+            let (first, second) = ([b"a", first].concat(), [second, b"z"].concat());
             let whole = format!("a{character}z");
-            let stream = Stream::create(cx, TEXT, "").await?;
-            let mut live = Live::open(cx, &stream, "-1").await?;
-            for half in halves {
-                stream.appended(cx, half).await?;
-                stream.settled(cx).await?;
-            }
-            let mut late = Live::open(cx, &stream, "-1").await?;
-            for reader in [&mut live, &mut late] {
-                let said = reader.data(whole.len()).await?;
-                cx.expect(STREAM_SSE_21, &said, &[text(whole.clone())])?;
-            }
+            let parts = [&first[..], &second];
+            both_ways(cx, STREAM_SSE_21, &parts, whole.len(), &[text(whole.clone())]).await?;
+            // One byte after the other.
+            let bytes: Vec<&[u8]> = whole.as_bytes().chunks(1).collect();
+            both_ways(cx, STREAM_SSE_21, &bytes, whole.len(), &[text(whole.clone())]).await?;
         }
     }
     Ok(())
@@ -232,7 +224,7 @@ pub(super) async fn no_utf_8(cx: &Cx) -> Outcome {
         }
         let mut late = Live::open(cx, &stream, "-1").await?;
         for reader in [&mut live, &mut late] {
-            let said = reader.until(|s| s.data.ends_with("behind") && s.last().is_some()).await?;
+            let said = reader.until(|said| said.data.ends_with("behind")).await?;
             let replaced =
                 alternative("what is text, and U+FFFD in the place of what is none", move |s: &Said| {
                     is_replaced(&s.data, &parts)
@@ -268,17 +260,18 @@ pub(super) async fn json(cx: &Cx) -> Outcome {
     ];
     let stream = Stream::create(cx, JSON, "").await?;
     let mut live = Live::open(cx, &stream, "-1").await?;
+    let enough = |said: &Said, count: usize| messages(said).is_none_or(|found| found.len() >= count);
     // One message each, indented, and then all in one batch. In an array none is taken for several.
-    for message in &written {
+    for (count, message) in written.iter().enumerate() {
         let text = serde_json::to_string_pretty(&json!([message])).unwrap_or_default();
         stream.appended(cx, text).await?;
+        let _ = live.until(|said| enough(said, count + 1)).await?;
     }
     stream.appended(cx, json!(written).to_string()).await?;
     let all = [&written[..], &written].concat();
-    let enough = |said: &Said| said.last().is_some() && messages(said).is_none_or(|m| m.len() >= all.len());
     let mut late = Live::open(cx, &stream, "-1").await?;
     for reader in [&mut live, &mut late] {
-        let said = reader.until(enough).await?;
+        let said = reader.until(|said| enough(said, all.len())).await?;
         let all = all.clone();
         let same = alternative("data events with exactly the messages that were written", move |s: &Said| {
             messages(s).as_ref() == Some(&all)

@@ -34,6 +34,7 @@ pub(super) const TABLE: Table = &[
             }
         })
     })
+    .shape("the status alone tells a producer's 200 from that of others, and its headers would tell of a producer")
     .wide("whoever appends looks at the status of the answer"),
     Breakage::boundary("stream/append/ends-of-lines-unified", STREAM_APPEND_1, Wire, || {
         request(|request| {
@@ -59,7 +60,7 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
-    Breakage::boundary("stream/append/producer-told-old-tail", STREAM_APPEND_2, Port, || {
+    Breakage::always("stream/append/producer-told-old-tail", STREAM_APPEND_2, Port, || {
         decide(|state, input, decision| {
             let Some(stream) = stream_of(state, input) else { return };
             for answer in answers(decision) {

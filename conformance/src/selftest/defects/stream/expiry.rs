@@ -46,6 +46,9 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/expiry/long-poll-behind-the-end", STREAM_EXPIRY_2, Port, || {
         lives_on(|_, _, ask, _| matches!(ask, Ask::LongPoll { .. }))
     }),
+    Breakage::boundary("stream/expiry/event-stream-behind-the-end", STREAM_EXPIRY_2, Port, || {
+        lives_on(|_, _, ask, _| matches!(ask, Ask::Follow { .. }))
+    }),
     Breakage::boundary("stream/expiry/append-behind-the-end", STREAM_EXPIRY_2, Port, || {
         lives_on(|_, _, ask, _| matches!(ask, Ask::Append(_)))
     }),
@@ -63,7 +66,12 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::second("stream/expiry/noticed-once", STREAM_EXPIRY_2, Port, || {
         let noticed = Count::new();
-        lives_on(move |_, name, _, _| noticed.up(name) > 0)
+        let mut lives_on = lives_on(move |_, name, _, _| noticed.up(name) > 0);
+        through(Box::new(move |state, now, input| {
+            let mut decision = (lives_on.port)(state, now, input);
+            decision.records.retain(|record| !matches!(record, Record::Expired { .. }));
+            decision
+        }))
     }),
     Breakage::boundary("stream/expiry/no-time-is-for-ever", STREAM_EXPIRY_2, Port, || {
         lives_on(|stream, _, _, _| stream.lifetime == Lifetime::Ttl(0))
@@ -92,7 +100,9 @@ pub(super) const TABLE: Table = &[
         does_not_count(|ask, _| matches!(ask, Ask::Read { from: From::Start, .. }))
     }),
     Breakage::boundary("stream/expiry/read-at-the-tail-does-not-count", STREAM_EXPIRY_4, Port, || {
-        does_not_count(|ask, stream| matches!(ask, Ask::Read { from: From::At(at), .. } if *at == stream.tail))
+        does_not_count(
+            |ask, stream| matches!(ask, Ask::Read { from: From::At(at), .. } if *at == stream.tail),
+        )
     }),
     Breakage::boundary("stream/expiry/read-now-does-not-count", STREAM_EXPIRY_4, Port, || {
         does_not_count(|ask, _| matches!(ask, Ask::Read { from: From::Now, .. }))
@@ -102,7 +112,7 @@ pub(super) const TABLE: Table = &[
         counts_otherwise(move |name, ask, stream| {
             // Setting up a stream is one read or two.
             let read = matches!(ask, Ask::Read { .. });
-            (read && count.up(name) > 3).then_some(stream.touched)
+            (read && count.up(name) > 2).then_some(stream.touched)
         })
     }),
     Breakage::boundary("stream/expiry/append-does-not-count", STREAM_EXPIRY_5, Port, || {
@@ -149,9 +159,12 @@ pub(super) const TABLE: Table = &[
         ends_while_read(|stream| stream.readers.is_empty())
     })
     .variant("small-chunks"),
-    Breakage::boundary("stream/expiry/window-ends-while-event-stream-is-read", STREAM_EXPIRY_11, Port, || {
-        ends_while_read(|stream| !stream.readers.is_empty())
-    }),
+    Breakage::boundary(
+        "stream/expiry/window-ends-while-event-stream-is-read",
+        STREAM_EXPIRY_11,
+        Port,
+        || ends_while_read(|stream| !stream.readers.is_empty()),
+    ),
     Breakage::boundary("stream/expiry/read-moves-moment", STREAM_EXPIRY_12, Port, || {
         moves(|ask| matches!(ask, Ask::Read { from: From::Start, .. }))
     }),
@@ -372,8 +385,8 @@ fn counts(mut which: impl FnMut(&str, &Ask, &Stream) -> bool + Send + 'static) -
 fn refusal_counts(which: fn(&Refusal) -> bool) -> Seams {
     through(Box::new(move |state, now, input| {
         let mut decision = StreamModel::decide(state, now, input);
-        let refused = answers(&mut decision)
-            .any(|answer| matches!(answer, Answer::Refused(refusal) if which(refusal)));
+        let refused =
+            answers(&mut decision).any(|answer| matches!(answer, Answer::Refused(refusal) if which(refusal)));
         if let (Some((name, _)), Some(stream)) = (ask(input), stream_of(state, input))
             && refused
             && matches!(stream.lifetime, Lifetime::Ttl(_))
@@ -444,9 +457,9 @@ fn forgotten(which: fn(&Stream) -> bool) -> Seams {
             })
             .collect();
         let waited: Vec<u64> = ended.iter().flat_map(|stream| stream.waiting.iter().copied()).collect();
-        decision.effects.retain(|effect| {
-            !matches!(effect, Effect::Answer { session, .. } if waited.contains(session))
-        });
+        decision
+            .effects
+            .retain(|effect| !matches!(effect, Effect::Answer { session, .. } if waited.contains(session)));
         decision
     }))
 }

@@ -87,7 +87,8 @@ pub(in super::super) const TABLE: Table = &[
     Breakage::always("stream/create/ttl-by-its-digits", STREAM_CREATE_19, Wire, || {
         read_as(TTL, |ttl| {
             let digits: String = ttl.chars().take_while(char::is_ascii_digit).collect();
-            (!digits.is_empty() && digits.len() < ttl.len() && !ttl.contains(['.', 'e'])).then(|| whole(&digits))
+            (!digits.is_empty() && digits.len() < ttl.len() && !ttl.contains(['.', 'e']))
+                .then(|| whole(&digits))
         })
     }),
     Breakage::always("stream/create/ttl-no-number-ignored", STREAM_CREATE_19, Wire, || {
@@ -149,7 +150,7 @@ pub(in super::super) const TABLE: Table = &[
         read_as(EXPIRES_AT, |text| text.strip_suffix("+25:00").map(|local| format!("{local}Z")))
     }),
     Breakage::boundary("stream/create/more-behind-the-moment", STREAM_CREATE_23, Wire, || {
-        read_as(EXPIRES_AT, |text| (text.len() > 30).then(|| text.get(..20).unwrap_or_default().to_owned()))
+        read_as(EXPIRES_AT, |text| text.strip_suffix(" and more").map(str::to_owned))
     }),
     Breakage::boundary("stream/create/basic-form", STREAM_CREATE_23, Wire, || {
         read_as(EXPIRES_AT, |text| (text.len() == 16).then(|| "2999-01-01T00:00:00Z".to_owned()))
@@ -171,10 +172,14 @@ pub(in super::super) const TABLE: Table = &[
         refused_and_made(EXPIRES_AT)
     }),
     Breakage::boundary("stream/create/numeric-offset-refused", STREAM_CREATE_24, Wire, || {
-        read_as(EXPIRES_AT, |text| (!text.ends_with('Z')).then(|| text.get(..10).unwrap_or_default().to_owned()))
+        read_as(EXPIRES_AT, |text| {
+            (!text.ends_with('Z')).then(|| text.get(..10).unwrap_or_default().to_owned())
+        })
     }),
     Breakage::boundary("stream/create/western-offset-refused", STREAM_CREATE_24, Wire, || {
-        read_as(EXPIRES_AT, |text| (text.get(19..20)? == "-").then(|| text.get(..10).unwrap_or_default().to_owned()))
+        read_as(EXPIRES_AT, |text| {
+            (text.get(19..20)? == "-").then(|| text.get(..10).unwrap_or_default().to_owned())
+        })
     }),
     Breakage::boundary("stream/create/fraction-refused", STREAM_CREATE_24, Wire, || {
         read_as(EXPIRES_AT, |text| text.contains('.').then(|| text.replace('.', ",")))
@@ -203,7 +208,10 @@ fn refused_and_made(header: &'static str) -> Seams {
     const MARK: &str = "x-was-malformed";
     let malformed = move |request: &Request| {
         let mut with_it = Request::new("PUT", &request.path);
-        with_it.headers.0.extend(request.headers.get(header).map(|value| (header.to_owned(), value.to_owned())));
+        with_it
+            .headers
+            .0
+            .extend(request.headers.get(header).map(|value| (header.to_owned(), value.to_owned())));
         with_it.headers.0.len() == 1 && !is_create(&with_it)
     };
     let made = request(move |request| {

@@ -1,0 +1,143 @@
+//! Narrow doors for the fuzz targets to what reads hostile bytes and is private otherwise. Nothing else uses them.
+
+use crate::{
+    PROTOCOLS,
+    protocol::Protocol,
+    report::{Outcome, Report, json, junit, replay, terminal},
+    target::{baseline::Baseline, file},
+    wire::{Lost, app, framing, http, limit, raw, ws},
+};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::{
+    path::Path,
+    pin::Pin,
+    sync::Mutex,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufReader, ReadBuf},
+    time::Instant,
+};
+use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
+use wireproof_spec::http::Response;
+
+pub use crate::wire::{raw::RawAnswer, ws::Frame};
+
+/// A target that says these bytes, so many at a time, then closes, and takes whatever it is told.
+pub struct Says<'a> {
+    bytes: &'a [u8],
+    at_once: usize,
+}
+
+impl<'a> Says<'a> {
+    /// A target that says these bytes, so many at a time and at least one.
+    pub fn new(bytes: &'a [u8], at_once: usize) -> Self {
+        Self { bytes, at_once: at_once.max(1) }
+    }
+}
+
+impl AsyncRead for Says<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let (now, rest) = self.bytes.split_at(self.at_once.min(self.bytes.len()).min(buf.remaining()));
+        buf.put_slice(now);
+        self.bytes = rest;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Says<'_> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads what a target sent on a raw connection.
+pub fn raw(bytes: &[u8]) -> Result<RawAnswer, Lost> {
+    raw::split(bytes)
+}
+
+/// The first answer to a GET in what a target sent, and how many bytes it takes; none as long as it is not complete.
+pub fn framed(bytes: &[u8], ended: bool) -> Result<Option<(Response, usize)>, Lost> {
+    framing::answer(bytes, "GET", ended)
+}
+
+/// Reads what a target sends to a GET.
+pub async fn answer(says: Says<'_>) -> Result<Response, Lost> {
+    let handshake = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(limit::HEAD)
+        .handshake::<_, http_body_util::Empty<&[u8]>>(TokioIo::new(says));
+    let (mut sender, mut connection) = handshake.await.map_err(|e| Lost::Closed(e.to_string()))?;
+    let request = hyper::Request::new(http_body_util::Empty::new());
+    let now = Instant::now();
+    let mut read = Box::pin(http::read(sender.send_request(request), now + Duration::from_secs(5), now));
+    tokio::select! {
+        answer = &mut read => answer,
+        // Why it ended the answer tells too.
+        _ = &mut connection => read.await,
+    }
+}
+
+/// Reads what a target sends on a WebSocket connection, up to the end.
+pub async fn frames(says: Says<'_>) -> (Vec<Frame>, Option<Lost>) {
+    let mut socket = WebSocketStream::from_raw_socket(says, Role::Client, Some(ws::config())).await;
+    let mut frames = Vec::new();
+    loop {
+        match ws::next(&mut socket).await {
+            Ok(frame @ Frame::Close(_)) => {
+                frames.push(frame);
+                return (frames, None);
+            }
+            Ok(frame) => frames.push(frame),
+            Err(why) => return (frames, Some(why)),
+        }
+    }
+}
+
+/// Reads what an adapter says until it answers the question of this number: the answer, and every line.
+pub async fn adapter(says: Says<'_>, id: u64) -> (Result<Value, String>, Vec<String>) {
+    let heard = Mutex::new(Vec::new());
+    let tell = |line: &str| heard.lock().unwrap_or_else(|e| e.into_inner()).push(line.to_owned());
+    let answer = app::read_answer(&mut BufReader::new(says), id, tell).await;
+    (answer.map_err(|e| e.to_string()), heard.into_inner().unwrap_or_else(|e| e.into_inner()))
+}
+
+/// Every report of the log of a run: terminal, JSON and JUnit.
+pub fn reports(protocols: &[&'static Protocol], log: &str) -> Result<[String; 3], String> {
+    let events = replay::parse(log).map_err(|(line, e)| format!("{line}: {e}"))?;
+    let runs = replay::runs(protocols, events)?;
+    let reports = runs.iter().map(|run| Report::new(run, &Baseline::default()));
+    let outcome = Outcome::of(reports.collect());
+    let shown = outcome.runs().iter().map(|report| terminal::text(report, terminal::Paint::PLAIN)).collect();
+    let json = json::text(&outcome).map_err(|e| e.to_string())?;
+    let junit = junit::text(&outcome).map_err(|e| e.to_string())?;
+    Ok([shown, json, junit])
+}
+
+/// Reads a target file and looks for what is wrong with it.
+pub fn target(text: &str) -> Result<(), String> {
+    let read = file::Read::parse(text, Path::new("wireproof.toml"))?;
+    read.examine(stream())
+}
+
+/// Reads a baseline.
+pub fn baseline(text: &str) -> Result<Baseline, String> {
+    Baseline::parse(text, Path::new("baseline.toml"), stream())
+}
+
+fn stream() -> &'static Protocol {
+    PROTOCOLS[0]
+}
