@@ -178,12 +178,14 @@ static TICK: Protocol = Protocol {
     document: DOCUMENT,
     rows: "",
     features: &[],
+    declines: &[],
     limits: &[],
     checks: &[&CHECKS],
     schemas: || {
         let document = serde_json::json!({ "type": "integer" });
         vec![Schema { name: "tick/number", document }]
     },
+    openapi: None,
     shape: |_, _| None,
     event_shape: |_, name| (name == "tick").then_some((TWO, "tick/number")),
     accepts_request: |_| Ok(()),

@@ -235,12 +235,11 @@ pub(crate) fn field<F: Field>(
     name: &str,
     from: Side,
 ) -> Result<F, Violation> {
-    F::read(value(fields, name).as_deref(), from)
-        .map_err(|v| Violation {
-            at: format!("/{part}/{name}"),
-            requirement: v.requirement.filter(|_| matches!(from, Side::Client)),
-            ..v
-        })
+    F::read(value(fields, name).as_deref(), from).map_err(|v| Violation {
+        at: format!("/{part}/{name}"),
+        requirement: v.requirement.filter(|_| matches!(from, Side::Client)),
+        ..v
+    })
 }
 
 /// Every request of the protocols has a path that begins with `/`.

@@ -42,6 +42,7 @@ pub static TINY: Protocol = Protocol {
     document: DOCUMENT,
     rows: "",
     features: &[Feature { name: "tiny.loud", default: "off", text: "It shouts." }],
+    declines: &[],
     limits: &[],
     checks: &[&CHECKS],
     schemas: Vec::new,

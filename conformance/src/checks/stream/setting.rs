@@ -319,7 +319,6 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     let tail = stream.appended(cx, "two").await?;
     let (produced, sequenced) = (written(cx).await?, written(cx).await?);
     let producer = [(PRODUCER_ID, cx.name()), (PRODUCER_EPOCH, "0".into()), (PRODUCER_SEQ, "0".into())];
-    let fork = Stream::nowhere(cx);
     let mut peer = cx.http();
     if cx.features().is("stream.sse", "on") {
         let mut reader = cx.sse(stream.sse("-1")).await?;
@@ -329,10 +328,6 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     }
     let fork = Stream::nowhere(cx);
     for request in [
-        put(&fork.path, TEXT).header(FORKED_FROM, &stream.path),
-        fork.read_at(&stream.start),
-        fork.append("three"),
-        fork.delete(),
         producer.into_iter().fold(produced.append("x"), |request, (name, value)| request.header(name, value)),
         produced.read(),
         sequenced.append("x").header(SEQ, "1"),

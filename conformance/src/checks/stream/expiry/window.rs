@@ -184,7 +184,8 @@ pub(super) async fn head(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn refused(cx: &Cx) -> Outcome {
-    let refused: [(Option<fn(&Stream) -> Request>, Idle); 4] = [
+    type Before = Option<fn(&Stream) -> Request>;
+    let refused: [(Before, Idle); 4] = [
         (
             None,
             Idle {

@@ -77,7 +77,7 @@ pub(super) async fn without_effect(cx: &Cx) -> Outcome {
     let some = alternative("429 to some", |all: &Vec<Response>| all.iter().any(|r| r.status == 429));
     cx.need(STREAM_HTTP_11, &Seen::all(burst.clone()), &[some])?;
     let status = |seen: &Seen<Response>| seen.look().map_or(0, |r| r.status);
-    let taken = |index: usize, status: u16| index % 2 == 0 && status == 204;
+    let taken = |index: usize, status: u16| index.is_multiple_of(2) && status == 204;
     let appended: Vec<String> = (each.iter().zip(&burst).enumerate())
         .filter(|(index, (_, seen))| taken(*index, status(seen)))
         .map(|(_, ((token, _), _))| token.clone())

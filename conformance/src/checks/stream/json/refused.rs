@@ -140,7 +140,8 @@ async fn deep(cx: &Cx) -> Outcome {
         let (stream, before) = kept(cx).await?;
         // Of objects fewer, or the length of the text would be the matter; and of all no more than a body may hold.
         let levels = if inside.is_empty() { DEEP } else { DEEP / 3 };
-        let levels = room.map_or(levels, |room| levels.min(room.saturating_sub(1) / (open.len() + close.len())).max(1));
+        let levels = room
+            .map_or(levels, |room| levels.min(room.saturating_sub(1) / (open.len() + close.len())).max(1));
         let body = format!("{}{inside}{}", open.repeat(levels), close.repeat(levels));
         let reply = cx.send(stream.append(body)).await?;
         let alternatives = one_of![appended(), answer(400), answer(413)];

@@ -102,9 +102,8 @@ pub(in super::super) async fn out_of_turn(cx: &Cx) -> Outcome {
     cx.need(STREAM_CLOSE_1, &reply, &one_of![closed()])?;
 
     let (stream, producer) = fresh().await?;
-    let mut due = 2;
-    for (closer, ahead, refusal) in
-        [(producer.clone(), 1, 409), (producer.at(1), 0, 403), (producer.clone(), 5, 409)]
+    for (due, closer, ahead, refusal) in
+        [(2, producer.clone(), 1, 409), (3, producer.at(1), 0, 403), (4, producer.clone(), 5, 409)]
     {
         let number = due + ahead;
         let refusal = if refusal == 409 { too_early(due, number) } else { fenced(2) };
@@ -115,7 +114,6 @@ pub(in super::super) async fn out_of_turn(cx: &Cx) -> Outcome {
         // It is open: what is due is taken.
         let reply = cx.send(producer.sends(due, stream.append("x"))).await?;
         cx.expect(STREAM_PRODUCERS_22, &reply, &one_of![accepted().without(CLOSED)])?;
-        due += 1;
     }
     Ok(())
 }

@@ -237,7 +237,7 @@ fn offset(place: u64) -> Option<wireproof_spec::stream::Offset> {
 }
 
 fn tells_start(control: &mut SseControl) {
-    if let Some(start) = wireproof_spec::stream::Offset::parse(START).ok() {
+    if let Ok(start) = wireproof_spec::stream::Offset::parse(START) {
         control.stream_next_offset = start;
     }
 }

@@ -91,9 +91,12 @@ pub(in super::super) const TABLE: Table = &[
 /// Longer than anybody waits for an answer.
 const LONG: Duration = Duration::from_secs(20);
 
-/// By path: how many bytes were appended, and how many of them were taken by readers, since there is one.
+/// How many bytes of a stream were appended, and how many of them were taken by readers, since there is one.
+type Progress = (usize, Option<usize>);
+
+/// How far the readers of each path are.
 #[derive(Clone, Default)]
-struct Behind(Arc<Mutex<BTreeMap<String, (usize, Option<usize>)>>>);
+struct Behind(Arc<Mutex<BTreeMap<String, Progress>>>);
 
 impl Behind {
     fn change(&self, path: &str, appended: usize, read: usize) {
