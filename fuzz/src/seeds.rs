@@ -76,7 +76,7 @@ fn on_the_wire(response: &Response) -> Vec<u8> {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     // Every second one in a chunk, so that there are both.
-    if response.body.len() % 2 == 0 {
+    if response.body.len().is_multiple_of(2) {
         head.push_str(&format!("content-length: {}\r\n\r\n", response.body.len()));
         [head.as_bytes(), &response.body].concat()
     } else {

@@ -87,7 +87,7 @@ impl World {
             }
             1 => {
                 let gone = self.waiters.keys().chain(self.readers.keys()).copied().collect::<Vec<_>>();
-                if let Some(session) = u.choose_iter(gone.into_iter()).ok() {
+                if let Ok(session) = u.choose_iter(gone) {
                     self.waiters.remove(&session);
                     self.readers.remove(&session);
                     let answers = self.give(&Input::Gone { session });
