@@ -346,18 +346,24 @@ impl World {
 
     /// Lets the naive streams end whose time is over, if the model says so; none may end before.
     fn expire(&mut self) {
+        let mut holder = false;
         for name in NAMES {
             let there = self.state.at(name, self.now).is_some();
             match self.oracle.streams.get(name) {
                 Some(stream) if stream.may_be_over(self.now) => {
                     assert!(!there || !stream.is_over(self.now), "{name} is there after its time");
                     if !there {
-                        self.oracle.end(name);
+                        holder |= self.oracle.end(name);
                     }
                 }
                 Some(_) => assert!(there, "{name} ended before its time"),
                 None => {}
             }
+        }
+        if holder {
+            // A source is held until the timer finds that its fork is over, which is due now.
+            let answers = self.give(&Input::Tick);
+            self.judge(answers);
         }
     }
 

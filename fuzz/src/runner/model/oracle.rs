@@ -137,7 +137,7 @@ impl Naive {
         let said = |p: &Tuple, seq, fresh| Produced { epoch: p.epoch, seq, fresh };
         let tail = self.tail();
         if self.closed {
-            return match producer.filter(|p| append.closed && self.closing.as_ref() == Some(p)) {
+            return match producer.filter(|p| self.closing.as_ref() == Some(p)) {
                 Some(p) => Answer::Appended { tail, closed: true, produced: Some(said(p, p.seq, false)) },
                 None => Answer::Refused(Refusal::Closed { tail }),
             };
@@ -339,10 +339,11 @@ impl Oracle {
         self.sweep();
     }
 
-    /// The stream of this name is over.
-    pub(super) fn end(&mut self, name: &str) {
-        self.streams.remove(name);
+    /// The stream of this name is over. Whether it was a fork, which holds its source.
+    pub(super) fn end(&mut self, name: &str) -> bool {
+        let over = self.streams.remove(name);
         self.sweep();
+        over.is_some_and(|stream| stream.source.is_some())
     }
 
     /// Removes what was deleted and has no forks any more.
