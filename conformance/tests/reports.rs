@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 use wireproof::{
-    check::{Body, BoxFuture, Check},
+    check::{Body, BoxFuture, Check, Need},
     event::{Bytes, Event, Expected, Message, Source, What},
     protocol::{Feature, Protocol, Reference, Trial},
     report::{KnownFailure, Outcome, Report, json, junit, terminal},
@@ -266,6 +266,23 @@ fn the_status_of_each_requirement() {
         ]
     );
     assert_eq!((report.counts.musts, report.counts.musts_satisfied, report.counts.baselined), (2, 1, 1));
+}
+
+#[test]
+fn what_is_said_of_who_has_not_a_part_binds_nobody_who_has_it() {
+    static QUIET: Check = Check::new("tiny/say/again", &[FOUR], Body::Observes(|_| {}))
+        .needs(&[Need::Feature("tiny.loud", "off")]);
+    let of = |loud: &str| {
+        let quiet = Checked { check: &QUIET, ..left_out(3, Verdict::NotApplicable) };
+        let checks = vec![ran(0, vec![met(ONE)]), ran(1, vec![met(TWO)]), ran(2, vec![met(THREE)]), quiet];
+        let loud = ("tiny.loud".to_owned(), loud.to_owned(), Source::Declared);
+        let run = Finished { features: Features::from_iter([loud]), ..finished(checks) };
+        let report = Report::new(&run, &Baseline::default());
+        (report.verdict, report.exit_code, report.counts.musts)
+    };
+    assert_eq!(of("on"), (RunVerdict::Conformant, 0, 2));
+    // Who has not the part has to do it, and nobody has seen that he does.
+    assert_eq!(of("off"), (RunVerdict::Partial, 3, 2));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::{
     transcript,
 };
 use crate::{
+    check::Need,
     event::{Event, What},
     redact::Redaction,
     run::{Checked, Finished},
@@ -128,9 +129,23 @@ fn filters(run: &Finished) -> Vec<String> {
     all
 }
 
-/// Whether a requirement counts for this target: not the other role's, not of an absent feature, not invisible.
+/// Whether a requirement counts for this target: not the other role's, not of an absent feature, not of one who has not a part
+/// that this target has, not invisible.
 fn binds(run: &Finished, sentence: &Sentence) -> bool {
-    sentence.role == role(run) && sentence.unobservable.is_none() && is_present(run, sentence)
+    sentence.role == role(run)
+        && sentence.unobservable.is_none()
+        && is_present(run, sentence)
+        && !is_of_others(run, sentence)
+}
+
+/// Whether it says what a target does that has not a feature, and this one has it: then each of its checks takes it as off.
+fn is_of_others(run: &Finished, sentence: &Sentence) -> bool {
+    let of_others = |c: &Checked| {
+        let is_on = |need: &Need| matches!(need, Need::Feature(name, "off") if run.features.is(name, "on"));
+        c.check.needs.iter().any(is_on)
+    };
+    let mut checks = naming(run, sentence.id.as_str()).peekable();
+    checks.peek().is_some() && checks.all(of_others)
 }
 
 fn is_present(run: &Finished, sentence: &Sentence) -> bool {
