@@ -238,6 +238,17 @@ async fn http2_in_frames(cx: &Cx) -> Outcome {
 async fn in_pieces(cx: &Cx) -> Outcome {
     let mut content = cx.token(16);
     let stream = Stream::create(cx, TEXT, &content).await?;
+    // Cut in the body, in front of it, and in the head; a server that is busy would put smaller pieces together.
+    for last in [1, 16, 24, 31] {
+        let more = cx.token(24);
+        let mut peer = cx.raw().await?;
+        let sent = peer.send_in_two(&stream.append(more.clone()), last, stream.settled(cx)).await?;
+        let reply = peer.reply(sent, "POST").await?;
+        cx.expect(STREAM_HTTP_16, &reply, &one_of![appended()])?;
+        content.push_str(&more);
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_HTTP_16, &read, &[holds(content.clone())])?;
+    }
     for size in [1, 7] {
         let more = format!("{}\r\n\r\n{}", cx.token(24), cx.token(8));
         let mut peer = cx.raw().await?;

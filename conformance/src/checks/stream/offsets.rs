@@ -2,7 +2,9 @@
 
 use super::{
     read::{follow, fresh, grow, joined},
-    setting::{OTHER, Stream, TEXT, appended, closed, closing, holds, next_offset, proven, put},
+    setting::{
+        OTHER, Stream, TEXT, appended, bodies, closed, closing, holds, next_offset, proven, put,
+    },
 };
 use crate::{
     check::{Alternative, Answer, Body, Check, Cx, Hook, Lane, Need, Outcome, alternative, answer},
@@ -167,7 +169,25 @@ async fn rise_together(cx: &Cx) -> Outcome {
                     .all(|of_one| rises(&of_one.iter().map(|(_, tail)| tail.clone()).collect::<Vec<_>>()))
             },
         );
-        cx.expect(STREAM_OFFSETS_1, &both, &[rising, later])?;
+        let (told, content) = cx.expect(STREAM_OFFSETS_1, &both, &[rising, later])?;
+        if in_order(&(told.clone(), content.clone())).is_some_and(|all| rises(&all)) {
+            continue;
+        }
+        // Later than behind its append a tail may be, and not in front of it.
+        let behind = async |of_one: &[(String, String)]| {
+            let (mut peer, mut all) = (cx.http(), Vec::new());
+            for (token, tail) in of_one {
+                let rest = stream.walk_by(cx, &mut peer, tail).await?;
+                all.push(rest.map(|rest| (token.clone(), bodies(&rest))));
+            }
+            Ok(all)
+        };
+        let rests = try_join_all(told.chunks(APPENDS).map(behind)).await?.concat();
+        let name = "behind the tail that an append was answered with not this append";
+        let behind = alternative(name, |all: &Vec<(String, Bytes)>| {
+            all.iter().all(|(token, rest)| !String::from_utf8_lossy(rest).contains(token.as_str()))
+        });
+        cx.expect(STREAM_OFFSETS_1, &Seen::all(rests), &[behind])?;
     }
     Ok(())
 }
