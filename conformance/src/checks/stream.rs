@@ -128,6 +128,10 @@ fn shape(request: &Request, response: &Response) -> Option<(RequirementId, &'sta
     if response.status >= 400 {
         return Some((STREAM_MESSAGE_8, "stream/refusal"));
     }
+    // Who is sent elsewhere was neither served nor refused.
+    if (300..400).contains(&response.status) && response.status != 304 {
+        return None;
+    }
     Some(match Operation::decode(request).ok()? {
         Operation::Create(_) => (STREAM_MESSAGE_1, "stream/create-response"),
         Operation::Append(_) => (STREAM_MESSAGE_2, "stream/append-response"),
