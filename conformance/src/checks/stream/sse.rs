@@ -2,6 +2,7 @@
 
 mod crowd;
 mod end;
+mod place;
 pub mod reading;
 mod text;
 
@@ -33,6 +34,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/content", &[STREAM_SSE_4], drives!(content)),
     Check::new("stream/sse/control-behind-data", &[STREAM_SSE_5], drives!(control_behind_data)),
     Check::new("stream/sse/read-on", &[STREAM_SSE_6], drives!(read_on)),
+    Check::new("stream/sse/read-on-in-text", &[STREAM_SSE_6], drives!(place::in_text)),
+    Check::new("stream/sse/read-on-in-bytes", &[STREAM_SSE_6], drives!(place::in_bytes)),
+    Check::new("stream/sse/read-on-in-messages", &[STREAM_SSE_6], drives!(place::in_messages)),
     Check::new("stream/sse/cursor", &[STREAM_SSE_7], drives!(cursor)),
     Check::new("stream/sse/cursor-passes", &[STREAM_SSE_8], drives!(cursor_passes)),
     Check::new("stream/sse/up-to-date", &[STREAM_SSE_9], drives!(up_to_date)),
@@ -61,6 +65,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/slow-reader", &[STREAM_SSE_28], drives!(crowd::slow_reader)),
     Check::new("stream/sse/vanished-readers", &[STREAM_SSE_28], drives!(crowd::vanished_readers)),
     Check::new("stream/sse/deleted", &[STREAM_SSE_29], drives!(end::deleted)),
+    Check::new("stream/sse/successor", &[STREAM_SSE_4], drives!(end::successor)),
     Check::new("stream/sse/absent", &[STREAM_SSE_30], drives!(absent))
         .needs(&[Need::Feature(FEATURE, "off")]),
 ];
@@ -233,6 +238,7 @@ async fn read_on(cx: &Cx) -> Outcome {
         let Some(control) = &place.control else { continue };
         let offset = control.stream_next_offset.as_str();
         let rest = content[place.behind..].to_owned();
+        place::accepted(cx, &stream, offset).await?;
         let read = stream.content_from(cx, offset).await?;
         cx.expect(STREAM_SSE_6, &read, &[holds(rest.clone())])?;
         readers.push((Live::open(cx, &stream, offset).await?, format!("{rest}{more}")));

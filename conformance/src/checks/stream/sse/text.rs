@@ -48,8 +48,12 @@ async fn has_encoding(cx: &Cx, media_type: &'static str, encoded: bool) -> Outco
 
 /// What the data events decode to, if each is base64 by itself.
 fn decoded(said: &Said) -> Option<Vec<u8>> {
+    decoded_parts(said.parts())
+}
+
+pub(super) fn decoded_parts<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    for part in said.parts() {
+    for part in parts {
         bytes.extend(STANDARD.decode(part.replace(['\r', '\n'], "")).ok()?);
     }
     Some(bytes)
@@ -237,8 +241,12 @@ pub(super) async fn no_utf_8(cx: &Cx) -> Outcome {
 
 /// The messages of data events: each is an array of messages, or one message.
 fn messages(said: &Said) -> Option<Vec<Value>> {
+    messages_of(said.parts())
+}
+
+pub(super) fn messages_of<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Vec<Value>> {
     let mut all = Vec::new();
-    for part in said.parts() {
+    for part in parts {
         match serde_json::from_str(part).ok()? {
             Value::Array(messages) => all.extend(messages),
             message => all.push(message),
