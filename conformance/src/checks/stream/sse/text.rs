@@ -161,6 +161,28 @@ pub(super) async fn line_feeds(cx: &Cx) -> Outcome {
     both_ways(cx, STREAM_SSE_19, &texts.map(str::as_bytes), all.len(), &[text(all.clone())]).await
 }
 
+/// Text that a server takes apart: the place of a cut may lie within a character.
+pub(super) async fn long_text(cx: &Cx) -> Outcome {
+    /// Characters of one to four bytes, ten together: few of the usual sizes of a buffer are a multiple of that.
+    const TEN: &str = "\u{e9}\u{20ac}\u{1f600}x";
+    /// Longer appends some servers may not want.
+    const PIECE: usize = 1_600;
+    // Until it comes in several events, if ever.
+    for tens in [40_usize, 1_600, 32_000] {
+        let stream = Stream::create(cx, TEXT, "").await?;
+        let mut tail = stream.start.clone();
+        for piece in 0..tens.div_ceil(PIECE) {
+            tail = stream.appended(cx, TEN.repeat(PIECE.min(tens - piece * PIECE))).await?;
+        }
+        let said = Live::open(cx, &stream, "-1").await?.to(&tail, tens * TEN.len()).await?;
+        let said = cx.expect(STREAM_SSE_19, &said, &[text(TEN.repeat(tens))])?;
+        if said.parts().count() > 1 && said.parts().count() != tens.div_ceil(PIECE) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn byte_order_mark(cx: &Cx) -> Outcome {
     let parts = ["\u{feff}first", "\u{feff}second\u{feff}", "third \u{2028}\u{2029}\u{85}"];
     let all = parts.concat();

@@ -18,6 +18,7 @@ use crate::{
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, port, wire::Count},
 };
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -74,6 +75,22 @@ pub(super) const TABLE: Table = &[
             }
             StreamModel::decide(state, now, &input)
         }))
+    }),
+    Breakage::boundary("stream/sse/messages-share-a-control", STREAM_SSE_5, Wire, || {
+        events(|_, events| {
+            let taken_apart = events.drain(..).flat_map(|event| {
+                let messages: Option<Vec<Value>> =
+                    serde_json::from_str(&event.data).ok().filter(|_| event.name == DATA);
+                match messages {
+                    None => vec![event],
+                    Some(messages) => messages
+                        .iter()
+                        .map(|message| Event { name: DATA.into(), data: format!("[{message}]") })
+                        .collect(),
+                }
+            });
+            *events = taken_apart.collect::<Vec<Event>>();
+        })
     }),
     Breakage::boundary("stream/sse/successor-inherits-the-readers", STREAM_SSE_4, Port, inherited),
     Breakage::second("stream/sse/fourth-answer-without-control", STREAM_SSE_5, Wire, || {
@@ -156,6 +173,13 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::second("stream/sse/second-answer-not-up-to-date", STREAM_SSE_9, Wire, || {
         nth(1, |events| change(events, |control| control.up_to_date = false))
+    }),
+    Breakage::boundary("stream/sse/messages-never-up-to-date", STREAM_SSE_9, Wire, || {
+        events(|_, events| {
+            if events.iter().any(|event| event.name == DATA && event.data.starts_with('[')) {
+                change(events, |control| control.up_to_date = false);
+            }
+        })
     }),
     Breakage::boundary("stream/sse/partial-answer-up-to-date", STREAM_SSE_10, Wire, || {
         partial(|control| control.up_to_date = true)
