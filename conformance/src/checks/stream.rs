@@ -174,3 +174,16 @@ fn agreeable(request: &Request) -> Response {
     };
     serde_json::from_str(fixture).unwrap_or_else(|_| Response::new(200))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_sent_elsewhere_was_not_served() {
+        let read = Request::new("GET", "/v1/stream/a");
+        assert_eq!(shape(&read, &Response::new(301)), None);
+        assert_eq!(shape(&read, &Response::new(304)).map(|(id, _)| id), Some(STREAM_MESSAGE_9));
+        assert_eq!(shape(&read, &Response::new(200)).map(|(id, _)| id), Some(STREAM_MESSAGE_6));
+    }
+}
