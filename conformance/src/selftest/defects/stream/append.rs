@@ -4,13 +4,16 @@ pub(super) mod sequence;
 
 use super::{
     Answer, Append, Ask, Record, Refusal, START, Seams, Table, answers, appended_record, ask, ask_mut,
-    decide, is_append, plain, racing, refusal, reply, request, stream_of, through,
+    decide, is_append, is_read, plain, racing, refusal, reply, request, stream_of, through,
 };
 use crate::{
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, port, wire::Count},
 };
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 use wireproof_spec::{
     http::Body,
     stream::{
@@ -213,6 +216,36 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::always("stream/append/too-long-a-bad-request", STREAM_APPEND_19, Wire, || {
+        reply(|request, response| {
+            if request.method == "POST" && response.status == 413 {
+                response.status = 400;
+            }
+        })
+    })
+    .variant("small-bodies"),
+    // A length that no header tells is not looked at.
+    Breakage::boundary("stream/append/too-long-in-chunks-accepted", STREAM_APPEND_19, Wire, || {
+        reply(|request, response| {
+            if response.status == 413 && request.headers.get("transfer-encoding").is_some() {
+                *response = plain(204).header(NEXT_OFFSET, START);
+            }
+        })
+    })
+    .variant("small-bodies"),
+    Breakage::second("stream/append/too-long-cut-off", STREAM_APPEND_19, Wire, || {
+        let refused = Mutex::new(BTreeSet::new());
+        reply(move |request, response| {
+            let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+            if response.status == 413 {
+                refused.insert(request.path.clone());
+            } else if is_read(request) && !response.body.is_empty() && refused.contains(&request.path) {
+                // What came before the limit was written.
+                response.body = Body([&response.body[..], b"x"].concat().into());
+            }
+        })
+    })
+    .variant("small-bodies"),
     Breakage::boundary("stream/append/readers-woken-before-closure", STREAM_APPEND_12, Port, || {
         decide(|state, input, decision| {
             let Some((_, Ask::Append(Append { closed: true, .. }))) = ask(input) else { return };
