@@ -1,6 +1,7 @@
 //! Checks of "Append" in spec/stream.md.
 
 mod limit;
+mod refused;
 mod sequence;
 
 use super::{
@@ -57,22 +58,27 @@ pub(super) const CHECKS: &[Check] = &[
         &[STREAM_APPEND_18],
         drives!(sequence::media_type_first),
     ),
+    Check::new("stream/append/refused-and-open", &[STREAM_APPEND_20], drives!(refused::leaves_open)),
     Check::new("stream/append/too-long", &[STREAM_APPEND_19], drives!(limit::too_long))
         .needs(&[Need::Limit(limit::LIMIT)]),
 ];
 
 async fn appends(cx: &Cx) -> Outcome {
-    let mut content = cx.token(16);
-    let stream = Stream::create(cx, TEXT, &content).await?;
-    for media_type in [TEXT, "TEXT/Plain", TEXT] {
-        let more = format!(" {}", cx.token(16));
-        let mut request = stream.append(more.clone());
-        request.headers.set(CONTENT_TYPE, media_type);
-        let reply = cx.send(request).await?;
-        cx.expect(STREAM_APPEND_1, &reply, &one_of![answer(204)])?;
-        content.push_str(&more);
-        let read = stream.content(cx).await?;
-        cx.expect(STREAM_APPEND_1, &read, &[holds(content.clone())])?;
+    const WITH_PARAMETER: &str = "text/plain; charset=utf-8";
+    for (created, appended_as) in [(TEXT, [TEXT, "TEXT/Plain", TEXT]), (WITH_PARAMETER, [WITH_PARAMETER; 3])]
+    {
+        let mut content = cx.token(16);
+        let stream = Stream::create(cx, created, &content).await?;
+        for media_type in appended_as {
+            let more = format!(" {}", cx.token(16));
+            let mut request = stream.append(more.clone());
+            request.headers.set(CONTENT_TYPE, media_type);
+            let reply = cx.send(request).await?;
+            cx.expect(STREAM_APPEND_1, &reply, &one_of![answer(204)])?;
+            content.push_str(&more);
+            let read = stream.content(cx).await?;
+            cx.expect(STREAM_APPEND_1, &read, &[holds(content.clone())])?;
+        }
     }
     Ok(())
 }
@@ -263,8 +269,9 @@ fn nothing_or_prefix(content: &str, sent: &str, behind: &str) -> [Alternative<By
 async fn on_closed(cx: &Cx) -> Outcome {
     for stream in shut_in_every_way(cx).await? {
         let tail = stream.told_tail(cx).await?;
-        for _ in 0..2 {
-            let reply = cx.send(stream.append("late")).await?;
+        let late = [stream.append("late"), closing(stream.append("late"))];
+        for request in late.iter().chain(&late) {
+            let reply = cx.send(request.clone()).await?;
             let refusal = answer(409).with(CLOSED, "true").with(NEXT_OFFSET, tail.clone());
             cx.expect(STREAM_APPEND_10, &reply, &one_of![refusal])?;
         }

@@ -95,13 +95,16 @@ async fn pipelined(cx: &Cx, stream: &Stream, messages: &[String]) -> Outcome {
 pub(in super::super) async fn apart(cx: &Cx) -> Outcome {
     let stream = written(cx).await?;
     let one = Producer::new(cx);
-    // One whose name begins as that of the first, and one that looks like the first with its epoch.
+    // One whose name begins as that of the first, one that looks like the first with its epoch, and one in other letters.
     let longer = Producer { id: format!("{}1", one.id), epoch: 0 };
     let colon = Producer { id: format!("{}:0", one.id), epoch: 0 };
+    let upper = Producer { id: one.id.to_ascii_uppercase(), epoch: 0 };
     let taken = |number: u64| one_of![accepted().with(PRODUCER_SEQ, number.to_string())];
     // The first is far ahead and in a later epoch when the others begin.
     one.at(3).begun(cx, &stream, 3).await?;
-    for (producer, number) in [(&longer, 0), (&colon, 0), (&longer, 1), (&colon, 1), (&longer.at(9), 0)] {
+    for (producer, number) in
+        [(&longer, 0), (&colon, 0), (&upper, 0), (&longer, 1), (&colon, 1), (&longer.at(9), 0)]
+    {
         let reply = cx.send(producer.sends(number, stream.append("x"))).await?;
         cx.expect(STREAM_PRODUCERS_17, &reply, &taken(number))?;
     }

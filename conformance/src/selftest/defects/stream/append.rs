@@ -1,5 +1,6 @@
 //! Defects of "Append".
 
+pub(super) mod refused;
 pub(super) mod sequence;
 
 use super::{
@@ -39,6 +40,19 @@ pub(super) const TABLE: Table = &[
     })
     .shape("the status alone tells a producer's 200 from that of others, and its headers would tell of a producer")
     .wide("whoever appends looks at the status of the answer"),
+    Breakage::boundary("stream/append/parameter-of-media-type-lost", STREAM_APPEND_1, Port, || {
+        decide(|state, input, decision| {
+            let Some((_, Ask::Append(Append { media_type, .. }))) = ask(input) else { return };
+            let Some(stream) = stream_of(state, input).filter(|_| media_type.as_str().contains(';')) else {
+                return;
+            };
+            let expected = stream.media_type.clone();
+            decision.records.clear();
+            answers(decision).for_each(|a| {
+                *a = Answer::Refused(Refusal::MediaType { expected: expected.clone() });
+            });
+        })
+    }),
     Breakage::boundary("stream/append/ends-of-lines-unified", STREAM_APPEND_1, Wire, || {
         request(|request| {
             if is_append(request) && let Ok(text) = std::str::from_utf8(&request.body) {
@@ -193,6 +207,14 @@ pub(super) const TABLE: Table = &[
                         *tail = 0;
                     }
                 });
+            }
+        })
+    }),
+    Breakage::boundary("stream/append/closed-not-told-to-who-closes", STREAM_APPEND_10, Wire, || {
+        reply(|request, response| {
+            if is_append(request) && response.status == 409 && request.headers.get(CLOSED).is_some() {
+                response.headers.remove(CLOSED);
+                response.headers.remove(NEXT_OFFSET);
             }
         })
     }),

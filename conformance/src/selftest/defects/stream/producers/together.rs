@@ -27,6 +27,9 @@ pub(in super::super) const TABLE: Table = &[
     Breakage::boundary("stream/producers/names-end-at-a-colon", STREAM_PRODUCERS_17, Port, || {
         renamed(|id| id.split(':').next().unwrap_or_default().to_owned())
     }),
+    Breakage::boundary("stream/producers/names-without-case", STREAM_PRODUCERS_17, Port, || {
+        renamed(|id| id.to_ascii_lowercase())
+    }),
     Breakage::boundary("stream/producers/names-cut", STREAM_PRODUCERS_17, Port, || {
         renamed(|id| id.chars().take("wp-".len() + 12).collect())
     }),
