@@ -7,7 +7,7 @@ mod sequence;
 use super::{
     longpoll::patience,
     setting::{
-        OTHER, Stream, TEXT, appended, closed, closing, holds, next_offset, odd_contents, shut,
+        OTHER, Stream, TEXT, appended, by, closed, closing, holds, next_offset, odd_contents, shut,
         shut_in_every_way, written,
     },
 };
@@ -229,12 +229,21 @@ async fn chunked(cx: &Cx) -> Outcome {
 async fn cut_off(cx: &Cx) -> Outcome {
     // Short and longer than any buffer of one read. Each on a stream of its own, so that what a server keeps late of one
     // is not taken for something else in the next.
-    for length in [48, 64 * 1024, 48, 64 * 1024] {
+    let lengths = [48, 64 * 1024].repeat(2).into_iter();
+    for (length, chunked) in lengths.flat_map(|length| [(length, true), (length, false)]) {
         let content = cx.token(16);
         let stream = Stream::create(cx, TEXT, &content).await?;
         let sent = cx.token(16).repeat(length / 16);
         let mut peer = cx.raw().await?;
-        let _ = peer.send_chunked(&stream.append(sent.clone()), length / 3, false).await;
+        let request = stream.append(sent.clone());
+        if chunked {
+            let _ = peer.send_chunked(&request, length / 3, false).await;
+        } else {
+            let head =
+                Request { body: Body::default(), ..request }.header("content-length", length.to_string());
+            let head = peer.head(&head);
+            peer.write(&[&head[..], &sent.as_bytes()[..length / 2]].concat()).await;
+        }
         peer.cut().await;
         stream.settled(cx).await?;
         // An append behind it shows where the stream goes on, and that it goes on.
@@ -269,7 +278,8 @@ fn nothing_or_prefix(content: &str, sent: &str, behind: &str) -> [Alternative<By
 async fn on_closed(cx: &Cx) -> Outcome {
     for stream in shut_in_every_way(cx).await? {
         let tail = stream.told_tail(cx).await?;
-        let late = [stream.append("late"), closing(stream.append("late"))];
+        let late = stream.append("late");
+        let late = [by(late.clone(), "one", 0, 0), closing(late.clone()), late];
         for request in late.iter().chain(&late) {
             let reply = cx.send(request.clone()).await?;
             let refusal = answer(409).with(CLOSED, "true").with(NEXT_OFFSET, tail.clone());

@@ -291,5 +291,12 @@ async fn facts_of(cx: &Cx, media_type: &'static str) -> Outcome {
     let tail = next_offset(cx.need(STREAM_CREATE_2, &reply, &one_of![same().has(NEXT_OFFSET)])?);
     let rest = stream.content_from(cx, &tail).await?;
     cx.expect(STREAM_CREATE_13, &rest, &[holds(String::new())])?;
+    // A closed stream is found like an open one.
+    let tail = stream.closed(cx).await?;
+    let reply = cx.send(closing(put(&stream.path, media_type))).await?;
+    cx.need(STREAM_CREATE_6, &reply, &one_of![same()])?;
+    let of_type = same().and(format!("content-type: {media_type}"), move |r| is_of(r, media_type));
+    cx.expect(STREAM_CREATE_12, &reply, &one_of![of_type])?;
+    cx.expect(STREAM_CREATE_13, &reply, &one_of![same().with(NEXT_OFFSET, tail)])?;
     Ok(())
 }

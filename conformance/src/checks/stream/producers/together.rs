@@ -1,7 +1,7 @@
 //! Producers at the same time, beside each other, and over the end of a process.
 
 use super::{
-    super::setting::{Stream, TEXT, holds, written},
+    super::setting::{Stream, TEXT, closing, holds, written},
     Producer, accepted, fenced, stranger, too_early,
 };
 use crate::{
@@ -14,7 +14,7 @@ use futures_util::future::try_join_all;
 use wireproof_spec::{
     http::Response,
     stream::{
-        header::{PRODUCER_EPOCH, PRODUCER_SEQ},
+        header::{CLOSED, PRODUCER_EPOCH, PRODUCER_SEQ},
         requirements::*,
     },
 };
@@ -184,6 +184,14 @@ pub(in super::super) async fn restart(cx: &Cx) -> Outcome {
     let (stream, producer) = stranger(cx).await?;
     let producer = producer.at(3);
     let mut content = producer.begun(cx, &stream, 2).await?;
+    // Another that its producer closed.
+    let (ended, closer) = stranger(cx).await?;
+    closer.begun(cx, &ended, 1).await?;
+    let closing_it = closer.sends(1, closing(ended.append("last")));
+    let reply = cx.send(closing_it.clone()).await?;
+    cx.need(STREAM_APPEND_12, &reply, &one_of![accepted().with(CLOSED, "true")])?;
+    let repeated = answer(204).with(CLOSED, "true");
+    cx.need(STREAM_PRODUCERS_19, &cx.send(closing_it.clone()).await?, &one_of![repeated.clone()])?;
     // The second time with what came in between.
     for last in [1, 2] {
         cx.hook(Hook::Restart).await?;
@@ -194,6 +202,7 @@ pub(in super::super) async fn restart(cx: &Cx) -> Outcome {
         let token = cx.token(12);
         let mut kept = true;
         for (request, status, answered) in [
+            (closing_it.clone(), 204, repeated.clone()),
             (producer.sends(last, stream.append("again")), 204, answer(204)),
             (producer.sends(0, stream.append("again")), 204, answer(204)),
             (producer.sends(last + 2, stream.append("early")), 409, too_early(last + 1, last + 2)),

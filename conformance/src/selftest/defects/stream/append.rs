@@ -18,7 +18,7 @@ use std::{
 use wireproof_spec::{
     http::Body,
     stream::{
-        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET},
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_ID},
         requirements::*,
     },
 };
@@ -183,6 +183,19 @@ pub(super) const TABLE: Table = &[
             ..Seams::honest()
         }
     }),
+    // The room for it was made when its length was read.
+    Breakage::second("stream/append/cut-off-filled-up", STREAM_APPEND_9, Wire, || {
+        let count = Count::new();
+        Seams {
+            early: Some(Box::new(move |request| {
+                let length = request.headers.get("content-length").and_then(|length| length.parse().ok());
+                let Some(length) = length else { return false };
+                request.body = Body(vec![0; length].into());
+                count.up("") > 0
+            })),
+            ..Seams::honest()
+        }
+    }),
     Breakage::second("stream/append/closed-tells-start", STREAM_APPEND_10, Wire, || {
         let count = Count::new();
         reply(move |request, response| {
@@ -207,6 +220,17 @@ pub(super) const TABLE: Table = &[
                         *tail = 0;
                     }
                 });
+            }
+        })
+    }),
+    Breakage::boundary("stream/append/closed-tells-producer-start", STREAM_APPEND_10, Wire, || {
+        reply(|request, response| {
+            if is_append(request)
+                && response.status == 409
+                && response.headers.get(CLOSED).is_some()
+                && request.headers.get(PRODUCER_ID).is_some()
+            {
+                response.headers.set(NEXT_OFFSET, START);
             }
         })
     }),

@@ -262,6 +262,20 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("stream/create/default-media-type-told-of-closed", STREAM_CREATE_12, Wire, || {
+        reply(|request, response| {
+            if is_create(request) && response.status == 200 && response.headers.get(CLOSED).is_some() {
+                response.headers.set(CONTENT_TYPE, "application/octet-stream");
+            }
+        })
+    }),
+    Breakage::boundary("stream/create/start-told-as-tail-of-closed", STREAM_CREATE_13, Wire, || {
+        reply(|request, response| {
+            if is_create(request) && response.status == 200 && response.headers.get(CLOSED).is_some() {
+                response.headers.set(NEXT_OFFSET, START);
+            }
+        })
+    }),
     Breakage::always("stream/create/start-told-as-tail", STREAM_CREATE_13, Wire, || {
         reply(|request, response| {
             if is_create(request) && response.status < 300 {

@@ -50,6 +50,9 @@ pub(in super::super) const TABLE: Table = &[
     Breakage::restart("stream/producers/forgotten-at-restart", STREAM_PRODUCERS_24, Log, || {
         recovery(|orderly, entries| if orderly { without_producers(entries) } else { entries })
     }),
+    Breakage::restart("stream/producers/who-closed-forgotten-at-restart", STREAM_PRODUCERS_24, Log, || {
+        recovery(|orderly, entries| if orderly { without_closers(entries) } else { entries })
+    }),
     Breakage::restart("stream/producers/old-numbers-at-restart", STREAM_PRODUCERS_24, Log, || {
         recovery(|orderly, entries| if orderly { first_of_producers(entries) } else { entries })
     }),
@@ -101,6 +104,19 @@ fn without_producers(entries: Vec<Entry>) -> Vec<Entry> {
             *producer = None;
         }
     })
+}
+
+/// Streams that are closed, and nobody knows by whom.
+fn without_closers(mut entries: Vec<Entry>) -> Vec<Entry> {
+    for entry in &mut entries {
+        if let Some(mut found) = record(entry)
+            && let Record::Closed { producer, .. } = &mut found
+        {
+            *producer = None;
+            entry.record = serde_json::to_vec(&found).unwrap_or_default();
+        }
+    }
+    entries
 }
 
 /// Only the first append of each producer counts.
