@@ -20,17 +20,17 @@ use wireproof_spec::{
 pub struct Observed<'a> {
     pub(crate) check: &'static Check,
     pub(crate) protocol: &'static Protocol,
-    pub(crate) events: &'a [Arc<Event>],
-    pub(crate) passed: &'a BTreeSet<&'static str>,
+    pub(crate) told: &'a [Told],
     pub(crate) schemas: &'a Schemas,
     pub(crate) log: &'a Log,
 }
 
 /// Something that the target said to a request, as recorded.
-struct Told {
+pub(crate) struct Told {
     seq: u64,
+    /// Whether the check that saw it passed.
     passed: bool,
-    request: Request,
+    request: Arc<Request>,
     said: Said,
 }
 
@@ -118,8 +118,8 @@ impl Observed<'_> {
         judge: impl Fn(&Told) -> Option<Result<(), (Alternative<Response>, String)>>,
     ) {
         let mut good = Vec::new();
-        for told in self.told() {
-            match judge(&told) {
+        for told in self.told {
+            match judge(told) {
                 Some(Ok(())) if told.passed => good.push(told.seq),
                 Some(Ok(())) | None => {}
                 Some(Err((expected, why))) => {
@@ -143,17 +143,25 @@ impl Observed<'_> {
         }
     }
 
-    fn told(&self) -> Vec<Told> {
-        let mut sent: BTreeMap<u64, Request> = BTreeMap::new();
+    /// The entry of this observer.
+    pub fn check(&self) -> &'static Check {
+        self.check
+    }
+}
+
+impl Told {
+    /// All that was said in a run. `passed` names the checks that passed.
+    pub(crate) fn all(events: &[Arc<Event>], passed: &BTreeSet<&'static str>) -> Vec<Self> {
+        let mut sent: BTreeMap<u64, Arc<Request>> = BTreeMap::new();
         let mut found = Vec::new();
-        for event in self.events {
+        for event in events {
             match &event.what {
                 What::Sent { message: Message::Request { method, target, headers, body, .. }, .. } => {
                     let headers = Fields(headers.clone().into_iter().collect());
                     let mut request =
                         Request { method: method.clone(), headers, body: kept(body), ..Request::default() };
                     request.set_target(target);
-                    sent.insert(event.seq, request);
+                    sent.insert(event.seq, Arc::new(request));
                 }
                 What::Received { message, answers: Some(to), .. } => {
                     let said = match message {
@@ -167,18 +175,13 @@ impl Observed<'_> {
                         _ => continue,
                     };
                     let Some(request) = sent.get(to).cloned() else { continue };
-                    let passed = event.check.as_deref().is_some_and(|check| self.passed.contains(check));
-                    found.push(Told { seq: event.seq, passed, request, said });
+                    let passed = event.check.as_deref().is_some_and(|check| passed.contains(check));
+                    found.push(Self { seq: event.seq, passed, request, said });
                 }
                 _ => {}
             }
         }
         found
-    }
-
-    /// The entry of this observer.
-    pub fn check(&self) -> &'static Check {
-        self.check
     }
 }
 

@@ -6,7 +6,7 @@ pub mod select;
 use crate::{
     check::{Body, Check, Cx, Hook, Lane, Need, Waits},
     event::{Event, Log, Sink, What},
-    observers::Observed,
+    observers::{Observed, Told},
     protocol::{Declined, Protocol},
     redact::Redaction,
     target::{Features, Kind, Target},
@@ -329,6 +329,7 @@ impl Runner {
         let observations = verdict::observations(&events);
         let passed =
             self.checked.values().filter(|c| c.verdict == Verdict::Pass).map(|c| c.check.name).collect();
+        let mut told = None;
         for check in observers {
             let Body::Observes(observe) = check.body else { continue };
             if let Choice::Not(verdict, reason) =
@@ -342,8 +343,7 @@ impl Runner {
             observe(&Observed {
                 check,
                 protocol: self.protocol,
-                events: &events,
-                passed: &passed,
+                told: told.get_or_insert_with(|| Told::all(&events, &passed)),
                 schemas,
                 log: &log,
             });

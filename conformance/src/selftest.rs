@@ -22,7 +22,7 @@ use std::{
 };
 
 /// How many references are tried at the same time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 12;
 /// How many honest references run at the same time.
 const VARIANTS_AT_ONCE: usize = 4;
 /// What a null target gets for an answer: it has none, and every check would wait for it.
@@ -100,7 +100,9 @@ struct Tried {
 pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, String> {
     let honest = honest(protocol).await?;
     let known = shape::Known::of(protocol, honest.iter().flat_map(|(_, f)| &f.events));
-    let defects = (protocol.trial.defects)();
+    let mut defects = (protocol.trial.defects)();
+    // The longest first.
+    defects.sort_by_key(|defect| naming(protocol, defect).is_some());
     let trying = stream::iter(defects.iter().copied())
         .map(|defect| attempt(protocol, defect, full, &known))
         .buffer_unordered(AT_ONCE)
@@ -145,7 +147,7 @@ async fn honest(protocol: &'static Protocol) -> Result<Vec<(&'static str, Finish
                 let needs = |check: &&Check| protocol.needs(check).iter().any(|(need, _)| *need == about);
                 protocol.checks().filter(needs).map(|check| check.name).collect()
             });
-            let settings = Settings { names, ..settings(BROKEN_TIMEOUT) };
+            let settings = Settings { names, bare: true, ..Settings::default() };
             Ok((variant, run(protocol, target, settings, |_| {}).await?))
         })
         .buffered(VARIANTS_AT_ONCE)
@@ -182,11 +184,11 @@ fn settings(timeout: Duration) -> Settings {
     Settings { bare: true, timeout, ..Settings::default() }
 }
 
-/// The checks that name a requirement; for the shape of a message all of them, for its observer looks at what they saw.
+/// The checks that name a requirement; none for one with an observer, which looks at what all of them saw.
 fn naming(protocol: &Protocol, defect: &Defect) -> Option<BTreeSet<&'static str>> {
-    let named: Vec<_> = protocol.checks().filter(|c| c.requirements.contains(&defect.requirement)).collect();
-    let observed = named.iter().any(|c| matches!(c.body, Body::Observes(_)));
-    (!observed).then(|| named.iter().map(|c| c.name).collect())
+    let named = || protocol.checks().filter(|c| c.requirements.contains(&defect.requirement));
+    let observed = named().any(|c| matches!(c.body, Body::Observes(_)));
+    (!observed).then(|| named().map(|c| c.name).collect())
 }
 
 async fn attempt(
@@ -197,7 +199,9 @@ async fn attempt(
 ) -> Result<Tried, String> {
     let names = if full { None } else { naming(protocol, defect) };
     let target = protocol.trial.reference.start(defect.variant, Some(defect.id)).await?;
-    let finished = run(protocol, target, Settings { names, ..settings(BROKEN_TIMEOUT) }, |_| {}).await?;
+    // What is to be seen everywhere is seen by those who do not wait long.
+    let settings = Settings { fast: names.is_none() && !full, names, ..settings(BROKEN_TIMEOUT) };
+    let finished = run(protocol, target, settings, |_| {}).await?;
     let red = |c: &&crate::run::Checked| matches!(c.verdict, Verdict::Fail | Verdict::Warn);
     let caught_by = finished
         .checks

@@ -109,6 +109,12 @@ impl Cx {
         http::Peer::new(self.link.without_headers())
     }
 
+    /// An HTTP client that has other values in the headers which the owner of the target gave us: credentials that nobody
+    /// was given.
+    pub fn impostor(&self) -> http::Peer {
+        http::Peer::new(self.link.with_wrong_headers())
+    }
+
     /// Sends one request over HTTP/2, its body in frames of this size and without a length.
     ///
     /// # Errors

@@ -128,6 +128,10 @@ fn shape(request: &Request, response: &Response) -> Option<(RequirementId, &'sta
     if response.status >= 400 {
         return Some((STREAM_MESSAGE_8, "stream/refusal"));
     }
+    // Who is sent elsewhere was neither served nor refused.
+    if (300..400).contains(&response.status) && response.status != 304 {
+        return None;
+    }
     Some(match Operation::decode(request).ok()? {
         Operation::Create(_) => (STREAM_MESSAGE_1, "stream/create-response"),
         Operation::Append(_) => (STREAM_MESSAGE_2, "stream/append-response"),
@@ -169,4 +173,17 @@ fn agreeable(request: &Request) -> Response {
         Err(_) => r#"{"status": 200}"#,
     };
     serde_json::from_str(fixture).unwrap_or_else(|_| Response::new(200))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_sent_elsewhere_was_not_served() {
+        let read = Request::new("GET", "/v1/stream/a");
+        assert_eq!(shape(&read, &Response::new(301)), None);
+        assert_eq!(shape(&read, &Response::new(304)).map(|(id, _)| id), Some(STREAM_MESSAGE_9));
+        assert_eq!(shape(&read, &Response::new(200)).map(|(id, _)| id), Some(STREAM_MESSAGE_6));
+    }
 }

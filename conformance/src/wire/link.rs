@@ -91,6 +91,17 @@ impl Link {
         Self { reach: Arc::new(reach), ..self.clone() }
     }
 
+    /// The same way with the target's own headers, and another value in each.
+    pub(crate) fn with_wrong_headers(&self) -> Self {
+        let wrong = |value: &str| match value.split_once(' ') {
+            Some((scheme, _)) => format!("{scheme} wireproof"),
+            None => "wireproof".into(),
+        };
+        let headers = self.reach.headers.iter().map(|(name, value)| (name.clone(), wrong(value))).collect();
+        let reach = Reach { headers, ..(*self.reach).clone() };
+        Self { reach: Arc::new(reach), ..self.clone() }
+    }
+
     /// A number for a new connection of this check.
     pub(in crate::wire) fn number(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed)

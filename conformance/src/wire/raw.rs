@@ -7,7 +7,7 @@ use super::{
     tap::Tap,
 };
 use crate::{
-    check::Stop,
+    check::{Outcome, Stop},
     event::{Bytes as Kept, Message, What},
 };
 use bytes::BytesMut;
@@ -113,6 +113,25 @@ impl Peer {
             self.put(piece).await;
         }
         sent
+    }
+
+    /// Sends an HTTP request in two pieces, the second of which leaves when `between` has ended. The first piece ends so many
+    /// bytes before the end of the request.
+    ///
+    /// # Errors
+    /// As `between`.
+    pub async fn send_in_two(
+        &mut self,
+        request: &Request,
+        last: usize,
+        between: impl Future<Output = Outcome>,
+    ) -> Outcome<u64> {
+        let (sent, bytes) = self.whole(request);
+        let (first, second) = bytes.split_at(bytes.len().saturating_sub(last));
+        self.put(first).await;
+        between.await?;
+        self.put(second).await;
+        Ok(sent)
     }
 
     /// Sends HTTP requests one behind the other, all at once.

@@ -1,12 +1,13 @@
 //! Checks of "Append" in spec/stream.md.
 
 mod limit;
+mod refused;
 mod sequence;
 
 use super::{
     longpoll::patience,
     setting::{
-        OTHER, Stream, TEXT, appended, closed, closing, holds, next_offset, odd_contents, shut,
+        OTHER, Stream, TEXT, appended, by, closed, closing, holds, next_offset, odd_contents, shut,
         shut_in_every_way, written,
     },
 };
@@ -57,22 +58,27 @@ pub(super) const CHECKS: &[Check] = &[
         &[STREAM_APPEND_18],
         drives!(sequence::media_type_first),
     ),
+    Check::new("stream/append/refused-and-open", &[STREAM_APPEND_20], drives!(refused::leaves_open)),
     Check::new("stream/append/too-long", &[STREAM_APPEND_19], drives!(limit::too_long))
         .needs(&[Need::Limit(limit::LIMIT)]),
 ];
 
 async fn appends(cx: &Cx) -> Outcome {
-    let mut content = cx.token(16);
-    let stream = Stream::create(cx, TEXT, &content).await?;
-    for media_type in [TEXT, "TEXT/Plain", TEXT] {
-        let more = format!(" {}", cx.token(16));
-        let mut request = stream.append(more.clone());
-        request.headers.set(CONTENT_TYPE, media_type);
-        let reply = cx.send(request).await?;
-        cx.expect(STREAM_APPEND_1, &reply, &one_of![answer(204)])?;
-        content.push_str(&more);
-        let read = stream.content(cx).await?;
-        cx.expect(STREAM_APPEND_1, &read, &[holds(content.clone())])?;
+    const WITH_PARAMETER: &str = "text/plain; charset=utf-8";
+    for (created, appended_as) in [(TEXT, [TEXT, "TEXT/Plain", TEXT]), (WITH_PARAMETER, [WITH_PARAMETER; 3])]
+    {
+        let mut content = cx.token(16);
+        let stream = Stream::create(cx, created, &content).await?;
+        for media_type in appended_as {
+            let more = format!(" {}", cx.token(16));
+            let mut request = stream.append(more.clone());
+            request.headers.set(CONTENT_TYPE, media_type);
+            let reply = cx.send(request).await?;
+            cx.expect(STREAM_APPEND_1, &reply, &one_of![answer(204)])?;
+            content.push_str(&more);
+            let read = stream.content(cx).await?;
+            cx.expect(STREAM_APPEND_1, &read, &[holds(content.clone())])?;
+        }
     }
     Ok(())
 }
@@ -223,12 +229,21 @@ async fn chunked(cx: &Cx) -> Outcome {
 async fn cut_off(cx: &Cx) -> Outcome {
     // Short and longer than any buffer of one read. Each on a stream of its own, so that what a server keeps late of one
     // is not taken for something else in the next.
-    for length in [48, 64 * 1024, 48, 64 * 1024] {
+    let lengths = [48, 64 * 1024].repeat(2).into_iter();
+    for (length, chunked) in lengths.flat_map(|length| [(length, true), (length, false)]) {
         let content = cx.token(16);
         let stream = Stream::create(cx, TEXT, &content).await?;
         let sent = cx.token(16).repeat(length / 16);
         let mut peer = cx.raw().await?;
-        let _ = peer.send_chunked(&stream.append(sent.clone()), length / 3, false).await;
+        let request = stream.append(sent.clone());
+        if chunked {
+            let _ = peer.send_chunked(&request, length / 3, false).await;
+        } else {
+            let head =
+                Request { body: Body::default(), ..request }.header("content-length", length.to_string());
+            let head = peer.head(&head);
+            peer.write(&[&head[..], &sent.as_bytes()[..length / 2]].concat()).await;
+        }
         peer.cut().await;
         stream.settled(cx).await?;
         // An append behind it shows where the stream goes on, and that it goes on.
@@ -263,8 +278,10 @@ fn nothing_or_prefix(content: &str, sent: &str, behind: &str) -> [Alternative<By
 async fn on_closed(cx: &Cx) -> Outcome {
     for stream in shut_in_every_way(cx).await? {
         let tail = stream.told_tail(cx).await?;
-        for _ in 0..2 {
-            let reply = cx.send(stream.append("late")).await?;
+        let late = stream.append("late");
+        let late = [by(late.clone(), "one", 0, 0), closing(late.clone()), late];
+        for request in late.iter().chain(&late) {
+            let reply = cx.send(request.clone()).await?;
             let refusal = answer(409).with(CLOSED, "true").with(NEXT_OFFSET, tail.clone());
             cx.expect(STREAM_APPEND_10, &reply, &one_of![refusal])?;
         }

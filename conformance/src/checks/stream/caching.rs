@@ -3,6 +3,7 @@
 mod gzip;
 
 use super::{
+    json::JSON,
     read::{fresh, grow},
     setting::{Stream, TEXT, directives, proven, put},
 };
@@ -117,6 +118,17 @@ async fn etags(cx: &Cx) -> Outcome {
             stream.closed(cx).await?;
         }
     }
+    for stream in [Stream::create(cx, TEXT, "").await?, Stream::create(cx, JSON, "[1]").await?] {
+        for closes in [false, true] {
+            for request in [stream.read(), stream.read_at(&stream.start)] {
+                let reply = cx.send(request).await?;
+                cx.expect(STREAM_CACHING_1, &reply, &one_of![tagged()])?;
+            }
+            if !closes {
+                stream.closed(cx).await?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -227,6 +239,13 @@ async fn not_modified(cx: &Cx) -> Outcome {
         }
         if !closes {
             stream.closed(cx).await?;
+        }
+    }
+    for stream in [Stream::create(cx, TEXT, "").await?, Stream::create(cx, JSON, "[1]").await?] {
+        for request in [stream.read(), stream.read_at(&stream.start)] {
+            let etag = told_etag(cx, request.clone()).await?;
+            let reply = cx.send(having(request, &etag)).await?;
+            cx.expect(STREAM_CACHING_6, &reply, &one_of![answer(304).body("")])?;
         }
     }
     Ok(())

@@ -1,6 +1,11 @@
 //! Checks of "Content" in spec/stream.md.
 
-use super::setting::{OTHER, Stream, TEXT, appended, bodies, closed, closing, holds, next_offset, put};
+use super::{
+    json::{JSON, hold},
+    setting::{
+        OTHER, Stream, TEXT, appended, bodies, closed, closing, holds, next_offset, odd_contents, put,
+    },
+};
 use crate::{
     check::{Alternative, Check, Cx, Hook, Lane, Need, Outcome, alternative, answer},
     drives, one_of,
@@ -34,15 +39,23 @@ pub(super) const CHECKS: &[Check] = &[
 async fn restart(cx: &Cx) -> Outcome {
     let mut kept = Vec::new();
     for content in [String::new(), cx.token(16), cx.token(64).repeat(512)] {
-        kept.push((Stream::create(cx, TEXT, &content).await?, content));
+        kept.push((Stream::create(cx, TEXT, &content).await?, content.into_bytes()));
     }
+    for (media_type, content) in odd_contents() {
+        kept.push((Stream::create(cx, media_type, &content).await?, content));
+    }
+    let of_messages = Stream::create(cx, JSON, "[]").await?;
+    let mut messages = Vec::new();
     // The second time with what came in between.
     for _ in 0..2 {
         for (stream, content) in &mut kept {
             let more = cx.token(32);
             stream.appended(cx, more.clone()).await?;
-            content.push_str(&more);
+            content.extend_from_slice(more.as_bytes());
         }
+        let more = [format!("{:?}", cx.token(8)), "[1,[2]]".into(), "{\"\u{20ac}\":null}".into()];
+        of_messages.appended(cx, format!("[{}]", more.join(","))).await?;
+        messages.extend(more);
         cx.hook(Hook::Restart).await?;
         for (stream, content) in &kept {
             // On a new connection: the old ones went with the process.
@@ -51,6 +64,10 @@ async fn restart(cx: &Cx) -> Outcome {
             let read = stream.content(cx).await?;
             cx.expect(STREAM_CONTENT_1, &read, &[holds(content.clone())])?;
         }
+        let there = cx.http().send(of_messages.read()).await?;
+        cx.expect(STREAM_CONTENT_1, &there, &one_of![answer(200)])?;
+        let read = of_messages.walk(cx, "-1").await?;
+        cx.expect(STREAM_CONTENT_1, &read, &[hold(&messages)])?;
     }
     Ok(())
 }

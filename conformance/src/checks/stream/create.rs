@@ -1,5 +1,6 @@
 //! Checks of "Create" in spec/stream.md.
 
+mod anew;
 mod lifetime;
 
 use super::setting::{
@@ -47,6 +48,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/create/moment-forms", &[STREAM_CREATE_23], drives!(lifetime::moment_forms)),
     Check::new("stream/create/moments", &[STREAM_CREATE_24], drives!(lifetime::moments)),
     Check::new("stream/create/deleted-url", &[STREAM_CREATE_25], drives!(lifetime::deleted)),
+    Check::new("stream/create/anew", &[STREAM_CREATE_26], drives!(anew::nothing_of_the_old)),
 ];
 
 /// The configuration in a second PUT equals that of the stream.
@@ -75,6 +77,10 @@ async fn again(cx: &Cx) -> Outcome {
     // Also after the stream has grown, and in another spelling of the same media type.
     stream.appended(cx, "more").await?;
     let reply = cx.send(put(&stream.path, "Text/PLAIN")).await?;
+    cx.expect(STREAM_CREATE_2, &reply, &one_of![same()])?;
+    // A type with parameters equals itself too.
+    let typed = Stream::create(cx, "text/plain; charset=utf-8", &cx.token(16)).await?;
+    let reply = cx.send(put(&typed.path, typed.media_type)).await?;
     cx.expect(STREAM_CREATE_2, &reply, &one_of![same()])?;
     Ok(())
 }
@@ -152,18 +158,25 @@ async fn closed_again(cx: &Cx) -> Outcome {
 
 async fn race(cx: &Cx) -> Outcome {
     const RACERS: usize = 8;
-    for round in 0..4 {
+    for round in 0..6 {
         let stream = Stream::nowhere(cx);
-        let content = cx.token(16);
         let mut peers: Vec<_> = (0..RACERS).map(|_| cx.http()).collect();
-        let open = put(&stream.path, TEXT).body(content.clone());
-        let request = if round % 2 == 0 { open } else { closing(open) };
-        let replies = try_join_all(peers.iter_mut().map(|peer| peer.send(request.clone()))).await?;
+        // A body is no part of the configuration: each brings the same, or its own, which tells whose the stream is.
+        let one = cx.token(16);
+        let bodies: Vec<String> =
+            (0..RACERS).map(|_| if round < 2 { one.clone() } else { cx.token(16) }).collect();
+        let sent = peers.iter_mut().zip(&bodies).map(|(peer, body)| {
+            let open = put(&stream.path, TEXT).body(body.clone());
+            peer.send(if round % 2 == 0 { open } else { closing(open) })
+        });
+        let replies = Seen::all(try_join_all(sent).await?);
         let one_winner = alternative("one 201 and otherwise 200", |replies: &Vec<Response>| {
             replies.iter().filter(|r| r.status == 201).count() == 1
                 && replies.iter().all(|r| matches!(r.status, 200 | 201))
         });
-        cx.expect(STREAM_CREATE_7, &Seen::all(replies), &[one_winner])?;
+        let answered = cx.expect(STREAM_CREATE_7, &replies, &[one_winner])?.iter().zip(&bodies);
+        let content: String =
+            answered.filter(|(r, _)| r.status == 201).map(|(_, body)| body.as_str()).collect();
         let read = stream.content(cx).await?;
         cx.expect(STREAM_CREATE_7, &read, &[holds(content)])?;
     }
@@ -278,5 +291,12 @@ async fn facts_of(cx: &Cx, media_type: &'static str) -> Outcome {
     let tail = next_offset(cx.need(STREAM_CREATE_2, &reply, &one_of![same().has(NEXT_OFFSET)])?);
     let rest = stream.content_from(cx, &tail).await?;
     cx.expect(STREAM_CREATE_13, &rest, &[holds(String::new())])?;
+    // A closed stream is found like an open one.
+    let tail = stream.closed(cx).await?;
+    let reply = cx.send(closing(put(&stream.path, media_type))).await?;
+    cx.need(STREAM_CREATE_6, &reply, &one_of![same()])?;
+    let of_type = same().and(format!("content-type: {media_type}"), move |r| is_of(r, media_type));
+    cx.expect(STREAM_CREATE_12, &reply, &one_of![of_type])?;
+    cx.expect(STREAM_CREATE_13, &reply, &one_of![same().with(NEXT_OFFSET, tail)])?;
     Ok(())
 }

@@ -76,6 +76,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/forks/soft-deleted-taken", &[STREAM_FORKS_30], drives!(soft::taken)),
     Check::new("stream/forks/of-soft-deleted", &[STREAM_FORKS_31], drives!(soft::source)),
     Check::new("stream/forks/last-gone", &[STREAM_FORKS_32, STREAM_FORKS_33], drives!(soft::last_gone)),
+    Check::new("stream/forks/all-gone", &[STREAM_FORKS_41], drives!(soft::all_gone)),
     Check::new("stream/forks/nothing-left", &[STREAM_FORKS_34], drives!(soft::nothing_left)),
     Check::new("stream/forks/race", &[STREAM_FORKS_35], drives!(soft::race)),
     Check::new("stream/forks/long-poll-at-once", &[STREAM_FORKS_36], drives!(live::at_once)),

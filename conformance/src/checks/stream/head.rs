@@ -1,6 +1,8 @@
 //! Checks of "Head" in spec/stream.md.
 
-use super::setting::{OTHER, Stream, TEXT, holds, is_of, next_offset, proven, shut_in_every_way, written};
+use super::setting::{
+    OTHER, Stream, TEXT, holds, is_of, next_offset, proven, shut, shut_in_every_way, written,
+};
 use crate::{
     check::{Breaks, Check, Cx, Outcome, alternative, answer},
     drives, one_of,
@@ -81,7 +83,8 @@ async fn no_store(cx: &Cx) -> Outcome {
         let mut directives = all.get(CACHE_CONTROL).into_iter().flat_map(|d| d.split(','));
         directives.any(|d| d.trim().eq_ignore_ascii_case("no-store"))
     };
-    for stream in [proven(cx).await?, Stream::create(cx, TEXT, "").await?] {
+    // A closed one is deleted or comes to its end as others do.
+    for stream in [proven(cx).await?, Stream::create(cx, TEXT, "").await?, shut(cx).await?] {
         let reply = cx.send(stream.head()).await?;
         let kept_by_none = answer(200).has(NEXT_OFFSET).and("cache-control: no-store", no_store);
         cx.expect(STREAM_HEAD_4, &reply, &one_of![kept_by_none])?;

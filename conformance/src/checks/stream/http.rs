@@ -4,7 +4,7 @@ mod burst;
 mod malformed;
 mod url;
 
-use super::setting::{OTHER, Stream, TEXT, appended, closed, holds, next_offset, proven, put};
+use super::setting::{OTHER, Stream, TEXT, appended, closed, holds, next_offset, proven, put, shut};
 use crate::{
     check::{Alternative, Answer, Body, Check, Cx, Lane, Need, Outcome, Waits, alternative, answer},
     drives, one_of,
@@ -195,8 +195,13 @@ async fn no_credentials(cx: &Cx) -> Outcome {
     let content = stream.content(cx).await?;
     let content = cx.need(STREAM_READ_1, &content, &[alternative("content", |_| true)])?.clone();
     let nowhere = Stream::nowhere(cx);
-    let mut stranger = cx.stranger();
-    for _ in 0..2 {
+    // An event stream on it ends by itself, so that who is let in is seen too.
+    let closed = shut(cx).await?;
+    // Credentials that nobody has may be malformed for this server.
+    let wrong = [kept_out(), one_of![answer(400)]].into_iter().flatten().collect();
+    for (mut peer, kept_out) in
+        [(cx.stranger(), kept_out()), (cx.stranger(), kept_out()), (cx.impostor(), wrong)]
+    {
         for request in [
             put(&nowhere.path, TEXT).body("x"),
             stream.head(),
@@ -207,8 +212,12 @@ async fn no_credentials(cx: &Cx) -> Outcome {
             stream.close(),
             stream.delete(),
         ] {
-            let reply = stranger.send(request).await?;
-            cx.expect(STREAM_HTTP_10, &reply, &kept_out())?;
+            let reply = peer.send(request).await?;
+            cx.expect(STREAM_HTTP_10, &reply, &kept_out)?;
+        }
+        if cx.features().is("stream.sse", "on") {
+            let reply = peer.send(closed.sse("-1")).await?;
+            cx.expect(STREAM_HTTP_10, &reply, &kept_out)?;
         }
         // Nothing of it was done.
         let made = cx.send(nowhere.head()).await?;
@@ -238,6 +247,17 @@ async fn http2_in_frames(cx: &Cx) -> Outcome {
 async fn in_pieces(cx: &Cx) -> Outcome {
     let mut content = cx.token(16);
     let stream = Stream::create(cx, TEXT, &content).await?;
+    // Cut in the body, in front of it, and in the head; a server that is busy would put smaller pieces together.
+    for last in [1, 16, 24, 31] {
+        let more = cx.token(24);
+        let mut peer = cx.raw().await?;
+        let sent = peer.send_in_two(&stream.append(more.clone()), last, stream.settled(cx)).await?;
+        let reply = peer.reply(sent, "POST").await?;
+        cx.expect(STREAM_HTTP_16, &reply, &one_of![appended()])?;
+        content.push_str(&more);
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_HTTP_16, &read, &[holds(content.clone())])?;
+    }
     for size in [1, 7] {
         let more = format!("{}\r\n\r\n{}", cx.token(24), cx.token(8));
         let mut peer = cx.raw().await?;

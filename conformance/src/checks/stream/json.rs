@@ -7,7 +7,7 @@ pub(super) mod value;
 use super::{
     longpoll::waiting,
     read::told,
-    setting::{Stream, appended, next_offset, put},
+    setting::{Stream, appended, by, closing, next_offset, put},
 };
 use crate::{
     check::{Alternative, Answer, Check, Cx, Outcome, alternative, answer},
@@ -20,15 +20,16 @@ use std::{
 };
 use value::{Numbers, all_messages, equal, messages};
 use wireproof_spec::{
-    http::Response,
+    http::{Request, Response},
     stream::{
-        header::{CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE},
+        header::{CONTENT_TYPE, NEXT_OFFSET, SEQ, UP_TO_DATE},
         requirements::*,
     },
 };
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/json/flattened", &[STREAM_JSON_1], drives!(flattened)),
+    Check::new("stream/json/flattened-in-every-way", &[STREAM_JSON_1], drives!(in_every_way)),
     Check::new("stream/json/array", &[STREAM_JSON_2], drives!(array)),
     Check::new("stream/json/array-awaited", &[STREAM_JSON_2], drives!(array_awaited)),
     Check::new("stream/json/empty-range", &[STREAM_JSON_3], drives!(empty_range)),
@@ -123,6 +124,27 @@ async fn flattened(cx: &Cx) -> Outcome {
     all.extend(many);
     let read = stream.walk(cx, "-1").await?;
     cx.expect(STREAM_JSON_1, &read, &[hold(&all)])?;
+    Ok(())
+}
+
+/// However it is written: with the headers of a producer, with Stream-Seq, as the last content.
+async fn in_every_way(cx: &Cx) -> Outcome {
+    type Way = (fn(Request) -> Request, fn() -> Answer);
+    let ways: [Way; 4] = [
+        (|request| by(request, "one", 0, 0), || answer(200)),
+        (|request| request.header(SEQ, "1"), appended),
+        (closing, appended),
+        (|request| closing(by(request, "one", 0, 0)), || answer(200)),
+    ];
+    for (way, accepted) in ways {
+        let (stream, mut all) = kept(cx).await?;
+        let more = [mark(cx), format!("[{}]", mark(cx)), "[]".to_owned()];
+        let reply = cx.send(way(stream.append(format!("[{}]", more.join(","))))).await?;
+        cx.expect(STREAM_JSON_1, &reply, &one_of![accepted()])?;
+        all.extend(more);
+        let read = stream.walk(cx, "-1").await?;
+        cx.expect(STREAM_JSON_1, &read, &[hold(&all)])?;
+    }
     Ok(())
 }
 
@@ -314,6 +336,14 @@ async fn first_messages(cx: &Cx) -> Outcome {
         stream.appended(cx, other.clone()).await?;
         let read = stream.walk(cx, "-1").await?;
         cx.expect(STREAM_JSON_15, &read, &[hold(&[messages, vec![other.clone()]].concat())])?;
+    }
+    // Nor does it matter that nothing will come behind.
+    for messages in [vec![], vec![one, format!("[{other}]")]] {
+        let stream = Stream::nowhere(cx);
+        let request = closing(put(&stream.path, JSON)).body(format!("[{}]", messages.join(",")));
+        cx.expect(STREAM_JSON_15, &cx.send(request).await?, &one_of![answer(201).has(NEXT_OFFSET)])?;
+        let read = stream.walk(cx, "-1").await?;
+        cx.expect(STREAM_JSON_15, &read, &[hold(&messages)])?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 pub(super) mod cursor;
 
 use super::{
+    json::JSON,
     probe::PATIENCE,
     read::{follow, fresh, grow, told},
     setting::{Stream, TEXT, appended, closed, closing, next_offset, proven, put},
@@ -238,10 +239,20 @@ async fn idle(cx: &Cx) -> Outcome<Vec<(Seen<Response>, String)>> {
     let stream = proven(cx).await?;
     let tail = grow(cx, &stream, &cx.token(16)).await?;
     let empty = fresh(cx, "").await?;
+    let messages = Stream::create(cx, JSON, "[1]").await?;
+    told(cx, STREAM_CREATE_13, &messages, &messages.start).await?;
+    let no_message = Stream::create(cx, JSON, "[]").await?;
+    told(cx, STREAM_CREATE_13, &no_message, &no_message.start).await?;
     let mut all = Vec::new();
-    for (stream, offset, tail) in
-        [(&stream, &*tail, &tail), (&stream, "now", &tail), (&empty, &*empty.start, &empty.start)]
-    {
+    for (stream, offset, tail) in [
+        (&stream, &*tail, &tail),
+        (&stream, "now", &tail),
+        (&empty, &*empty.start, &empty.start),
+        (&empty, "-1", &empty.start),
+        (&messages, &*messages.start, &messages.start),
+        (&messages, "now", &messages.start),
+        (&no_message, "-1", &no_message.start),
+    ] {
         all.push((cx.begin(stream.long_poll(offset), until_timeout(cx)).await?, tail.clone()));
     }
     try_join_all(all.into_iter().map(async |(waiting, tail)| Ok((waiting.answer().await?, tail)))).await
@@ -302,7 +313,12 @@ async fn closed_tails(cx: &Cx) -> Outcome<Vec<(Stream, String)>> {
     let born_closed = Stream::nowhere(cx);
     let reply = cx.send(closing(put(&born_closed.path, TEXT)).body(cx.token(16))).await?;
     let born = next_offset(cx.need(STREAM_CREATE_11, &reply, &one_of![answer(201).has(NEXT_OFFSET)])?);
-    let all = vec![(stream, tail), (empty, end), (born_closed, born)];
+    let mut all = vec![(stream, tail), (empty, end), (born_closed, born)];
+    for content in ["[]", "[1]"] {
+        let messages = Stream::create(cx, JSON, content).await?;
+        let tail = messages.closed(cx).await?;
+        all.push((messages, tail));
+    }
     for (stream, tail) in &all {
         let head = cx.send(stream.head()).await?;
         let closed_here = answer(200).with(NEXT_OFFSET, tail).with(CLOSED, "true");
@@ -440,10 +456,15 @@ async fn all_wake(cx: &Cx) -> Outcome {
     let (mut tail, mut rounds) = (stream.start.clone(), 0);
     for _ in 0..TRIES {
         let since = Instant::now();
-        let mut readers = Vec::new();
-        for _ in 0..READERS {
+        let (mut readers, mut gone) = (Vec::new(), Vec::new());
+        for reader in 0..READERS {
+            // In front of some stands one who goes away before the append.
+            if reader % 6 == 0 {
+                gone.push(cx.begin(stream.long_poll(&tail), patience(cx)).await?);
+            }
             readers.push(cx.begin(stream.long_poll(&tail), patience(cx)).await?);
         }
+        drop(gone);
         stream.settled(cx).await?;
         let token = cx.token(16);
         tail = grow(cx, &stream, &token).await?;

@@ -2,7 +2,8 @@
 
 use super::{
     read::{follow, fresh, grow, joined},
-    setting::{OTHER, Stream, TEXT, appended, closed, closing, holds, next_offset, proven, put},
+    setting::{OTHER, Stream, TEXT, appended, bodies, closed, closing, holds, next_offset, proven, put},
+    sse::reading::{Live, Said},
 };
 use crate::{
     check::{Alternative, Answer, Body, Check, Cx, Hook, Lane, Need, Outcome, alternative, answer},
@@ -51,6 +52,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/offsets/now", &[STREAM_OFFSETS_7], drives!(now)),
     Check::new("stream/offsets/now-on-closed", &[STREAM_OFFSETS_7, STREAM_READ_5], drives!(now_on_closed)),
     Check::new("stream/offsets/agree", &[STREAM_OFFSETS_8], drives!(agree)),
+    Check::new("stream/offsets/agree-live", &[STREAM_OFFSETS_8], drives!(agree_live))
+        .needs(&[Need::Feature("stream.sse", "on")]),
     Check::new("stream/offsets/dropped", &[STREAM_OFFSETS_9], drives!(dropped))
         .needs(&[Need::Limit("retained-bytes")]),
 ];
@@ -167,7 +170,25 @@ async fn rise_together(cx: &Cx) -> Outcome {
                     .all(|of_one| rises(&of_one.iter().map(|(_, tail)| tail.clone()).collect::<Vec<_>>()))
             },
         );
-        cx.expect(STREAM_OFFSETS_1, &both, &[rising, later])?;
+        let (told, content) = cx.expect(STREAM_OFFSETS_1, &both, &[rising, later])?;
+        if in_order(&(told.clone(), content.clone())).is_some_and(|all| rises(&all)) {
+            continue;
+        }
+        // Later than behind its append a tail may be, and not in front of it.
+        let behind = async |of_one: &[(String, String)]| {
+            let (mut peer, mut all) = (cx.http(), Vec::new());
+            for (token, tail) in of_one {
+                let rest = stream.walk_by(cx, &mut peer, tail).await?;
+                all.push(rest.map(|rest| (token.clone(), bodies(&rest))));
+            }
+            Ok(all)
+        };
+        let rests = try_join_all(told.chunks(APPENDS).map(behind)).await?.concat();
+        let name = "behind the tail that an append was answered with not this append";
+        let behind = alternative(name, |all: &Vec<(String, Bytes)>| {
+            all.iter().all(|(token, rest)| !String::from_utf8_lossy(rest).contains(token.as_str()))
+        });
+        cx.expect(STREAM_OFFSETS_1, &Seen::all(rests), &[behind])?;
     }
     Ok(())
 }
@@ -397,6 +418,38 @@ async fn everywhere(
     let told = Seen::all(all).map(|all| all.iter().map(next_offset).collect::<Vec<String>>());
     let read = stream.walk(cx, "-1").await?.map(|all| all.last().map(next_offset));
     Ok(told.and(read).map(|(told, read)| told.into_iter().chain(read).collect()))
+}
+
+async fn agree_live(cx: &Cx) -> Outcome {
+    let mut told = Vec::new();
+    for (media_type, first, more) in [(TEXT, "some", "more"), (JSON, "[1]", "[2,3]"), (OTHER, "", "x")] {
+        let stream = Stream::create(cx, media_type, first).await?;
+        for closes in [false, true] {
+            stream.appended(cx, more).await?;
+            if closes {
+                stream.closed(cx).await?;
+            }
+            let head = cx.send(stream.head()).await?;
+            cx.need(STREAM_HEAD_1, &head, &one_of![answer(200).has(NEXT_OFFSET)])?;
+            let tail = head.map(|head| next_offset(&head));
+            for offset in ["-1", &stream.start, "now"] {
+                told.push(tail.clone().and(live_tail(cx, &stream, offset).await?));
+            }
+        }
+    }
+    for told in told {
+        let one = alternative("one token in both", |(head, event): &(String, String)| head == event);
+        cx.expect(STREAM_OFFSETS_8, &told, &[one])?;
+    }
+    Ok(())
+}
+
+/// The tail of a stream at rest as an event stream tells it.
+async fn live_tail(cx: &Cx, stream: &Stream, offset: &str) -> Outcome<Seen<String>> {
+    let at_tail = |said: &Said| said.last().is_some_and(|c| c.up_to_date || c.stream_closed);
+    let said = Live::open(cx, stream, offset).await?.until(at_tail).await?;
+    cx.need(STREAM_SSE_9, &said, &[alternative("a control event at the tail", at_tail)])?;
+    Ok(said.map(|said| said.last().map(|c| c.stream_next_offset.as_str().to_owned()).unwrap_or_default()))
 }
 
 async fn dropped(cx: &Cx) -> Outcome {

@@ -1,5 +1,7 @@
 //! Checks of "Read" in spec/stream.md.
 
+mod tail;
+
 use super::{
     longpoll::{patience, until_timeout},
     setting::{OTHER, Stream, TEXT, appended, closed, closing, holds, is_end, next_offset, proven, put},
@@ -24,9 +26,12 @@ use wireproof_spec::{
 pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/read/start", &[STREAM_READ_1], drives!(start)),
     Check::new("stream/read/offset", &[STREAM_READ_2], drives!(offset)),
+    Check::new("stream/read/split-character", &[STREAM_READ_2], drives!(split_character)),
     Check::new("stream/read/tail", &[STREAM_READ_3], drives!(tail)),
     Check::new("stream/read/up-to-date", &[STREAM_READ_4], drives!(up_to_date)),
     Check::new("stream/read/closed", &[STREAM_READ_5], drives!(told_closed)),
+    Check::new("stream/read/tail-of-messages", &[STREAM_READ_4, STREAM_READ_5], drives!(tail::of_messages)),
+    Check::new("stream/read/full-answer", &[STREAM_READ_4, STREAM_READ_5], drives!(tail::full_answer)),
     Check::new("stream/read/follow", &[STREAM_READ_6], drives!(followed)),
     Check::new("stream/read/follow-live", &[STREAM_READ_6], drives!(followed_live)),
     Check::new("stream/read/impossible-offset", &[STREAM_READ_7], drives!(impossible_offset)),
@@ -146,6 +151,33 @@ async fn offset(cx: &Cx) -> Outcome {
         for (offset, before) in &given {
             yields(cx, STREAM_READ_2, stream.read_at(offset), &content[*before..]).await?;
         }
+    }
+    Ok(())
+}
+
+async fn split_character(cx: &Cx) -> Outcome {
+    let text = format!("{}\u{e9}\u{20ac}\u{1f600}{}", cx.token(6), cx.token(6));
+    let stream = fresh(cx, "").await?;
+    let reply = cx.send(stream.append(&b"\xf0\x9f"[..])).await?;
+    let halves = cx.need(STREAM_APPEND_1, &reply, &one_of![appended(), answer(400)])?.status == 204;
+    let (mut content, mut offset) = (Vec::new(), stream.start.clone());
+    if halves {
+        content.extend_from_slice(b"\xf0\x9f");
+        offset = next_offset(cx.need(STREAM_APPEND_2, &reply, &one_of![appended()])?);
+    }
+    let mut given = vec![(stream.start.clone(), 0), (offset, content.len())];
+    // Who takes no half of a character gets whole ones: their bytes are more than they are.
+    let parts: Vec<Vec<u8>> = match halves {
+        true => text.as_bytes().chunks(2).map(<[u8]>::to_vec).collect(),
+        false => text.chars().map(|c| c.to_string().into_bytes()).collect(),
+    };
+    for part in parts {
+        content.extend_from_slice(&part);
+        given.push((stream.appended(cx, part).await?, content.len()));
+    }
+    for (offset, before) in given {
+        let read = stream.content_from(cx, &offset).await?;
+        cx.expect(STREAM_READ_2, &read, &[holds(content[before..].to_vec())])?;
     }
     Ok(())
 }

@@ -44,6 +44,12 @@ pub fn closing(request: Request) -> Request {
     request.header(CLOSED, "true")
 }
 
+/// As the request of this producer, in this epoch and with this number.
+pub fn by(request: Request, id: &str, epoch: u64, number: u64) -> Request {
+    let request = request.header(PRODUCER_ID, id).header(PRODUCER_EPOCH, epoch.to_string());
+    request.header(PRODUCER_SEQ, number.to_string())
+}
+
 /// What an append without a producer is answered with.
 pub fn appended() -> Answer {
     answer(204).has(NEXT_OFFSET)
@@ -318,7 +324,6 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, "one").await?;
     let tail = stream.appended(cx, "two").await?;
     let (produced, sequenced) = (written(cx).await?, written(cx).await?);
-    let producer = [(PRODUCER_ID, cx.name()), (PRODUCER_EPOCH, "0".into()), (PRODUCER_SEQ, "0".into())];
     let mut peer = cx.http();
     if cx.features().is("stream.sse", "on") {
         let mut reader = cx.sse(stream.sse("-1")).await?;
@@ -328,7 +333,7 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
     }
     let fork = Stream::nowhere(cx);
     for request in [
-        producer.into_iter().fold(produced.append("x"), |request, (name, value)| request.header(name, value)),
+        by(produced.append("x"), &cx.name(), 0, 0),
         produced.read(),
         sequenced.append("x").header(SEQ, "1"),
         sequenced.read(),

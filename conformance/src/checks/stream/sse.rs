@@ -2,6 +2,7 @@
 
 mod crowd;
 mod end;
+mod place;
 pub mod reading;
 mod text;
 
@@ -33,6 +34,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/content", &[STREAM_SSE_4], drives!(content)),
     Check::new("stream/sse/control-behind-data", &[STREAM_SSE_5], drives!(control_behind_data)),
     Check::new("stream/sse/read-on", &[STREAM_SSE_6], drives!(read_on)),
+    Check::new("stream/sse/read-on-in-text", &[STREAM_SSE_6], drives!(place::in_text)),
+    Check::new("stream/sse/read-on-in-bytes", &[STREAM_SSE_6], drives!(place::in_bytes)),
+    Check::new("stream/sse/read-on-in-messages", &[STREAM_SSE_6], drives!(place::in_messages)),
     Check::new("stream/sse/cursor", &[STREAM_SSE_7], drives!(cursor)),
     Check::new("stream/sse/cursor-passes", &[STREAM_SSE_8], drives!(cursor_passes)),
     Check::new("stream/sse/up-to-date", &[STREAM_SSE_9], drives!(up_to_date)),
@@ -47,6 +51,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/base64", &[STREAM_SSE_17], drives!(text::base64)),
     Check::new("stream/sse/forged-events", &[STREAM_SSE_18], drives!(text::forged_events)),
     Check::new("stream/sse/line-feeds", &[STREAM_SSE_19], drives!(text::line_feeds)),
+    Check::new("stream/sse/long-text", &[STREAM_SSE_19], drives!(text::long_text)),
     Check::new("stream/sse/byte-order-mark", &[STREAM_SSE_19], drives!(text::byte_order_mark)),
     Check::new("stream/sse/carriage-returns", &[STREAM_SSE_20], drives!(text::carriage_returns)),
     Check::new("stream/sse/split-character", &[STREAM_SSE_21], drives!(text::split_character)),
@@ -61,6 +66,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/slow-reader", &[STREAM_SSE_28], drives!(crowd::slow_reader)),
     Check::new("stream/sse/vanished-readers", &[STREAM_SSE_28], drives!(crowd::vanished_readers)),
     Check::new("stream/sse/deleted", &[STREAM_SSE_29], drives!(end::deleted)),
+    Check::new("stream/sse/successor", &[STREAM_SSE_4], drives!(end::successor)),
     Check::new("stream/sse/absent", &[STREAM_SSE_30], drives!(absent))
         .needs(&[Need::Feature(FEATURE, "off")]),
 ];
@@ -198,13 +204,22 @@ async fn control_behind_data(cx: &Cx) -> Outcome {
         stream.appended(cx, cx.token(24)).await?;
     }
     stream.closed(cx).await?;
-    let said = reader.end().await?;
-    let each = alternative("data events, and a control event behind each of them", |said: &Said| {
-        let names: Vec<&str> = said.known().map(|e| e.name.as_str()).collect();
-        let followed = |(at, name): (usize, &&str)| *name != DATA || names.get(at + 1) == Some(&CONTROL);
-        names.contains(&DATA) && names.iter().enumerate().all(followed)
-    });
-    cx.expect(STREAM_SSE_5, &said, &[each])?;
+    let mut all = vec![reader.end().await?];
+    // Several messages at once, each of which may come by itself.
+    for media_type in [JSON, OTHER] {
+        let stream = Stream::create(cx, media_type, "[1, \"two\", [3]]").await?;
+        stream.appended(cx, "[{\"four\": 4}, 5]").await?;
+        stream.closed(cx).await?;
+        all.push(Live::open(cx, &stream, "-1").await?.end().await?);
+    }
+    for said in all {
+        let each = alternative("data events, and a control event behind each of them", |said: &Said| {
+            let names: Vec<&str> = said.known().map(|e| e.name.as_str()).collect();
+            let followed = |(at, name): (usize, &&str)| *name != DATA || names.get(at + 1) == Some(&CONTROL);
+            names.contains(&DATA) && names.iter().enumerate().all(followed)
+        });
+        cx.expect(STREAM_SSE_5, &said, &[each])?;
+    }
     Ok(())
 }
 
@@ -233,6 +248,7 @@ async fn read_on(cx: &Cx) -> Outcome {
         let Some(control) = &place.control else { continue };
         let offset = control.stream_next_offset.as_str();
         let rest = content[place.behind..].to_owned();
+        place::accepted(cx, &stream, offset).await?;
         let read = stream.content_from(cx, offset).await?;
         cx.expect(STREAM_SSE_6, &read, &[holds(rest.clone())])?;
         readers.push((Live::open(cx, &stream, offset).await?, format!("{rest}{more}")));
@@ -323,6 +339,17 @@ async fn up_to_date(cx: &Cx) -> Outcome {
         let more = cx.token(40);
         stream.appended(cx, more.clone()).await?;
         content.push_str(&more);
+    }
+    for media_type in [JSON, OTHER] {
+        let stream = Stream::create(cx, media_type, "[1, 2]").await?;
+        let mut reader = Live::open(cx, &stream, "-1").await?;
+        for data in 1..=3 {
+            let here =
+                |said: &Said| said.parts().count() >= data && said.last().is_some_and(|c| c.up_to_date);
+            let said = reader.until(here).await?;
+            cx.expect(STREAM_SSE_9, &said, &[up_to_date()])?;
+            stream.appended(cx, "[3, [4]]").await?;
+        }
     }
     Ok(())
 }

@@ -49,6 +49,7 @@ const TABLES: &[Table] = &[
     create::lifetime::TABLE,
     append::TABLE,
     append::sequence::TABLE,
+    append::refused::TABLE,
     content::TABLE,
     close::TABLE,
     delete::TABLE,

@@ -1,6 +1,9 @@
 //! Stream-Seq, and which refusal comes first.
 
-use super::super::setting::{OTHER, Stream, TEXT, appended, holds, written};
+use super::super::{
+    json::JSON,
+    setting::{OTHER, Stream, TEXT, appended, by, holds, written},
+};
 use crate::{
     check::{Answer, Breaks, Cx, Outcome, alternative, answer},
     one_of,
@@ -10,10 +13,7 @@ use futures_util::future::try_join_all;
 use wireproof_spec::{
     http::{Body, Request, Response},
     stream::{
-        header::{
-            CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_EXPECTED_SEQ, PRODUCER_ID,
-            PRODUCER_SEQ, SEQ,
-        },
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_EXPECTED_SEQ, SEQ},
         requirements::*,
     },
 };
@@ -144,6 +144,22 @@ pub(in super::super) async fn refused_counts_not(cx: &Cx) -> Outcome {
             cx.expect(STREAM_APPEND_16, &reply, &one_of![conflict()])?;
         }
     }
+    refused_json_counts_not(cx).await
+}
+
+/// Who reads the headers before the body knows the Stream-Seq first.
+async fn refused_json_counts_not(cx: &Cx) -> Outcome {
+    let stream = Stream::create(cx, JSON, "").await?;
+    let append = |body: &'static str, seq: &str| stream.append(body).header(SEQ, seq);
+    cx.need(STREAM_APPEND_14, &cx.send(append("1", "50")).await?, &one_of![appended()])?;
+    for (higher, below) in [("60", "55"), ("70", "65")] {
+        let reply = cx.send_broken(append("{\"half\":", higher)).await?;
+        cx.need(STREAM_JSON_5, &reply, &one_of![answer(400)])?;
+        for seq in [below, higher] {
+            let reply = cx.send(append("2", seq)).await?;
+            cx.expect(STREAM_APPEND_16, &reply, &one_of![appended()])?;
+        }
+    }
     Ok(())
 }
 
@@ -176,11 +192,7 @@ pub(in super::super) async fn race(cx: &Cx) -> Outcome {
 
 /// An append by a producer in its first epoch.
 fn numbered(stream: &Stream, producer: &str, number: u64, content: &'static str) -> Request {
-    stream
-        .append(content)
-        .header(PRODUCER_ID, producer)
-        .header(PRODUCER_EPOCH, "0")
-        .header(PRODUCER_SEQ, number.to_string())
+    by(stream.append(content), producer, 0, number)
 }
 
 pub(in super::super) async fn new_tail(cx: &Cx) -> Outcome {

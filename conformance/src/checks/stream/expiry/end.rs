@@ -3,7 +3,9 @@
 use super::life::{LATE, Life, Moment, Mortal, each, measured, timed};
 use crate::{
     check::{Answer, Cx, Hook, Outcome, answer},
-    checks::stream::setting::{OTHER, Stream, TEXT, appended, closed, created, holds, proven, put, written},
+    checks::stream::setting::{
+        OTHER, Stream, TEXT, appended, by, closed, created, holds, proven, put, written,
+    },
     one_of,
 };
 use futures_util::future::try_join_all;
@@ -12,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use wireproof_spec::{
     http::Request,
     stream::{
-        header::{CLOSED, EXPIRES_AT, TTL},
+        header::{CLOSED, EXPIRES_AT, SEQ, TTL},
         requirements::*,
     },
 };
@@ -135,37 +137,51 @@ pub(super) async fn url_is_free(cx: &Cx) -> Outcome {
     Ok(())
 }
 
+/// Who appends to each of the streams at one URL.
+const PRODUCER: &str = "one";
+
 /// That one stream after the other can be made at one URL, where somebody noticed the end of the first or nobody did.
 async fn free_again(cx: &Cx, life: Life, noticed: bool) -> Outcome {
     let mut mortal = Mortal::new(cx, life).await?;
-    let changed = timed(cx, mortal.stream.close()).await?;
-    cx.need(STREAM_CLOSE_1, &changed.reply, &one_of![closed()])?;
-    mortal.touched(&changed);
+    for (id, request, accepted) in [
+        (STREAM_PRODUCERS_5, by(mortal.stream.append("old"), PRODUCER, 3, 0), answer(200)),
+        (STREAM_APPEND_14, mortal.stream.append("old").header(SEQ, "9"), appended()),
+        (STREAM_CLOSE_1, mortal.stream.close(), closed()),
+    ] {
+        let changed = timed(cx, request).await?;
+        cx.need(id, &changed.reply, &one_of![accepted])?;
+        mortal.touched(&changed);
+    }
     mortal.gone().await;
     if noticed {
         cx.need(STREAM_EXPIRY_2, &cx.send(mortal.stream.head()).await?, &one_of![answer(404)])?;
     }
-    let second = Life::Window(1).given_by(put(&mortal.stream.path, OTHER));
-    let answered = new_at(cx, &mortal.stream, second).await?;
+    let answered = new_at(cx, &mortal.stream, OTHER, Life::Window(1)).await?;
     sleep_until(answered + Duration::from_secs(1) + LATE).await;
-    let third = Life::Window(3_600).given_by(put(&mortal.stream.path, TEXT));
-    new_at(cx, &mortal.stream, third.clone()).await?;
-    let equal = cx.send(third).await?;
+    new_at(cx, &mortal.stream, TEXT, Life::Window(3_600)).await?;
+    let equal = cx.send(Life::Window(3_600).given_by(put(&mortal.stream.path, TEXT))).await?;
     cx.expect(STREAM_EXPIRY_16, &equal, &one_of![answer(200)])?;
     let first = cx.send(Life::Window(1).given_by(put(&mortal.stream.path, TEXT))).await?;
     cx.expect(STREAM_EXPIRY_16, &first, &one_of![answer(409)])?;
     Ok(())
 }
 
-/// Claims that this PUT makes a new stream, open and with nothing but its own content; when that was seen.
-async fn new_at(cx: &Cx, stream: &Stream, put: Request) -> Outcome<Instant> {
+/// Claims that a PUT makes a new stream, open and with nothing but its own content, which knows nobody; when that was seen.
+async fn new_at(cx: &Cx, stream: &Stream, media_type: &'static str, life: Life) -> Outcome<Instant> {
     let token = cx.token(20);
-    let reply = cx.send(put.body(token.clone())).await?;
+    let request = life.given_by(put(&stream.path, media_type)).body(token.clone());
+    let reply = cx.send(request).await?;
     cx.expect(STREAM_EXPIRY_16, &reply, &one_of![created().without(CLOSED)])?;
     let head = cx.send(stream.head()).await?;
     cx.expect(STREAM_EXPIRY_16, &head, &one_of![answer(200).without(CLOSED)])?;
     let content = stream.content(cx).await?;
     cx.expect(STREAM_EXPIRY_16, &content, &[holds(token)])?;
+    // The old one would take the first for a fenced producer's or a repetition, and the second for out of sequence.
+    let stream = Stream { media_type, ..stream.clone() };
+    let produced = cx.send(by(stream.append("new"), PRODUCER, 0, 0)).await?;
+    cx.expect(STREAM_EXPIRY_16, &produced, &one_of![answer(200)])?;
+    let sequenced = cx.send(stream.append("new").header(SEQ, "1")).await?;
+    cx.expect(STREAM_EXPIRY_16, &sequenced, &one_of![appended()])?;
     Ok(Instant::now())
 }
 

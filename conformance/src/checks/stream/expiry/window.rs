@@ -5,21 +5,14 @@ use crate::{
     check::{Answer, Cx, Outcome, answer},
     checks::stream::{
         longpoll::patience,
-        setting::{OTHER, Stream, appended, closed, closing},
+        setting::{OTHER, Stream, appended, by, closed, closing},
     },
     one_of,
 };
 use futures_util::future::{join, try_join_all};
 use std::{pin::pin, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use wireproof_spec::{
-    http::Request,
-    requirement::RequirementId,
-    stream::{
-        header::{PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ},
-        requirements::*,
-    },
-};
+use wireproof_spec::{http::Request, requirement::RequirementId, stream::requirements::*};
 
 /// The window of most settings, in seconds.
 pub(super) const WINDOW: u64 = 2;
@@ -43,8 +36,9 @@ pub(super) async fn read(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn append(cx: &Cx) -> Outcome {
-    let touches: [Touch; 2] = [
+    let touches: [Touch; 3] = [
         (|stream, _| stream.append("more"), appended),
+        (|stream, turn| by(stream.append("more"), "one", 0, turn as u64), || answer(200)),
         (
             |stream, turn| match turn {
                 0 => stream.append("more"),
@@ -57,16 +51,8 @@ pub(super) async fn append(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn close(cx: &Cx) -> Outcome {
-    let touches: [Touch; 2] = [
-        (|stream, _| stream.close(), closed),
-        (
-            |stream, _| {
-                let producer = stream.close().header(PRODUCER_ID, "one").header(PRODUCER_EPOCH, "0");
-                producer.header(PRODUCER_SEQ, "0")
-            },
-            closed,
-        ),
-    ];
+    let touches: [Touch; 2] =
+        [(|stream, _| stream.close(), closed), (|stream, _| by(stream.close(), "one", 0, 0), closed)];
     measured(cx, async |cx| each(touches.map(|touch| restarts_once(cx, STREAM_EXPIRY_6, touch))).await).await
 }
 

@@ -138,14 +138,16 @@ pub(super) async fn outlives(cx: &Cx) -> Outcome {
     measured(cx, async |cx| {
         let sources = [Life::Window(1), soon()];
         let long = sources.into_iter().flat_map(|of| [(of, Life::Window(3_600)), (of, late())]);
-        each(long.map(|(of, own)| is_left(cx, of, own))).await
+        // Deleted too, it has a second reason to be gone.
+        let all = long.flat_map(|(of, own)| [(of, own, false), (of, own, true)]);
+        each(all.map(|(of, own, deleted)| is_left(cx, of, own, deleted))).await
     })
     .await
 }
 
 /// Claims that a fork holds what it inherited when its source is gone, and when another stream has the source's URL; whether
 /// it was made before the source ended.
-async fn is_left(cx: &Cx, of: Life, own: Life) -> Outcome<bool> {
+async fn is_left(cx: &Cx, of: Life, own: Life, deleted: bool) -> Outcome<bool> {
     let (source, mut content) = source(cx, Some(of)).await?;
     let target = Stream::nowhere(cx);
     let timed = timed(cx, own.given_by(fork(&source, &target))).await?;
@@ -156,6 +158,13 @@ async fn is_left(cx: &Cx, of: Life, own: Life) -> Outcome<bool> {
     let more = cx.token(8);
     target.appended(cx, more.clone()).await?;
     content.push_str(&more);
+    if deleted {
+        let reply = cx.send(source.delete()).await?;
+        let in_time = one_of![answer(204), answer(404), answer(410)];
+        if cx.need(STREAM_FORKS_29, &reply, &in_time)?.status != 204 {
+            return Ok(false);
+        }
+    }
     sleep_until(end(of, &timed).gone).await;
     // What it is to others by now, and whether its URL is free, is the server's choice: the ruling on STREAM-FORKS-26.
     cx.need(STREAM_EXPIRY_2, &cx.send(source.head()).await?, &one_of![answer(404), answer(410)])?;

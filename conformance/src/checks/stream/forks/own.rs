@@ -4,24 +4,17 @@ use super::{Source, at, fork, forked, holding, made};
 use crate::{
     check::{Cx, Outcome, answer},
     checks::stream::setting::{
-        Stream, TEXT, appended, closed, closing, created, next_offset, shut_in_every_way, written,
+        Stream, TEXT, appended, by, closed, closing, created, next_offset, shut_in_every_way, written,
     },
     one_of,
 };
 use wireproof_spec::{
-    http::Request,
     requirement::RequirementId,
     stream::{
-        header::{CLOSED, NEXT_OFFSET, PRODUCER_EPOCH, PRODUCER_ID, PRODUCER_SEQ, SEQ},
+        header::{CLOSED, NEXT_OFFSET, SEQ},
         requirements::*,
     },
 };
-
-/// As the append of a producer.
-fn by(request: Request, id: &str, epoch: u64, seq: u64) -> Request {
-    let request = request.header(PRODUCER_ID, id).header(PRODUCER_EPOCH, epoch.to_string());
-    request.header(PRODUCER_SEQ, seq.to_string())
-}
 
 pub(super) async fn producers(cx: &Cx) -> Outcome {
     let mut content = cx.token(12);

@@ -3,17 +3,23 @@
 use super::{Source, at, fork, forked, holding, made, sub};
 use crate::{
     check::{Alternative, Cx, Hook, Outcome, answer},
-    checks::stream::setting::{OTHER, Stream, TEXT, closing, created, put, written},
+    checks::stream::{
+        expiry::life::LATE,
+        setting::{OTHER, Stream, TEXT, closing, created, put, written},
+    },
     one_of,
     wire::Seen,
 };
 use futures_util::future::{join, try_join_all};
-use tokio::task::yield_now;
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
 use wireproof_spec::{
     http::{Request, Response},
     requirement::RequirementId,
     stream::{
-        header::{CLOSED, CONTENT_TYPE, FORK_SUB_OFFSET, query},
+        header::{CLOSED, CONTENT_TYPE, FORK_SUB_OFFSET, TTL, query},
         requirements::*,
     },
 };
@@ -213,6 +219,39 @@ pub(super) async fn last_gone(cx: &Cx) -> Outcome {
     Ok(())
 }
 
+pub(super) async fn all_gone(cx: &Cx) -> Outcome {
+    for number in 0..4 {
+        let source = written(cx).await?;
+        let mut forks = Vec::new();
+        for n in 0..number.min(2) {
+            let fork = forked(cx, &source).await?;
+            if n > 0 {
+                fork.appended(cx, cx.token(8)).await?;
+            }
+            forks.push(fork);
+        }
+        // The third time one of them is a source too, and held until its own fork is gone.
+        if number > 2 {
+            forks.push(forked(cx, &forks[0]).await?);
+        }
+        for fork in &forks {
+            cx.need(STREAM_DELETE_1, &cx.send(fork.delete()).await?, &one_of![answer(204)])?;
+        }
+        let reply = cx.send(source.delete()).await?;
+        cx.expect(STREAM_FORKS_41, &reply, &one_of![answer(204)])?;
+        // A server may look after forks that are gone in the background.
+        let late = Instant::now() + LATE;
+        let mut head = cx.send(source.head()).await?;
+        while head.look().is_ok_and(|head| head.status == 410) && Instant::now() < late {
+            sleep(LATE / 20).await;
+            head = cx.send(source.head()).await?;
+        }
+        cx.expect(STREAM_FORKS_41, &head, &one_of![answer(404)])?;
+        all(cx, STREAM_FORKS_41, &source, &source.start, &one_of![answer(404)]).await?;
+    }
+    Ok(())
+}
+
 /// PUTs that are refused: by which requirement, with which status, and whether they are broken in form.
 fn refusals(source: &Source, taken: &[Stream]) -> Vec<(RequirementId, u16, bool, Request)> {
     let bare = |target: &Stream| fork(&source.stream, target);
@@ -221,6 +260,7 @@ fn refusals(source: &Source, taken: &[Stream]) -> Vec<(RequirementId, u16, bool,
     other.headers.set(CONTENT_TYPE, OTHER);
     let mut all = vec![
         (STREAM_FORKS_14, 409, false, other),
+        (STREAM_CREATE_19, 400, true, bare(&free).header(TTL, "+60")),
         (STREAM_FORKS_6, 400, true, at(bare(&free), "a/b")),
         (STREAM_FORKS_11, 400, true, bare(&free).header(FORK_SUB_OFFSET, "-1")),
         (STREAM_FORKS_10, 400, false, sub(at(bare(&free), &source.offsets[0]), 13)),

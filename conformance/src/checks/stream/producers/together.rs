@@ -1,7 +1,7 @@
 //! Producers at the same time, beside each other, and over the end of a process.
 
 use super::{
-    super::setting::{Stream, TEXT, holds, written},
+    super::setting::{Stream, TEXT, closing, holds, written},
     Producer, accepted, fenced, stranger, too_early,
 };
 use crate::{
@@ -14,7 +14,7 @@ use futures_util::future::try_join_all;
 use wireproof_spec::{
     http::Response,
     stream::{
-        header::{PRODUCER_EPOCH, PRODUCER_SEQ},
+        header::{CLOSED, PRODUCER_EPOCH, PRODUCER_SEQ},
         requirements::*,
     },
 };
@@ -95,13 +95,16 @@ async fn pipelined(cx: &Cx, stream: &Stream, messages: &[String]) -> Outcome {
 pub(in super::super) async fn apart(cx: &Cx) -> Outcome {
     let stream = written(cx).await?;
     let one = Producer::new(cx);
-    // One whose name begins as that of the first, and one that looks like the first with its epoch.
+    // One whose name begins as that of the first, one that looks like the first with its epoch, and one in other letters.
     let longer = Producer { id: format!("{}1", one.id), epoch: 0 };
     let colon = Producer { id: format!("{}:0", one.id), epoch: 0 };
+    let upper = Producer { id: one.id.to_ascii_uppercase(), epoch: 0 };
     let taken = |number: u64| one_of![accepted().with(PRODUCER_SEQ, number.to_string())];
     // The first is far ahead and in a later epoch when the others begin.
     one.at(3).begun(cx, &stream, 3).await?;
-    for (producer, number) in [(&longer, 0), (&colon, 0), (&longer, 1), (&colon, 1), (&longer.at(9), 0)] {
+    for (producer, number) in
+        [(&longer, 0), (&colon, 0), (&upper, 0), (&longer, 1), (&colon, 1), (&longer.at(9), 0)]
+    {
         let reply = cx.send(producer.sends(number, stream.append("x"))).await?;
         cx.expect(STREAM_PRODUCERS_17, &reply, &taken(number))?;
     }
@@ -181,6 +184,14 @@ pub(in super::super) async fn restart(cx: &Cx) -> Outcome {
     let (stream, producer) = stranger(cx).await?;
     let producer = producer.at(3);
     let mut content = producer.begun(cx, &stream, 2).await?;
+    // Another that its producer closed.
+    let (ended, closer) = stranger(cx).await?;
+    closer.begun(cx, &ended, 1).await?;
+    let closing_it = closer.sends(1, closing(ended.append("last")));
+    let reply = cx.send(closing_it.clone()).await?;
+    cx.need(STREAM_APPEND_12, &reply, &one_of![accepted().with(CLOSED, "true")])?;
+    let repeated = answer(204).with(CLOSED, "true");
+    cx.need(STREAM_PRODUCERS_19, &cx.send(closing_it.clone()).await?, &one_of![repeated.clone()])?;
     // The second time with what came in between.
     for last in [1, 2] {
         cx.hook(Hook::Restart).await?;
@@ -191,6 +202,7 @@ pub(in super::super) async fn restart(cx: &Cx) -> Outcome {
         let token = cx.token(12);
         let mut kept = true;
         for (request, status, answered) in [
+            (closing_it.clone(), 204, repeated.clone()),
             (producer.sends(last, stream.append("again")), 204, answer(204)),
             (producer.sends(0, stream.append("again")), 204, answer(204)),
             (producer.sends(last + 2, stream.append("early")), 409, too_early(last + 1, last + 2)),

@@ -109,6 +109,8 @@ pub(super) async fn slow_reader(cx: &Cx) -> Outcome {
     let most = cx.features().limit("max-body-bytes").and_then(|most| usize::try_from(most).ok());
     let length = most.map_or(LENGTH, |most| most.clamp(ALL / 400, LENGTH));
     let stream = Stream::create(cx, TEXT, cx.token(16)).await?;
+    // A target that takes no such length refuses it to everybody.
+    stream.appended(cx, cx.token(16).repeat(length / 16)).await?;
     let mut slow = cx.sse_narrow(stream.sse("-1")).await?;
     cx.need(STREAM_SSE_1, &slow.head().await?, &one_of![event_stream()])?;
     let appends = ALL / length;

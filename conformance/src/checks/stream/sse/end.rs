@@ -1,7 +1,7 @@
 //! How event streams end.
 
 use super::{
-    super::setting::{Stream, TEXT, closed, closing, proven, shut_in_every_way, written},
+    super::setting::{Stream, TEXT, closed, closing, proven, put, shut_in_every_way, written},
     LIMIT, closed_at,
     reading::{Live, Said, text},
 };
@@ -207,5 +207,29 @@ pub(super) async fn deleted(cx: &Cx) -> Outcome {
             other => other.is_none(),
         });
     cx.expect(STREAM_SSE_29, &seen, &[ended, no_content])?;
+    Ok(())
+}
+
+/// What another stream holds that is made at the URL of one that was deleted is no content of this one.
+pub(super) async fn successor(cx: &Cx) -> Outcome {
+    let content = cx.token(32);
+    let stream = Stream::create(cx, TEXT, &content).await?;
+    let mut readers =
+        vec![Live::open(cx, &stream, "-1").await?, Live::open(cx, &stream, &stream.start).await?];
+    let _ = readers[0].controlled(content.len()).await?;
+    stream.settled(cx).await?;
+    let reply = cx.send(stream.delete()).await?;
+    cx.need(STREAM_DELETE_1, &reply, &one_of![answer(204)])?;
+    let made = cx.send(put(&stream.path, TEXT).body(cx.token(16))).await?;
+    let made = cx.need(STREAM_CREATE_25, &made, &one_of![answer(201), answer(409), answer(410)])?.status;
+    if made == 201 {
+        for _ in 0..2 {
+            stream.appended(cx, cx.token(48)).await?;
+        }
+    }
+    for (mut reader, content) in readers.into_iter().zip([content.as_str(), ""]) {
+        let said = reader.for_a_while(SOON).await?;
+        cx.expect(STREAM_SSE_4, &said, &[text(content)])?;
+    }
     Ok(())
 }

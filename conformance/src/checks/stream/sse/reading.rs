@@ -161,6 +161,28 @@ impl<'a> Live<'a> {
         Ok(head.and(Seen::all(self.seen.iter().cloned())).map(|_| said))
     }
 
+    /// Reads for so long, or until the event stream ends, and tells all that was said from its start.
+    ///
+    /// # Errors
+    /// Stops the check if the target is not alive behind a silence.
+    pub async fn for_a_while(&mut self, time: Duration) -> Outcome<Seen<Said>> {
+        let head = self.reader.head().await?;
+        let until = Instant::now() + time;
+        let mut quiet = None;
+        while !self.said.ended && quiet.is_none() && head.look().is_ok() {
+            let seen = self.reader.quiet(until.saturating_duration_since(Instant::now())).await?;
+            match seen.look() {
+                Ok(Some(Item::Event(event))) => self.said.hear(&event.clone()),
+                Ok(Some(Item::End)) => self.said.ended = true,
+                Ok(None) => quiet = Some(seen.clone()),
+                Err(_) => return Ok(seen.map(|_| Said::default())),
+            }
+            self.seen.push(seen.map(|item| item.unwrap_or(Item::End)));
+        }
+        let said = self.said.clone();
+        Ok(head.and(Seen::all(self.seen.iter().cloned())).map(|_| said))
+    }
+
     /// Reads until the server ends it.
     ///
     /// # Errors

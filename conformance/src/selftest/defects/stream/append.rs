@@ -1,20 +1,24 @@
 //! Defects of "Append".
 
+pub(super) mod refused;
 pub(super) mod sequence;
 
 use super::{
     Answer, Append, Ask, Record, Refusal, START, Seams, Table, answers, appended_record, ask, ask_mut,
-    decide, is_append, plain, racing, refusal, reply, request, stream_of, through,
+    decide, is_append, is_read, plain, racing, refusal, reply, request, stream_of, through,
 };
 use crate::{
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, port, wire::Count},
 };
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 use wireproof_spec::{
     http::Body,
     stream::{
-        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET},
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_ID},
         requirements::*,
     },
 };
@@ -36,6 +40,19 @@ pub(super) const TABLE: Table = &[
     })
     .shape("the status alone tells a producer's 200 from that of others, and its headers would tell of a producer")
     .wide("whoever appends looks at the status of the answer"),
+    Breakage::boundary("stream/append/parameter-of-media-type-lost", STREAM_APPEND_1, Port, || {
+        decide(|state, input, decision| {
+            let Some((_, Ask::Append(Append { media_type, .. }))) = ask(input) else { return };
+            let Some(stream) = stream_of(state, input).filter(|_| media_type.as_str().contains(';')) else {
+                return;
+            };
+            let expected = stream.media_type.clone();
+            decision.records.clear();
+            answers(decision).for_each(|a| {
+                *a = Answer::Refused(Refusal::MediaType { expected: expected.clone() });
+            });
+        })
+    }),
     Breakage::boundary("stream/append/ends-of-lines-unified", STREAM_APPEND_1, Wire, || {
         request(|request| {
             if is_append(request) && let Ok(text) = std::str::from_utf8(&request.body) {
@@ -166,6 +183,19 @@ pub(super) const TABLE: Table = &[
             ..Seams::honest()
         }
     }),
+    // The room for it was made when its length was read.
+    Breakage::second("stream/append/cut-off-filled-up", STREAM_APPEND_9, Wire, || {
+        let count = Count::new();
+        Seams {
+            early: Some(Box::new(move |request| {
+                let length = request.headers.get("content-length").and_then(|length| length.parse().ok());
+                let Some(length) = length else { return false };
+                request.body = Body(vec![0; length].into());
+                count.up("") > 0
+            })),
+            ..Seams::honest()
+        }
+    }),
     Breakage::second("stream/append/closed-tells-start", STREAM_APPEND_10, Wire, || {
         let count = Count::new();
         reply(move |request, response| {
@@ -193,6 +223,25 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("stream/append/closed-tells-producer-start", STREAM_APPEND_10, Wire, || {
+        reply(|request, response| {
+            if is_append(request)
+                && response.status == 409
+                && response.headers.get(CLOSED).is_some()
+                && request.headers.get(PRODUCER_ID).is_some()
+            {
+                response.headers.set(NEXT_OFFSET, START);
+            }
+        })
+    }),
+    Breakage::boundary("stream/append/closed-not-told-to-who-closes", STREAM_APPEND_10, Wire, || {
+        reply(|request, response| {
+            if is_append(request) && response.status == 409 && request.headers.get(CLOSED).is_some() {
+                response.headers.remove(CLOSED);
+                response.headers.remove(NEXT_OFFSET);
+            }
+        })
+    }),
     Breakage::always("stream/append/closed-not-told", STREAM_APPEND_10, Wire, || {
         reply(|request, response| {
             if is_append(request) && response.status == 409 {
@@ -213,6 +262,36 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::always("stream/append/too-long-a-bad-request", STREAM_APPEND_19, Wire, || {
+        reply(|request, response| {
+            if request.method == "POST" && response.status == 413 {
+                response.status = 400;
+            }
+        })
+    })
+    .variant("small-bodies"),
+    // A length that no header tells is not looked at.
+    Breakage::boundary("stream/append/too-long-in-chunks-accepted", STREAM_APPEND_19, Wire, || {
+        reply(|request, response| {
+            if response.status == 413 && request.headers.get("transfer-encoding").is_some() {
+                *response = plain(204).header(NEXT_OFFSET, START);
+            }
+        })
+    })
+    .variant("small-bodies"),
+    Breakage::second("stream/append/too-long-cut-off", STREAM_APPEND_19, Wire, || {
+        let refused = Mutex::new(BTreeSet::new());
+        reply(move |request, response| {
+            let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+            if response.status == 413 {
+                refused.insert(request.path.clone());
+            } else if is_read(request) && !response.body.is_empty() && refused.contains(&request.path) {
+                // What came before the limit was written.
+                response.body = Body([&response.body[..], b"x"].concat().into());
+            }
+        })
+    })
+    .variant("small-bodies"),
     Breakage::boundary("stream/append/readers-woken-before-closure", STREAM_APPEND_12, Port, || {
         decide(|state, input, decision| {
             let Some((_, Ask::Append(Append { closed: true, .. }))) = ask(input) else { return };

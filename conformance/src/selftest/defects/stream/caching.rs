@@ -23,6 +23,13 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::always("stream/caching/no-etag-on-messages", STREAM_CACHING_1, Wire, || {
+        reply(|request, response| {
+            if is_read(request) && response.headers.get(CONTENT_TYPE) == Some("application/json") {
+                response.headers.remove(ETAG);
+            }
+        })
+    }),
     Breakage::always("stream/caching/no-etag-on-long-poll", STREAM_CACHING_1, Wire, || {
         reply(|request, response| {
             if is(request, |o| matches!(o, Operation::Longpoll(_))) {

@@ -19,7 +19,7 @@ use std::{
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
-        header::{CLOSED, query},
+        header::{CLOSED, CONTENT_TYPE, query},
         requirements::*,
     },
 };
@@ -37,6 +37,19 @@ pub(super) const TABLE: Table = &[
                 entries.truncate(entries.len() / 2);
             }
             entries
+        })
+    }),
+    Breakage::restart("stream/content/bytes-are-text-behind-a-restart", STREAM_CONTENT_1, Log, || {
+        behind_a_restart(|media_type, body| match media_type {
+            "application/octet-stream" => body.iter_mut().filter(|b| !b.is_ascii()).for_each(|b| *b = b'?'),
+            _ => {}
+        })
+    }),
+    Breakage::restart("stream/content/messages-are-one-behind-a-restart", STREAM_CONTENT_1, Log, || {
+        behind_a_restart(|media_type, body| {
+            if media_type == "application/json" && body.contains(&b',') {
+                *body = [b"[", &body[..], b"]"].concat();
+            }
         })
     }),
     Breakage::restart("stream/content/last-lost-when-killed", STREAM_CONTENT_2, Log, || {
@@ -143,6 +156,28 @@ pub(super) const TABLE: Table = &[
         })
     }),
 ];
+
+/// Content that a server which has started again reads in another way.
+fn behind_a_restart(change: fn(&str, &mut Vec<u8>)) -> Seams {
+    let restarted = Arc::new(AtomicBool::new(false));
+    let starts = restarted.clone();
+    Seams {
+        recovery: Some(Box::new(move |entries| {
+            starts.store(!entries.is_empty(), Ordering::Relaxed);
+            entries
+        })),
+        ..reply(move |request, response| {
+            let media_type = response.headers.get(CONTENT_TYPE).map(str::to_owned);
+            if let Some(media_type) = media_type.filter(|_| is_read(request) && response.status == 200)
+                && restarted.load(Ordering::Relaxed)
+            {
+                let mut body = response.body.to_vec();
+                change(&media_type, &mut body);
+                response.body.0 = body.into();
+            }
+        })
+    }
+}
 
 fn without_last(mut entries: Vec<Entry>) -> Vec<Entry> {
     if let Some(last) = entries.iter().rposition(|entry| entry.content.is_some()) {

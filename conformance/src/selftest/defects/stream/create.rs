@@ -3,10 +3,13 @@
 pub(super) mod lifetime;
 
 use super::{
-    Answer, Append, Ask, Create, Record, Refusal, START, Seams, Stream, Table, answers, appended_record, ask,
-    decide, is_create, racing, reply, request, stream_of, through,
+    Answer, Append, Ask, Create, Record, Refusal, START, Seams, Stream, StreamModel, Table, answers,
+    appended_record, ask, decide,
+    expiry::{anew, producers_stay, seq_stays},
+    is_create, racing, reply, request, stream_of, through,
 };
 use crate::{
+    embed::reference::model::Model,
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, port, wire::Count},
 };
@@ -25,6 +28,15 @@ pub(super) const TABLE: Table = &[
             if is_create(request) && response.status == 201 {
                 response.headers.remove(LOCATION);
                 response.status = 200;
+            }
+        })
+    }),
+    Breakage::boundary("stream/create/parameter-of-media-type-lost", STREAM_CREATE_2, Port, || {
+        decide(|state, input, decision| {
+            let Some((_, Ask::Create(Create { media_type: Some(given), .. }))) = ask(input) else { return };
+            let Some(stream) = stream_of(state, input) else { return };
+            if given.as_str().contains(';') {
+                answers(decision).for_each(|a| *a = Answer::Refused(Refusal::Exists(super::facts(stream))));
             }
         })
     }),
@@ -151,6 +163,21 @@ pub(super) const TABLE: Table = &[
             })
         })
     }),
+    // The last one to be served wins, and says that it found what was there.
+    Breakage::race("stream/create/loser-replaces", STREAM_CREATE_7, Port, || {
+        racing(is_create, |flying| {
+            Box::new(move |state, now, input| {
+                let mut decision = StreamModel::decide(state, now, input);
+                let found = answers(&mut decision).any(|a| matches!(a, Answer::Created { fresh: false, .. }));
+                if found && flying.several(name(input)) {
+                    let mut without = state.clone();
+                    without.streams.remove(name(input));
+                    decision.records = StreamModel::decide(&without, now, input).records;
+                }
+                decision
+            })
+        })
+    }),
     Breakage::race("stream/create/loser-writes", STREAM_CREATE_7, Port, || {
         racing(is_create, |flying| {
             port::rewrite(move |state, input, decision| {
@@ -235,6 +262,20 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("stream/create/default-media-type-told-of-closed", STREAM_CREATE_12, Wire, || {
+        reply(|request, response| {
+            if is_create(request) && response.status == 200 && response.headers.get(CLOSED).is_some() {
+                response.headers.set(CONTENT_TYPE, "application/octet-stream");
+            }
+        })
+    }),
+    Breakage::boundary("stream/create/start-told-as-tail-of-closed", STREAM_CREATE_13, Wire, || {
+        reply(|request, response| {
+            if is_create(request) && response.status == 200 && response.headers.get(CLOSED).is_some() {
+                response.headers.set(NEXT_OFFSET, START);
+            }
+        })
+    }),
     Breakage::always("stream/create/start-told-as-tail", STREAM_CREATE_13, Wire, || {
         reply(|request, response| {
             if is_create(request) && response.status < 300 {
@@ -258,7 +299,35 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("stream/create/anew-and-closed", STREAM_CREATE_26, Port, || {
+        anew(deleted, |old, name, at, records| {
+            if old.closed {
+                records.push(Record::Closed { name: name.to_owned(), producer: None, at });
+            }
+        })
+    }),
+    Breakage::boundary("stream/create/anew-with-producers", STREAM_CREATE_26, Port, || {
+        anew(deleted, producers_stay)
+    }),
+    Breakage::boundary("stream/create/anew-with-seq", STREAM_CREATE_26, Port, || anew(deleted, seq_stays)),
+    Breakage::boundary("stream/create/anew-with-old-media-type", STREAM_CREATE_26, Port, || {
+        anew(deleted, |old, _, _, records| {
+            for record in records {
+                if let Record::Created { media_type, .. } = record {
+                    *media_type = old.media_type.clone();
+                }
+            }
+        })
+    }),
 ];
+
+/// The stream that this record deletes.
+fn deleted(record: &Record) -> Option<&String> {
+    match record {
+        Record::Deleted { name } => Some(name),
+        _ => None,
+    }
+}
 
 /// Answers otherwise to a PUT, with this closure, on a stream that was closed together with content.
 fn closed_with_content(change: fn(bool, &Stream, &mut Answer)) -> Seams {

@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use wireproof_spec::stream::requirements::*;
 
 pub(super) const TABLE: Table = &[
+    // A fork that is open goes.
     Breakage::boundary("stream/delete/open-stays", STREAM_DELETE_1, Port, || {
         decide(|state, input, decision| {
             if matches!(ask(input), Some((_, Ask::Delete)))
-                && stream_of(state, input).is_some_and(|s| !s.closed)
+                && stream_of(state, input).is_some_and(|s| !s.closed && s.origin.is_none())
             {
                 keeps(decision);
             }

@@ -5,10 +5,15 @@ use super::{
     StreamModel, Table, answers, ask, decide, record, recovery, request, stream_of, through,
 };
 use crate::{
-    embed::reference::{log::Entry, model::Model, stream::model::From},
+    embed::reference::{
+        log::{Entry, Range},
+        model::Model,
+        stream::model::{From, Producer, Tuple},
+    },
     protocol::Cut::{Log, Port, Wire},
     selftest::defects::{Breakage, wire::Count},
 };
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use wireproof_spec::stream::{header::EXPIRES_AT, requirements::*};
 
@@ -127,6 +132,9 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/expiry/closing-append-does-not-count", STREAM_EXPIRY_5, Port, || {
         does_not_count(|ask, _| matches!(ask, Ask::Append(Append { closed: true, .. })))
     }),
+    Breakage::boundary("stream/expiry/append-of-producer-does-not-count", STREAM_EXPIRY_5, Port, || {
+        does_not_count(|ask, _| matches!(ask, Ask::Append(Append { producer: Some(_), .. })))
+    }),
     Breakage::boundary("stream/expiry/close-does-not-count", STREAM_EXPIRY_6, Port, || {
         does_not_count(|ask, _| matches!(ask, Ask::Close { producer: None }))
     }),
@@ -203,20 +211,26 @@ pub(super) const TABLE: Table = &[
         lives_on(move |_, name, ask, _| matches!(ask, Ask::Create(_)) && count.up(name) > 0)
     }),
     Breakage::boundary("stream/expiry/closure-outlives-the-end", STREAM_EXPIRY_16, Port, || {
-        anew(|old, name, now, records| {
+        anew(expired, |old, name, now, records| {
             if old.closed {
                 records.push(Record::Closed { name: name.to_owned(), producer: None, at: now });
             }
         })
     }),
     Breakage::boundary("stream/expiry/lifetime-outlives-the-end", STREAM_EXPIRY_16, Port, || {
-        anew(|old, _, _, records| {
+        anew(expired, |old, _, _, records| {
             for record in records {
                 if let Record::Created { lifetime, .. } = record {
                     *lifetime = old.lifetime;
                 }
             }
         })
+    }),
+    Breakage::boundary("stream/expiry/producers-outlive-the-end", STREAM_EXPIRY_16, Port, || {
+        anew(expired, producers_stay)
+    }),
+    Breakage::boundary("stream/expiry/seq-outlives-the-end", STREAM_EXPIRY_16, Port, || {
+        anew(expired, seq_stays)
     }),
     Breakage::race("stream/expiry/late-append-does-not-count", STREAM_EXPIRY_17, Port, || {
         through(Box::new(|state, now, input| {
@@ -464,15 +478,24 @@ fn forgotten(which: fn(&Stream) -> bool) -> Seams {
     }))
 }
 
-/// A stream that is made where another has ended, with something of that one.
-fn anew(keep: fn(&Stream, &str, u64, &mut Vec<Record>)) -> Seams {
+/// The stream that came to its end with this record.
+fn expired(record: &Record) -> Option<&String> {
+    match record {
+        Record::Expired { name } => Some(name),
+        _ => None,
+    }
+}
+
+/// A stream that is made where another has ended, as these records tell, with something of that one.
+pub(super) fn anew(
+    ends: fn(&Record) -> Option<&String>,
+    keep: fn(&Stream, &str, u64, &mut Vec<Record>),
+) -> Seams {
     let mut ended: BTreeMap<String, Stream> = BTreeMap::new();
     through(Box::new(move |state, now, input| {
         let mut decision = StreamModel::decide(state, now, input);
-        for record in &decision.records {
-            if let Record::Expired { name } = record
-                && let Some(stream) = state.streams.get(name)
-            {
+        for name in decision.records.iter().filter_map(ends) {
+            if let Some(stream) = state.streams.get(name) {
                 ended.insert(name.clone(), stream.clone());
             }
         }
@@ -484,6 +507,32 @@ fn anew(keep: fn(&Stream, &str, u64, &mut Vec<Record>)) -> Seams {
         }
         decision
     }))
+}
+
+/// The new stream knows the producers of the old one.
+pub(super) fn producers_stay(old: &Stream, name: &str, at: u64, records: &mut Vec<Record>) {
+    for (id, Producer { epoch, seq }) in &old.producers {
+        let tuple = Tuple { id: id.clone(), epoch: *epoch, seq: *seq };
+        known(name, at, records, Some(tuple), None);
+    }
+}
+
+/// The new stream knows the last Stream-Seq of the old one.
+pub(super) fn seq_stays(old: &Stream, name: &str, at: u64, records: &mut Vec<Record>) {
+    known(name, at, records, None, old.seq.clone());
+}
+
+/// What a stream that was just made knows from its beginning, without content.
+fn known(name: &str, at: u64, records: &mut Vec<Record>, producer: Option<Tuple>, seq: Option<String>) {
+    let last = records.iter().rev().find_map(|record| match record {
+        Record::Appended { range, .. } => Some((range.owner, range.to)),
+        Record::Created { incarnation, .. } => Some((*incarnation, 0)),
+        _ => None,
+    });
+    let Some((owner, tail)) = last else { return };
+    let range = Range { owner, from: tail, to: tail };
+    let bytes = Bytes::new();
+    records.push(Record::Appended { name: name.into(), range, bytes, producer, seq, at });
 }
 
 /// A log in which streams of these lifetimes have none.

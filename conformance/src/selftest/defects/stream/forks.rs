@@ -72,6 +72,7 @@ pub(super) const TABLE: Table = &[
         .wide("every fork that is looked at a second later is gone"),
     Breakage::boundary("stream/forks/lifetime-of-source", STREAM_FORKS_26, Port, life::of_source),
     Breakage::boundary("stream/forks/lifetime-capped", STREAM_FORKS_26, Port, life::capped),
+    Breakage::boundary("stream/forks/gone-with-deleted-source", STREAM_FORKS_26, Port, life::purged),
     Breakage::boundary("stream/forks/closed-with-source", STREAM_FORKS_27, Port, own::closed_with_source),
     Breakage::boundary("stream/forks/later-appends-inherited", STREAM_FORKS_27, Port, own::later_appends),
     Breakage::always("stream/forks/writes-to-source", STREAM_FORKS_27, Port, own::writes_to_source),
@@ -94,6 +95,10 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/forks/woken-by-source", STREAM_FORKS_37, Port, live::woken),
     Breakage::boundary("stream/forks/source-heard", STREAM_FORKS_38, Port, live::heard),
     Breakage::always("stream/forks/two-arrays", STREAM_FORKS_39, Wire, live::two_arrays),
+    Breakage::always("stream/forks/deleted-and-counted", STREAM_FORKS_41, Port, || soft::counted_on(1)),
+    Breakage::second("stream/forks/second-deleted-and-counted", STREAM_FORKS_41, Port, || {
+        soft::counted_on(2)
+    }),
     Breakage::always("stream/forks/refused-and-made", STREAM_FORKS_40, Wire, refused::made).variant("bare"),
 ];
 

@@ -75,6 +75,13 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::always("stream/head/closed-cached", STREAM_HEAD_4, Wire, || {
+        reply(|request, response| {
+            if is_head(request) && response.headers.get(CLOSED).is_some() {
+                response.headers.set(CACHE_CONTROL, "public, max-age=60");
+            }
+        })
+    }),
     Breakage::always("stream/head/missing-stream-gone", STREAM_HEAD_5, Wire, || {
         reply(|request, response| {
             if is_head(request) && response.status == 404 {

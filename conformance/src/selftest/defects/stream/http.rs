@@ -113,6 +113,22 @@ pub(super) const TABLE: Table = &[
         })
     })
     .variant("authenticated"),
+    Breakage::always("stream/http/strangers-follow", STREAM_HTTP_10, Wire, || {
+        request(|request| {
+            if request.query.get(query::LIVE) == Some("sse") {
+                request.headers.set("authorization", crate::embed::AUTHORIZATION);
+            }
+        })
+    })
+    .variant("authenticated"),
+    Breakage::always("stream/http/any-credentials-will-do", STREAM_HTTP_10, Wire, || {
+        request(|request| {
+            if request.headers.get("authorization").is_some() {
+                request.headers.set("authorization", crate::embed::AUTHORIZATION);
+            }
+        })
+    })
+    .variant("authenticated"),
     Breakage::second("stream/http/refused-and-done", STREAM_HTTP_10, Wire, || {
         const SLIPPED: &str = "x-slipped";
         let count = Count::new();

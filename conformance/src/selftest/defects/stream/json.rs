@@ -12,7 +12,7 @@ use wireproof_spec::{
     http::{Body, Request, Response},
     stream::{
         MediaType, Operation,
-        header::{CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE},
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, PRODUCER_ID, UP_TO_DATE},
         requirements::*,
     },
 };
@@ -22,6 +22,20 @@ pub(super) const TABLE: Table = &[
         let count = Count::new();
         request(move |request| {
             if posts_array(request) && count.up(&request.path) > 0 {
+                wrap(request);
+            }
+        })
+    }),
+    Breakage::boundary("stream/json/batch-of-producer-not-taken-apart", STREAM_JSON_1, Wire, || {
+        request(|request| {
+            if posts_array(request) && request.headers.get(PRODUCER_ID).is_some() {
+                wrap(request);
+            }
+        })
+    }),
+    Breakage::boundary("stream/json/last-batch-not-taken-apart", STREAM_JSON_1, Wire, || {
+        request(|request| {
+            if posts_array(request) && request.headers.get(CLOSED).is_some() {
                 wrap(request);
             }
         })
@@ -265,6 +279,13 @@ pub(super) const TABLE: Table = &[
         })
     })
     .wide("streams with several messages are created so"),
+    Breakage::boundary("stream/json/only-batch-not-taken-apart", STREAM_JSON_15, Wire, || {
+        request(|request| {
+            if is_create(request) && is_json(request) && request.headers.get(CLOSED).is_some() {
+                wrap(request);
+            }
+        })
+    }),
     Breakage::always("stream/json/created-with-empty-array-refused", STREAM_JSON_15, Wire, || {
         reply(|request, response| {
             if is_create(request) && is_json(request) && *request.body == *b"[]" {

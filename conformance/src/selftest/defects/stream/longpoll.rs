@@ -93,6 +93,12 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("stream/longpoll/timeout-of-messages-answered-200", STREAM_LONGPOLL_5, Port, || {
+        timed_out(|stream, _| stream.media_type.is_json())
+    }),
+    Breakage::boundary("stream/longpoll/timeout-at-start-answered-200", STREAM_LONGPOLL_5, Port, || {
+        timed_out(|_, from_start| from_start)
+    }),
     Breakage::boundary("stream/longpoll/timeout-not-up-to-date", STREAM_LONGPOLL_6, Wire, || {
         reply(|request, response| {
             if is_long_poll(request) && response.status == 204 && response.headers.get(CLOSED).is_none() {
@@ -134,6 +140,16 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/longpoll/closed-tail-answered-200", STREAM_LONGPOLL_10, Port, || {
         closed_answer(|stream, asked| (asked != From::Now).then(|| empty(stream, Some(1))))
     }),
+    Breakage::boundary(
+        "stream/longpoll/closed-tail-of-messages-answered-200",
+        STREAM_LONGPOLL_10,
+        Port,
+        || {
+            closed_answer(|stream, asked| {
+                (stream.media_type.is_json() && asked != From::Now).then(|| empty(stream, Some(1)))
+            })
+        },
+    ),
     Breakage::boundary("stream/longpoll/closed-tail-looks-open", STREAM_LONGPOLL_10, Port, || {
         closed_answer(|stream, asked| {
             let open = Answer::Nothing {
@@ -250,6 +266,26 @@ fn woken(decision: &mut Decision<StreamModel>, asking: u64, change: fn(&mut Answ
 /// The stream of which a session waits for more.
 fn waited_for(state: &State, session: u64) -> Option<&Stream> {
     state.waits.get(&session).and_then(|wait| state.streams.get(&wait.name))
+}
+
+/// Timeouts that are answered with 200 and no content: of these streams, to who asked for the start or not.
+fn timed_out(which: fn(&Stream, bool) -> bool) -> Seams {
+    let mut from_start: BTreeSet<u64> = BTreeSet::new();
+    decide(move |state, input, decision| {
+        if let Input::Ask { session, ask: Ask::LongPoll { from: From::Start, .. }, .. } = input {
+            from_start.insert(*session);
+        }
+        let Input::Tick = input else { return };
+        for effect in &mut decision.effects {
+            if let Effect::Answer { session, answer } = effect
+                && let Answer::Nothing { closed: false, cursor, .. } = answer
+                && let Some(stream) = waited_for(state, *session)
+                && which(stream, from_start.contains(session))
+            {
+                *answer = empty(stream, *cursor);
+            }
+        }
+    })
 }
 
 /// Another answer to a long-poll at the tail of a closed stream.

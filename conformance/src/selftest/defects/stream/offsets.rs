@@ -16,8 +16,10 @@ use std::sync::{
 use wireproof_spec::{
     http::{Body, Request, Response},
     stream::{
+        Offset, SseControl,
         header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, query},
         requirements::*,
+        sse::CONTROL,
     },
 };
 
@@ -126,12 +128,19 @@ pub(super) const TABLE: Table = &[
                 tells(response, |token| format!("{token}x"));
             }
         }),
-        ..request(|request| {
-            if let Some(token) = request.query.get(query::OFFSET) {
-                let token = token.trim_end_matches('x').to_owned();
-                request.query.set(query::OFFSET, token);
+        ..known_by_other_names()
+    }),
+    Breakage::always("stream/offsets/another-name-in-event-streams", STREAM_OFFSETS_8, Wire, || Seams {
+        events: Some(Box::new(|_, events| {
+            for event in events.iter_mut().filter(|event| event.name == CONTROL) {
+                let Ok(mut control) = serde_json::from_str::<SseControl>(&event.data) else { continue };
+                if let Ok(other) = Offset::parse(&format!("{}x", control.stream_next_offset.as_str())) {
+                    control.stream_next_offset = other;
+                }
+                event.data = serde_json::to_string(&control).unwrap_or_default();
             }
-        })
+        })),
+        ..known_by_other_names()
     }),
     Breakage::boundary("stream/offsets/dropped-not-found", STREAM_OFFSETS_9, Wire, || {
         reply(|request, response| {
@@ -152,6 +161,16 @@ pub(super) const TABLE: Table = &[
     })
     .variant("retaining"),
 ];
+
+/// A server that also knows each offset with an x behind it.
+fn known_by_other_names() -> Seams {
+    request(|request| {
+        if let Some(token) = request.query.get(query::OFFSET) {
+            let token = token.trim_end_matches('x').to_owned();
+            request.query.set(query::OFFSET, token);
+        }
+    })
+}
 
 fn is_now(request: &Request) -> bool {
     is_read(request) && request.query.get(query::OFFSET) == Some("now")

@@ -15,7 +15,7 @@ use wireproof_spec::{
     http::{Request, Response},
     stream::{
         Operation,
-        header::{CLOSED, NEXT_OFFSET, UP_TO_DATE, query},
+        header::{CLOSED, CONTENT_TYPE, NEXT_OFFSET, UP_TO_DATE, query},
         requirements::*,
     },
 };
@@ -51,6 +51,14 @@ pub(super) const TABLE: Table = &[
         }))
     })
     .wide("reading from an offset is how most checks about content look at it"),
+    Breakage::always("stream/read/halves-of-characters-replaced", STREAM_READ_2, Wire, || {
+        reply(|request, response| {
+            let is_text = response.headers.get(CONTENT_TYPE).is_some_and(|t| t.starts_with("text/"));
+            if is_read(request) && is_text && std::str::from_utf8(&response.body).is_err() {
+                response.body.0 = String::from_utf8_lossy(&response.body).into_owned().into();
+            }
+        })
+    }),
     Breakage::always("stream/read/tail-tells-start", STREAM_READ_3, Wire, || {
         reply(|request, response| {
             if is_read(request) && response.status == 200 && response.body.is_empty() {
@@ -72,6 +80,36 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::always("stream/read/empty-array-not-up-to-date", STREAM_READ_4, Wire, || {
+        reply(|request, response| {
+            if is_read(request) && is_empty_array(response) && !is_now(request) {
+                response.headers.remove(UP_TO_DATE);
+            }
+        })
+    }),
+    Breakage::boundary("stream/read/full-answer-not-up-to-date", STREAM_READ_4, Wire, || {
+        reply(|request, response| {
+            if is_read(request) && response.body.len() == CHUNK {
+                response.headers.remove(UP_TO_DATE);
+            }
+        })
+    })
+    .variant("small-chunks"),
+    Breakage::boundary("stream/read/empty-array-looks-open", STREAM_READ_5, Wire, || {
+        reply(|request, response| {
+            if is_read(request) && is_empty_array(response) && !is_now(request) {
+                response.headers.remove(CLOSED);
+            }
+        })
+    }),
+    Breakage::boundary("stream/read/full-answer-looks-open", STREAM_READ_5, Wire, || {
+        reply(|request, response| {
+            if is_read(request) && response.body.len() == CHUNK {
+                response.headers.remove(CLOSED);
+            }
+        })
+    })
+    .variant("small-chunks"),
     Breakage::boundary("stream/read/closed-only-when-empty", STREAM_READ_5, Wire, || {
         reply(|request, response| {
             if is_read(request) && !response.body.is_empty() {
@@ -201,6 +239,17 @@ fn is_long_poll(request: &Request) -> bool {
 }
 
 /// Tells another offset behind an answer that stops before the tail.
+/// How much an answer of the variant `small-chunks` holds, in bytes.
+const CHUNK: usize = 16;
+
+fn is_empty_array(response: &Response) -> bool {
+    response.body.0 == b"[]"[..]
+}
+
+fn is_now(request: &Request) -> bool {
+    request.query.get(query::OFFSET) == Some("now")
+}
+
 fn cut(applies: bool, response: &mut Response, other: fn(u64) -> u64) {
     let position = response.headers.get(NEXT_OFFSET).and_then(|offset| offset.parse().ok());
     if let Some(position) = position.filter(|_| applies)

@@ -11,13 +11,14 @@ use crate::{
     embed::reference::{
         model::Model,
         stream::{
-            model::{Answer, CURSOR_EPOCH, CURSOR_INTERVAL, From},
+            model::{Answer, CURSOR_EPOCH, CURSOR_INTERVAL, From, Live, Wait},
             sse::Event,
         },
     },
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, port, wire::Count},
 };
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -75,6 +76,23 @@ pub(super) const TABLE: Table = &[
             StreamModel::decide(state, now, &input)
         }))
     }),
+    Breakage::boundary("stream/sse/messages-share-a-control", STREAM_SSE_5, Wire, || {
+        events(|_, events| {
+            let taken_apart = events.drain(..).flat_map(|event| {
+                let messages: Option<Vec<Value>> =
+                    serde_json::from_str(&event.data).ok().filter(|_| event.name == DATA);
+                match messages {
+                    None => vec![event],
+                    Some(messages) => messages
+                        .iter()
+                        .map(|message| Event { name: DATA.into(), data: format!("[{message}]") })
+                        .collect(),
+                }
+            });
+            *events = taken_apart.collect::<Vec<Event>>();
+        })
+    }),
+    Breakage::boundary("stream/sse/successor-inherits-the-readers", STREAM_SSE_4, Port, inherited),
     Breakage::second("stream/sse/fourth-answer-without-control", STREAM_SSE_5, Wire, || {
         nth(3, |events| {
             if events.iter().any(|event| event.name == DATA) {
@@ -91,6 +109,18 @@ pub(super) const TABLE: Table = &[
         })
     })
     .variant("small-chunks"),
+    Breakage::boundary("stream/sse/offset-counts-characters", STREAM_SSE_6, Wire, || {
+        events(|_, events| {
+            let more = |event: &Event| (event.data.len() - event.data.chars().count()) as u64;
+            let more: u64 = events.iter().filter(|event| event.name == DATA).map(more).sum();
+            change(events, |control| {
+                let place: Option<u64> = control.stream_next_offset.as_str().parse().ok();
+                if let Some(earlier) = place.and_then(|place| offset(place.checked_sub(more)?)) {
+                    control.stream_next_offset = earlier;
+                }
+            });
+        })
+    }),
     Breakage::second("stream/sse/second-answer-tells-the-offset-of-the-first", STREAM_SSE_6, Wire, || {
         let before: Mutex<BTreeMap<String, Event>> = Mutex::default();
         let count = Count::new();
@@ -144,6 +174,13 @@ pub(super) const TABLE: Table = &[
     Breakage::second("stream/sse/second-answer-not-up-to-date", STREAM_SSE_9, Wire, || {
         nth(1, |events| change(events, |control| control.up_to_date = false))
     }),
+    Breakage::boundary("stream/sse/messages-never-up-to-date", STREAM_SSE_9, Wire, || {
+        events(|_, events| {
+            if events.iter().any(|event| event.name == DATA && event.data.starts_with('[')) {
+                change(events, |control| control.up_to_date = false);
+            }
+        })
+    }),
     Breakage::boundary("stream/sse/partial-answer-up-to-date", STREAM_SSE_10, Wire, || {
         partial(|control| control.up_to_date = true)
     })
@@ -185,6 +222,32 @@ pub(super) const TABLE: Table = &[
     })
     .variant("bare"),
 ];
+
+/// Readers who are kept by the name of their stream, and go on with the next one of this name.
+fn inherited() -> Seams {
+    let mut orphans: BTreeMap<String, Vec<(u64, Wait)>> = BTreeMap::new();
+    decide(move |state, input, decision| {
+        let Input::Ask { name, ask, .. } = input else { return };
+        let is_created = |record: &Record| matches!(record, Record::Created { .. });
+        if let Ask::Delete = ask {
+            let waiting = super::stream_of(state, input).map(|s| s.waiting.clone()).unwrap_or_default();
+            let staying: Vec<(u64, Wait)> = (waiting.into_iter())
+                .filter_map(|session| Some((session, state.waits.get(&session)?.clone())))
+                .filter(|(_, wait)| wait.live == Live::Sse)
+                .collect();
+            let stays = |session: &u64| staying.iter().any(|(other, _)| other == session);
+            decision.records.retain(|r| !matches!(r, Record::Left { session, .. } if stays(session)));
+            decision.effects.retain(|e| !matches!(e, Effect::Answer { session, .. } if stays(session)));
+            orphans.insert(name.clone(), staying);
+        } else if decision.records.iter().any(is_created) {
+            for (session, wait) in orphans.remove(name).unwrap_or_default() {
+                let until = wait.deadline;
+                decision.records.push(Record::Following { session, name: name.clone(), until });
+                decision.records.push(Record::Waiting { session, wait: Wait { from: 0, ..wait } });
+            }
+        }
+    })
+}
 
 fn is_sse(request: &Request) -> bool {
     is(request, |o| matches!(o, Operation::Sse(_)))

@@ -111,6 +111,13 @@ pub(in super::super) const TABLE: Table = &[
     Breakage::boundary("stream/create/ttl-in-64-bits", STREAM_CREATE_21, Wire, || {
         read_as(TTL, |ttl| Some((ttl.parse::<u128>().ok()? & u128::from(u64::MAX)).to_string()))
     }),
+    Breakage::boundary("stream/create/ttl-in-nanoseconds", STREAM_CREATE_21, Wire, || {
+        // With a sign, in 64 bits: what is negative is over.
+        read_as(TTL, |ttl| {
+            let nanoseconds = ttl.parse::<i64>().ok()?.wrapping_mul(1_000_000_000);
+            (nanoseconds < 0).then(|| "0".to_owned())
+        })
+    }),
     Breakage::boundary("stream/create/ttl-of-long-timers", STREAM_CREATE_21, Wire, || {
         // A timer of more than 2^31 milliseconds goes off at once.
         read_as(TTL, |ttl| (ttl.parse::<u128>().ok()? > 2_147_483).then(|| "0".to_owned()))

@@ -3,7 +3,9 @@
 use super::{Seams, answers, asks, decide, forking, source};
 use crate::{
     embed::reference::model::Model,
-    selftest::defects::stream::{Answer, Ask, Lifetime, Record, Refusal, StreamModel, ask_mut, through},
+    selftest::defects::stream::{
+        Answer, Ask, Lifetime, Record, Refusal, StreamModel, ask_mut, stream_of, through,
+    },
 };
 use std::collections::BTreeSet;
 
@@ -113,4 +115,23 @@ pub(super) fn capped() -> Seams {
             (own, _) => own,
         };
     })
+}
+
+/// Whoever looks after ends removes what was deleted and is held for forks, and them with it.
+pub(super) fn purged() -> Seams {
+    through(Box::new(|state, now, input| {
+        let mut decision = StreamModel::decide(state, now, input);
+        let source =
+            stream_of(state, input).and_then(|fork| state.streams.get(&fork.origin.as_ref()?.source));
+        let over = source.filter(|source| source.deleted).is_some_and(|source| match source.lifetime {
+            Lifetime::Unlimited => false,
+            Lifetime::Ttl(seconds) => source.touched.saturating_add(seconds.saturating_mul(1_000)) <= now,
+            Lifetime::Until(end) => end <= now,
+        });
+        if over {
+            decision.records.clear();
+            answers(&mut decision).for_each(|answer| *answer = Answer::Refused(Refusal::NoStream));
+        }
+        decision
+    }))
 }

@@ -12,7 +12,7 @@ use crate::{
         wire::{Flying, HOLD},
     },
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use wireproof_spec::{http::Request, stream::header::FORKED_FROM};
 
 /// A stream that is soft-deleted told to be missing, where this is so.
@@ -167,4 +167,25 @@ pub(super) fn lost_in_race() -> Seams {
         }),
         ..Seams::honest()
     }
+}
+
+/// A stream that ever had so many forks is held when it is deleted, although they are gone.
+pub(super) fn counted_on(number: u32) -> Seams {
+    let (mut forks, mut held) = (BTreeMap::<String, u32>::new(), BTreeSet::new());
+    decide(move |_, input, decision| {
+        for record in &decision.records {
+            match record {
+                Record::Created { origin: Some(origin), .. } => {
+                    *forks.entry(origin.source.clone()).or_default() += 1;
+                }
+                Record::Deleted { name } if forks.get(name).is_some_and(|forks| *forks >= number) => {
+                    held.insert(name.clone());
+                }
+                _ => {}
+            }
+        }
+        if ask(input).is_some_and(|(name, _)| held.contains(name)) {
+            becomes(decision, &Refusal::NoStream, &Answer::Refused(Refusal::Gone));
+        }
+    })
 }

@@ -27,6 +27,9 @@ pub(in super::super) const TABLE: Table = &[
     Breakage::boundary("stream/producers/names-end-at-a-colon", STREAM_PRODUCERS_17, Port, || {
         renamed(|id| id.split(':').next().unwrap_or_default().to_owned())
     }),
+    Breakage::boundary("stream/producers/names-without-case", STREAM_PRODUCERS_17, Port, || {
+        renamed(|id| id.to_ascii_lowercase())
+    }),
     Breakage::boundary("stream/producers/names-cut", STREAM_PRODUCERS_17, Port, || {
         renamed(|id| id.chars().take("wp-".len() + 12).collect())
     }),
@@ -46,6 +49,9 @@ pub(in super::super) const TABLE: Table = &[
     }),
     Breakage::restart("stream/producers/forgotten-at-restart", STREAM_PRODUCERS_24, Log, || {
         recovery(|orderly, entries| if orderly { without_producers(entries) } else { entries })
+    }),
+    Breakage::restart("stream/producers/who-closed-forgotten-at-restart", STREAM_PRODUCERS_24, Log, || {
+        recovery(|orderly, entries| if orderly { without_closers(entries) } else { entries })
     }),
     Breakage::restart("stream/producers/old-numbers-at-restart", STREAM_PRODUCERS_24, Log, || {
         recovery(|orderly, entries| if orderly { first_of_producers(entries) } else { entries })
@@ -98,6 +104,19 @@ fn without_producers(entries: Vec<Entry>) -> Vec<Entry> {
             *producer = None;
         }
     })
+}
+
+/// Streams that are closed, and nobody knows by whom.
+fn without_closers(mut entries: Vec<Entry>) -> Vec<Entry> {
+    for entry in &mut entries {
+        if let Some(mut found) = record(entry)
+            && let Record::Closed { producer, .. } = &mut found
+        {
+            *producer = None;
+            entry.record = serde_json::to_vec(&found).unwrap_or_default();
+        }
+    }
+    entries
 }
 
 /// Only the first append of each producer counts.

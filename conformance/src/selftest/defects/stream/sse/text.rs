@@ -67,6 +67,16 @@ pub(in super::super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("stream/sse/cut-characters-replaced", STREAM_SSE_19, Wire, || {
+        events(|_, events| {
+            // So much that it may go on in another event.
+            for event in events.iter_mut().filter(|event| event.name == DATA && event.data.len() > 1_000) {
+                if event.data.pop().is_some_and(|last| !last.is_ascii()) {
+                    event.data.push('\u{fffd}');
+                }
+            }
+        })
+    }),
     Breakage::always("stream/sse/carriage-return-lost", STREAM_SSE_20, Wire, || {
         data(|content| *content = content.replace('\r', ""))
     }),
