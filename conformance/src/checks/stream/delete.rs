@@ -27,7 +27,7 @@ pub(super) const CHECKS: &[Check] = &[
 async fn removes(cx: &Cx) -> Outcome {
     let mut streams = shut_in_every_way(cx).await?;
     streams.extend([proven(cx).await?, Stream::create(cx, TEXT, "").await?]);
-    for stream in streams {
+    try_join_all(streams.into_iter().map(async |stream| {
         let tail = stream.told_tail(cx).await?;
         let reply = cx.send(stream.delete()).await?;
         cx.expect(STREAM_DELETE_1, &reply, &one_of![answer(204)])?;
@@ -35,7 +35,9 @@ async fn removes(cx: &Cx) -> Outcome {
         for _ in 0..3 {
             is_gone(cx, &stream, &tail).await?;
         }
-    }
+        Ok(())
+    }))
+    .await?;
     Ok(())
 }
 
