@@ -36,6 +36,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/longpoll/next-append", &[STREAM_LONGPOLL_3], drives!(next_append)),
     Check::new("stream/longpoll/last-append", &[STREAM_LONGPOLL_3], drives!(last_append)),
     Check::new("stream/longpoll/empty-start", &[STREAM_LONGPOLL_4], drives!(empty_start)),
+    Check::new("stream/longpoll/empty-start-timeout", &[STREAM_LONGPOLL_4], drives!(empty_start_timeout))
+        .waits(Waits::Limit(LIMIT, 2)),
     Check::new("stream/longpoll/timeout", &[STREAM_LONGPOLL_5], drives!(timed_out))
         .waits(Waits::Limit(LIMIT, 2)),
     Check::new("stream/longpoll/timeout-up-to-date", &[STREAM_LONGPOLL_6], drives!(timed_out_up_to_date))
@@ -234,6 +236,24 @@ async fn empty_start(cx: &Cx) -> Outcome {
     Err(cx.stop(TOO_SLOW))
 }
 
+async fn empty_start_timeout(cx: &Cx) -> Outcome {
+    let beside = proven(cx).await?;
+    let at_once = cx.send(beside.long_poll("-1")).await?;
+    cx.need(STREAM_LONGPOLL_2, &at_once, &one_of![answer(200)])?;
+    let mut waiting = Vec::new();
+    for (media_type, nothing) in [(TEXT, ""), (JSON, "[]")] {
+        let stream = Stream::create(cx, media_type, nothing).await?;
+        told(cx, STREAM_CREATE_13, &stream, &stream.start).await?;
+        let tail = stream.start.clone();
+        waiting.push((cx.begin(stream.long_poll("-1"), until_timeout(cx)).await?, tail));
+    }
+    for (waiting, tail) in waiting {
+        let reply = waiting.answer().await?;
+        cx.expect(STREAM_LONGPOLL_4, &reply, &one_of![answer(204).with(NEXT_OFFSET, tail)])?;
+    }
+    Ok(())
+}
+
 /// The answers to long-polls at tails in whose time nothing is appended, each with its tail.
 async fn idle(cx: &Cx) -> Outcome<Vec<(Seen<Response>, String)>> {
     let stream = proven(cx).await?;
@@ -248,10 +268,9 @@ async fn idle(cx: &Cx) -> Outcome<Vec<(Seen<Response>, String)>> {
         (&stream, &*tail, &tail),
         (&stream, "now", &tail),
         (&empty, &*empty.start, &empty.start),
-        (&empty, "-1", &empty.start),
         (&messages, &*messages.start, &messages.start),
         (&messages, "now", &messages.start),
-        (&no_message, "-1", &no_message.start),
+        (&no_message, &*no_message.start, &no_message.start),
     ] {
         all.push((cx.begin(stream.long_poll(offset), until_timeout(cx)).await?, tail.clone()));
     }

@@ -96,7 +96,7 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/longpoll/timeout-of-messages-answered-200", STREAM_LONGPOLL_5, Port, || {
         timed_out(|stream, _| stream.media_type.is_json())
     }),
-    Breakage::boundary("stream/longpoll/timeout-at-start-answered-200", STREAM_LONGPOLL_5, Port, || {
+    Breakage::boundary("stream/longpoll/timeout-at-start-answered-200", STREAM_LONGPOLL_4, Port, || {
         timed_out(|_, from_start| from_start)
     }),
     Breakage::boundary("stream/longpoll/timeout-not-up-to-date", STREAM_LONGPOLL_6, Wire, || {
