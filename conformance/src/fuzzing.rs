@@ -13,7 +13,7 @@ use std::{
     path::Path,
     pin::Pin,
     sync::Mutex,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use tokio::{
@@ -29,21 +29,33 @@ pub use crate::wire::{raw::RawAnswer, ws::Frame};
 pub struct Says<'a> {
     bytes: &'a [u8],
     at_once: usize,
+    /// It says nothing before it was told something. Who is to be woken then is inside.
+    waits: Option<Option<Waker>>,
 }
 
 impl<'a> Says<'a> {
     /// A target that says these bytes, so many at a time and at least one.
     pub fn new(bytes: &'a [u8], at_once: usize) -> Self {
-        Self { bytes, at_once: at_once.max(1) }
+        Self { bytes, at_once: at_once.max(1), waits: None }
+    }
+
+    /// The same, once it was told something: a client that has asked nothing takes no answer.
+    #[must_use]
+    pub fn when_asked(self) -> Self {
+        Self { waits: Some(None), ..self }
     }
 }
 
 impl AsyncRead for Says<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        if let Some(waker) = &mut self.waits {
+            *waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         let (now, rest) = self.bytes.split_at(self.at_once.min(self.bytes.len()).min(buf.remaining()));
         buf.put_slice(now);
         self.bytes = rest;
@@ -52,7 +64,10 @@ impl AsyncRead for Says<'_> {
 }
 
 impl AsyncWrite for Says<'_> {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        if let Some(waker) = self.waits.take().flatten() {
+            waker.wake();
+        }
         Poll::Ready(Ok(buf.len()))
     }
 
@@ -79,12 +94,13 @@ pub fn framed(bytes: &[u8], ended: bool) -> Result<Option<(Response, usize)>, Lo
 pub async fn answer(says: Says<'_>) -> Result<Response, Lost> {
     let handshake = hyper::client::conn::http1::Builder::new()
         .max_buf_size(limit::HEAD)
-        .handshake::<_, http_body_util::Empty<&[u8]>>(TokioIo::new(says));
+        .handshake::<_, http_body_util::Empty<&[u8]>>(TokioIo::new(says.when_asked()));
     let (mut sender, mut connection) = handshake.await.map_err(|e| Lost::Closed(e.to_string()))?;
     let request = hyper::Request::new(http_body_util::Empty::new());
     let now = Instant::now();
     let mut read = Box::pin(http::read(sender.send_request(request), now + Duration::from_secs(5), now));
     tokio::select! {
+        biased;
         answer = &mut read => answer,
         // Why it ended the answer tells too.
         _ = &mut connection => read.await,
@@ -93,7 +109,8 @@ pub async fn answer(says: Says<'_>) -> Result<Response, Lost> {
 
 /// Reads what a target sends on a WebSocket connection, up to the end.
 pub async fn frames(says: Says<'_>) -> (Vec<Frame>, Option<Lost>) {
-    let mut socket = WebSocketStream::from_raw_socket(says, Role::Client, Some(ws::config())).await;
+    let watched = ws::Watched::without_handshake(says);
+    let mut socket = WebSocketStream::from_raw_socket(watched, Role::Client, Some(ws::config())).await;
     let mut frames = Vec::new();
     loop {
         match ws::next(&mut socket).await {

@@ -9,6 +9,22 @@ use std::{
 use wireproof::event::{Bytes, Event, Expected, Message, What};
 use wireproof_spec::http::{Request, Response};
 
+/// Answers with what fixtures do not have: interim ones, extensions, trailers, and an end that is that of the connection.
+const ANSWERS: [&str; 5] = [
+    "HTTP/1.1 100 \r\n\r\nHTTP/1.1 103 Early\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nx: y\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nto the end",
+    "HTTP/1.0 404 Not Found\nx: 1\nx: 2\n\nold",
+    "HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\ncontent-length: 7\r\n\r\n",
+];
+
+/// Event streams with what fixtures do not have, behind the byte that says how many come at once.
+const EVENTS: [&str; 3] = [
+    "\u{4}\u{feff}data: a\r\rid: a\0b\nretry: 250\nevent: x\ndata\ndata:  b\r\n\r\n",
+    "\u{1}id: 1\nid\nretry: -1\nretry:99999999999999999999\nother: c\n\ndata:\n\n: end\ndata: cut",
+    "\u{10}event: a\nevent:\ndata: one\nid:2\n\n\n\ndata:two\u{85}\u{2028}\n\n",
+];
+
 /// The inputs to begin with, by target.
 pub type Seeds = BTreeMap<&'static str, BTreeSet<Vec<u8>>>;
 
@@ -51,6 +67,13 @@ pub fn of(workspace: &Path) -> io::Result<Seeds> {
         let text = fs::read_to_string(&file)?;
         text.split("[[known]]").for_each(|entry| add("files", format!("[[known]]{entry}").into_bytes()));
         add("files", text.into_bytes());
+    }
+    for answer in ANSWERS {
+        add("answer", [&[255], answer.as_bytes()].concat());
+        add("raw", answer.as_bytes().to_vec());
+    }
+    for events in EVENTS {
+        add("sse", events.as_bytes().to_vec());
     }
     logs().into_iter().for_each(|log| add("log", log));
     Ok(seeds)

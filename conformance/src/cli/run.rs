@@ -11,7 +11,7 @@ use crate::{
     target::{
         Target,
         baseline::Baseline,
-        file::{self, Pace, Read, SCALES},
+        file::{self, Pace, Read, SCALES, TIMEOUTS_MS},
         proper,
     },
 };
@@ -68,7 +68,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How long an answer may take that has no reason to wait, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(TIMEOUTS_MS))]
     timeout: u64,
     /// Multiplies every wait of ours: greater than 1 for a slow target or a busy machine. Otherwise what the target file says,
     /// or 1.

@@ -1,6 +1,6 @@
 //! The form that continuous integration reads. One class an area; what did not run is skipped, with the reason.
 
-use super::{Check, Outcome, Report};
+use super::{Check, Outcome, Report, transcript::is_obeyed};
 use crate::verdict::Verdict;
 use quick_junit::{NonSuccessKind, SerializeError, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn suites(report: &Report) -> Vec<TestSuite> {
         case.set_classname(class.as_str());
         case.set_time(Duration::from_millis(check.duration_ms));
         if check.verdict == Verdict::Warn {
-            case.set_system_out(format!("warning: {}", check.message.as_deref().unwrap_or_default()));
+            case.set_system_out(xml(&format!("warning: {}", check.message.as_deref().unwrap_or_default())));
         }
         match suites.iter_mut().find(|s| s.name.as_str() == class) {
             Some(suite) => suite.add_test_case(case),
@@ -60,13 +60,13 @@ fn status(check: &Check, strict: bool) -> TestCaseStatus {
     };
     let mut status = TestCaseStatus::non_success(kind);
     status.set_type(check.verdict.name());
-    status.set_message(check.message.clone().unwrap_or_default());
+    status.set_message(xml(check.message.as_deref().unwrap_or_default()));
     let mut text = check.transcript.join("\n");
     text += &format!("\n\nagain: {}", check.repro.command);
     if let Some(curl) = &check.repro.curl {
         text += &format!("\ncurl:  {curl}");
     }
-    status.set_description(text);
+    status.set_description(xml(&text));
     status
 }
 
@@ -74,6 +74,26 @@ fn skipped(word: &str, check: &Check) -> TestCaseStatus {
     let mut status = TestCaseStatus::skipped();
     status.set_type(word);
     let reason = check.accepted.as_ref().or(check.message.as_ref()).cloned().unwrap_or_default();
-    status.set_message(format!("{word}: {reason}"));
+    status.set_message(xml(&format!("{word}: {reason}")));
     status
+}
+
+/// Text that an XML document may hold (XML 1.0, section 2.2) and that a terminal, where these files end up, does not obey. The
+/// writer would leave out some of the rest without a word, and write what remains.
+fn xml(text: &str) -> String {
+    let harmless = |c: char| c == '\n' || !is_obeyed(c) && !matches!(c, '\u{fffe}' | '\u{ffff}');
+    text.chars().map(|c| if harmless(c) { c } else { '\u{fffd}' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::xml;
+
+    #[test]
+    fn what_xml_forbids_or_a_terminal_obeys_is_replaced() {
+        assert_eq!(xml("a\n<é>\u{10000}"), "a\n<é>\u{10000}");
+        for c in ['\0', '\t', '\r', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{fffe}', '\u{ffff}'] {
+            assert_eq!(xml(&format!("a{c}b")), "a\u{fffd}b", "{c:?}");
+        }
+    }
 }

@@ -6,7 +6,10 @@ use crate::{
     event::{Event, Source, What},
     protocol::Protocol,
     run::{Checked, Finished, Settings},
-    target::{Features, Target},
+    target::{
+        Features, Target,
+        file::{SCALES, TIMEOUTS_MS},
+    },
     verdict::{self, Verdict},
 };
 use std::{
@@ -133,6 +136,10 @@ fn read_settings(protocol: &Protocol, written: &BTreeMap<String, String>) -> Res
     let default = Settings::default();
     let patterns: Vec<String> =
         written.get("only").map(|p| p.split(' ').map(str::to_owned).collect()).unwrap_or_default();
+    // No run had others; what a log claims is not to be counted with.
+    let pace = written.get("time scale").and_then(|scale| scale.parse().ok());
+    let time_scale = pace.filter(|scale| (0.0..=*SCALES.end()).contains(scale)).unwrap_or(default.time_scale);
+    let timeout = number(written, "timeout ms", 5_000).min(*TIMEOUTS_MS.end());
     let names = written.get("names").map(|names| {
         let names: BTreeSet<&str> = names.split(' ').collect();
         protocol.checks().map(|c| c.name).filter(|name| names.contains(name)).collect()
@@ -140,8 +147,8 @@ fn read_settings(protocol: &Protocol, written: &BTreeMap<String, String>) -> Res
     Ok(Settings {
         seed: number(written, "seed", default.seed),
         jobs: number(written, "jobs", default.jobs),
-        timeout: Duration::from_millis(number(written, "timeout ms", 5_000)),
-        time_scale: number(written, "time scale", default.time_scale),
+        timeout: Duration::from_millis(timeout),
+        time_scale,
         only: crate::run::select::globs(&patterns)?,
         patterns,
         names,

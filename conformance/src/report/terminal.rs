@@ -64,14 +64,22 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     let counts = report.counts;
     let verdict = paint.verdict(report.verdict);
     writeln!(out, "{verdict}: {}", how_many(report))?;
-    writeln!(out, "target    {} ({} of {})", report.target.url, report.target.role, report.suite.protocol)?;
+    writeln!(
+        out,
+        "target    {} ({} of {})",
+        clean(&report.target.url),
+        report.target.role,
+        report.suite.protocol
+    )?;
     if let Some(implementation) = &report.target.implementation {
-        writeln!(out, "          {} {}", implementation.name, implementation.version)?;
+        writeln!(out, "          {} {}", clean(&implementation.name), clean(&implementation.version))?;
     }
     let features: Vec<String> = report
         .features
         .iter()
-        .map(|f| format!("{}={} ({})", f.name, clean(&f.value), format!("{:?}", f.source).to_lowercase()))
+        .map(|f| {
+            format!("{}={} ({})", clean(&f.name), clean(&f.value), format!("{:?}", f.source).to_lowercase())
+        })
         .collect();
     if !features.is_empty() {
         writeln!(out, "features  {}", features.join(", "))?;
@@ -81,11 +89,15 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     let mut how = vec![format!("seed {}", settings.seed), format!("{} ms", settings.duration_ms)];
     how.extend((settings.time_scale != 1.0).then(|| format!("time scale {}", settings.time_scale)));
     how.extend(settings.round_trip_ms.map(|ms| format!("round trip {ms} ms")));
-    how.extend(settings.filters.iter().cloned());
+    how.extend(settings.filters.iter().map(|filter| clean(filter)));
     writeln!(out, "run       {}", how.join(", "))?;
     if let Some(why) = &report.unreachable {
         let why = why.strip_prefix("the target could not be reached: ").unwrap_or(why);
-        writeln!(out, "The target could not be reached: {why}. Nobody knows what it would have done.")?;
+        writeln!(
+            out,
+            "The target could not be reached: {}. Nobody knows what it would have done.",
+            clean(why)
+        )?;
     }
     if report.interrupted {
         writeln!(out, "The run was interrupted. What is known is below; the rest was not seen.")?;
@@ -103,7 +115,7 @@ fn nothing(report: &Report) -> String {
     }
     format!(
         "no check is left by {}. `wireproof list checks` shows what there is.",
-        report.settings.filters.join(", ")
+        clean(&report.settings.filters.join(", "))
     )
 }
 
@@ -180,11 +192,11 @@ fn one(out: &mut String, check: &Check, report: &Report, paint: Paint) -> std::f
         writeln!(out, "    came      {}", clean(actual))?;
     }
     for line in &check.transcript {
-        writeln!(out, "    {line}")?;
+        writeln!(out, "    {}", clean(line))?;
     }
-    writeln!(out, "    again: {}", check.repro.command)?;
+    writeln!(out, "    again: {}", clean(&check.repro.command))?;
     if let Some(curl) = &check.repro.curl {
-        writeln!(out, "    curl:  {curl}")?;
+        writeln!(out, "    curl:  {}", clean(curl))?;
     }
     Ok(())
 }
@@ -211,7 +223,7 @@ fn reasons<'a>(
         writeln!(out, "\n{}", paint.bold(title))?;
     }
     for (why, ids) in by_reason {
-        writeln!(out, "\n  {why}")?;
+        writeln!(out, "\n  {}", clean(&why))?;
         for id in ids {
             writeln!(out, "    {id}")?;
         }
@@ -231,7 +243,7 @@ fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result
     }
     writeln!(out, "\n{}", paint.bold(&title))?;
     for check in report.checks.iter().filter(|c| c.baselined) {
-        let reason = check.accepted.as_deref().unwrap_or_default();
+        let reason = clean(check.accepted.as_deref().unwrap_or_default());
         writeln!(out, "  {} {}: {reason}", check.verdict, check.id)?;
     }
     for entry in &known.stale {
@@ -242,7 +254,7 @@ fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result
         )?;
     }
     for entry in &known.unseen {
-        let why = entry.sometimes.as_deref().unwrap_or_default();
+        let why = clean(entry.sometimes.as_deref().unwrap_or_default());
         writeln!(
             out,
             "  not seen this time {} with {}: it fails sometimes: {why}",

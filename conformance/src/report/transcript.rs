@@ -49,10 +49,12 @@ fn line(what: &What) -> Option<String> {
             format!("#{conn} ended{code}: {}", clean(how))
         }
         What::Silence { conn, ms, .. } => format!("#{conn} silent for {ms} ms, while the target was alive"),
-        What::Hook { name, ms } => format!("hook {name}, {ms} ms"),
-        What::Met { requirement, alternative, .. } => format!("= {requirement}: {}", clean(alternative)),
-        What::Broken { requirement, .. } => format!("! {requirement} is broken"),
-        What::SetUp { requirement, .. } => format!("! the set-up broke on {requirement}"),
+        What::Hook { name, ms } => format!("hook {}, {ms} ms", clean(name)),
+        What::Met { requirement, alternative, .. } => {
+            format!("= {}: {}", clean(requirement), clean(alternative))
+        }
+        What::Broken { requirement, .. } => format!("! {} is broken", clean(requirement)),
+        What::SetUp { requirement, .. } => format!("! the set-up broke on {}", clean(requirement)),
         What::Stopped { why, .. } => format!("! {}", clean(why)),
         What::Harness { message } => format!("! our mistake: {}", clean(message)),
         What::Missing { what } => format!("! it takes {}", clean(what)),
@@ -125,9 +127,14 @@ fn cut(text: &str) -> String {
     text.chars().take(BODY).collect()
 }
 
-/// Without anything that a terminal would obey.
+/// Without anything that a terminal would obey: no control characters, and none that turn the direction of writing around.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
+}
+
+pub(super) fn is_obeyed(c: char) -> bool {
+    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
 }
 
 /// The command that runs a check of this run again.
@@ -198,7 +205,7 @@ fn with_body(line: String, body: &Bytes) -> String {
             format!("{line} --data-binary @BODY  # BODY: the {} bytes that events.jsonl shows", body.length)
         }
         // An @ at the start would name a file, and a terminal would obey control characters.
-        (Some(text), _) if !text.starts_with('@') && !text.chars().any(char::is_control) => {
+        (Some(text), _) if !text.starts_with('@') && !text.chars().any(is_obeyed) => {
             format!("{line} --data-binary {}", word(text))
         }
         (Some(text), _) => piped(&line, &hex(text.as_bytes())),
@@ -211,11 +218,39 @@ fn piped(line: &str, digits: &str) -> String {
     format!("printf %s {digits} | xxd -r -p | {line} --data-binary @-")
 }
 
-/// A word of a shell's command line.
+/// A word of a shell's command line. What a terminal would obey is written as digits, as bash, zsh and ksh read them.
 pub fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }
-    format!("'{}'", text.replace('\'', r"'\''"))
+    if !text.chars().any(is_obeyed) {
+        return format!("'{}'", text.replace('\'', r"'\''"));
+    }
+    let mut quoted = "$'".to_owned();
+    for c in text.chars() {
+        match c {
+            '\'' | '\\' => quoted.extend(['\\', c]),
+            // Always three digits, so that a digit behind them is none of them.
+            c if is_obeyed(c) => {
+                c.encode_utf8(&mut [0; 4]).bytes().for_each(|b| quoted += &format!("\\{b:03o}"))
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "'"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::word;
+
+    #[test]
+    fn a_shell_reads_a_word_as_it_was() {
+        assert_eq!(word("a/b"), "a/b");
+        assert_eq!(word(""), "''");
+        assert_eq!(word("it's 5"), r"'it'\''s 5'");
+        assert_eq!(word("\u{1b}[31m\n7'\\é"), r"$'\033[31m\0127\'\\é'");
+        assert_eq!(word("a\u{202e}b\u{9b}"), r"$'a\342\200\256b\302\233'");
+    }
 }

@@ -59,6 +59,8 @@ pub struct TargetFile {
 pub const JOBS: RangeInclusive<u16> = 1..=1024;
 /// By what waits can be multiplied.
 pub const SCALES: RangeInclusive<f64> = 0.01..=100.0;
+/// How long an answer may take that has no reason to wait, in milliseconds.
+pub const TIMEOUTS_MS: RangeInclusive<u64> = 1..=600_000;
 
 /// How a target is tested that is slower than most.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]

@@ -31,8 +31,8 @@ fn body(head: Response, rest: &[u8], method: &str, ended: bool) -> Result<Option
     } else if head.headers.get("transfer-encoding").is_some() {
         chunked(rest)?
     } else if let Some(length) = head.headers.get("content-length") {
-        let length: usize =
-            length.trim().parse().map_err(|_| Lost::Malformed("Content-Length is no number".into()))?;
+        let length =
+            number(length.trim(), 10).ok_or_else(|| Lost::Malformed("Content-Length is no number".into()))?;
         if length > limit::BODY {
             return Err(Lost::TooLong(limit::BODY as u64));
         }
@@ -54,8 +54,7 @@ fn chunked(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Lost> {
     while let Some((size, length)) = line(&bytes[at..])? {
         at += length;
         let size = size.split(';').next().unwrap_or_default().trim();
-        let size =
-            usize::from_str_radix(size, 16).map_err(|_| malformed("the size of a chunk is no number"))?;
+        let size = number(size, 16).ok_or_else(|| malformed("the size of a chunk is no number"))?;
         if body.len().saturating_add(size) > limit::BODY {
             return Err(Lost::TooLong(limit::BODY as u64));
         }
@@ -77,6 +76,12 @@ fn chunked(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Lost> {
         at += size + 2;
     }
     Ok(None)
+}
+
+/// A number of digits alone: no sign, which the library takes.
+fn number(text: &str, radix: u32) -> Option<usize> {
+    let digits = text.chars().all(|c| c.is_digit(radix));
+    usize::from_str_radix(text, radix).ok().filter(|_| digits)
 }
 
 /// The line at the start of these bytes, and its length with its end; none if it is not complete.
@@ -139,6 +144,8 @@ mod tests {
         let lost = |bytes: &[u8]| answer(bytes, "GET", true).expect_err("no answer");
         assert!(matches!(lost(b""), Lost::Closed(_)));
         assert!(matches!(lost(b"HTTP/1.1 200 O"), Lost::Closed(_)));
+        assert!(matches!(lost(b"HTTP/1.1 000 OK\r\n\r\n"), Lost::Malformed(_)));
+        assert!(matches!(lost(b"HTTP/1.1 99 OK\r\n\r\n"), Lost::Malformed(_)));
         assert!(matches!(lost(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nabc"), Lost::Closed(_)));
         assert!(matches!(lost(b"\0\0\0\0"), Lost::Malformed(_)));
         assert!(matches!(
@@ -151,6 +158,11 @@ mod tests {
         ));
         assert!(matches!(lost(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n"), Lost::TooLong(_)));
         assert!(matches!(lost(b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n"), Lost::Malformed(_)));
+        assert!(matches!(lost(b"HTTP/1.1 200 OK\r\ncontent-length: +0\r\n\r\n"), Lost::Malformed(_)));
+        assert!(matches!(
+            lost(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n+1\r\na\r\n0\r\n\r\n"),
+            Lost::Malformed(_)
+        ));
         let long =
             [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".as_slice(), &[b'1'; 5000]].concat();
         assert!(matches!(lost(&long), Lost::Malformed(_)));

@@ -271,15 +271,14 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<(Response, usize)>, Lost> {
     let mut parsed = httparse::Response::new(&mut headers);
     match parsed.parse(bytes) {
         Ok(httparse::Status::Complete(end)) => {
+            // Three digits may be fewer in number (RFC 9110, section 15: 100 to 599, and beyond for who is lenient).
+            let status = parsed.code.filter(|code| *code >= 100);
+            let status = status.ok_or_else(|| Lost::Malformed("the status is less than 100".into()))?;
             let fields = parsed
                 .headers
                 .iter()
                 .map(|h| (h.name.to_ascii_lowercase(), String::from_utf8_lossy(h.value).into_owned()));
-            let head = Response {
-                status: parsed.code.unwrap_or_default(),
-                headers: Fields(fields.collect()),
-                body: Body::default(),
-            };
+            let head = Response { status, headers: Fields(fields.collect()), body: Body::default() };
             Ok(Some((head, end)))
         }
         Ok(httparse::Status::Partial) => Ok(None),

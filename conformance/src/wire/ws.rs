@@ -1,5 +1,9 @@
 //! A peer that speaks WebSocket, whoever dials, and records every message.
 
+mod watch;
+
+pub(crate) use watch::Watched;
+
 use super::{
     Link, Lost, Seen,
     limit::{self, words},
@@ -30,7 +34,7 @@ use tokio_tungstenite::{
 pub struct Peer {
     link: Link,
     conn: u32,
-    socket: WebSocketStream<Tap>,
+    socket: WebSocketStream<Watched<Tap>>,
 }
 
 /// What came.
@@ -72,7 +76,11 @@ impl Peer {
         }
         let started = Instant::now();
         let until = link.until(link.times.answer);
-        let handshake = tokio_tungstenite::client_async_with_config(request, tap, Some(config()));
+        let handshake = tokio_tungstenite::client_async_with_config(
+            request,
+            Watched::with_handshake(tap),
+            Some(config()),
+        );
         match timeout_at(until, handshake).await {
             Ok(Ok((socket, _))) => Ok(Self { link: link.clone(), conn, socket }),
             Ok(Err(e)) => {
@@ -259,7 +267,8 @@ impl Listener {
         let conn = self.link.number();
         self.link.log.record(What::Opened { conn, peer: "websocket, dialled by the client".into() });
         let (tap, _) = Tap::new(stream);
-        match timeout_at(until, tokio_tungstenite::accept_async_with_config(tap, Some(config()))).await {
+        let watched = Watched::with_handshake(tap);
+        match timeout_at(until, tokio_tungstenite::accept_async_with_config(watched, Some(config()))).await {
             Ok(Ok(socket)) => Ok(Peer { link: self.link.clone(), conn, socket }),
             Ok(Err(e)) => Err(self.link.stop(&format!("the client's WebSocket handshake failed: {e}"))),
             Err(_) => Err(self.link.stop("the client did not finish its WebSocket handshake in time")),
@@ -275,7 +284,7 @@ enum Heard {
 
 /// The next message; pongs that nobody asked for are passed over.
 pub(crate) async fn next<S: AsyncRead + AsyncWrite + Unpin>(
-    socket: &mut WebSocketStream<S>,
+    socket: &mut WebSocketStream<Watched<S>>,
 ) -> Result<Frame, Lost> {
     loop {
         if let Heard::Frame(frame) = hear(socket).await? {
@@ -284,7 +293,9 @@ pub(crate) async fn next<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn hear<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> Result<Heard, Lost> {
+async fn hear<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<Watched<S>>,
+) -> Result<Heard, Lost> {
     loop {
         return match socket.next().await {
             None => Err(Lost::Closed("without a close frame".into())),
@@ -292,8 +303,9 @@ async fn hear<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>
                 Ok(Heard::Frame(Frame::Text(text.as_str().to_owned())))
             }
             Some(Ok(tungstenite::Message::Binary(bytes))) => Ok(Heard::Frame(Frame::Binary(bytes))),
-            Some(Ok(tungstenite::Message::Close(frame))) => {
-                Ok(Heard::Frame(Frame::Close(frame.map(|f| (f.code.into(), f.reason.as_str().to_owned())))))
+            // Not as the library tells it.
+            Some(Ok(tungstenite::Message::Close(_))) => {
+                Ok(Heard::Frame(Frame::Close(socket.get_ref().closing())))
             }
             Some(Ok(tungstenite::Message::Pong(data))) => Ok(Heard::Pong(data)),
             Some(Ok(_)) => continue,

@@ -64,5 +64,6 @@ pub fn run(data: &[u8]) {
     let control = |c: char| c.is_control() && c != '\n';
     assert!(!shown.contains(control), "what a target sent reaches the terminal as it is: {shown:?}");
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
-    assert!(!junit.contains(|c: char| c.is_control() && !"\n\t\r".contains(c)));
+    let forbidden = |c: char| control(c) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    assert!(!junit.contains(forbidden), "what a target sent is no XML, or reaches a terminal: {junit:?}");
 }

@@ -180,7 +180,9 @@ impl World {
             && let Some(fork) = &mut create.fork
         {
             let source = &self.oracle.streams[&fork.source];
-            assert_eq!(self.bytes(&lookup.content), source.content, "the content of the source");
+            // Here every part is named as it is; in an answer the last one says what of the others is meant.
+            let parts = lookup.content.iter().flat_map(|part| self.bytes(&[*part]));
+            assert_eq!(parts.collect::<Vec<_>>(), source.content, "the content of the source");
             let base = source.place(lookup.offset, lookup.sub_offset);
             fork.found = Some(Found { incarnation: lookup.incarnation, base });
             answers = self.give(&Input::Ask { session, name: name.into(), ask: ask.clone() });

@@ -18,7 +18,10 @@ pub fn run(data: &[u8]) {
     assert_eq!((&whole, &events), (&pieces, &again), "in pieces of {size}");
     let found: Vec<_> =
         events.iter().map(|Event { name, data, id, .. }| [name, data, id].map(String::clone)).collect();
-    assert_eq!(found, naive(bytes));
+    let (said, retry, is_within) = naive(bytes);
+    assert_eq!(found, said);
+    assert_eq!(whole.retry(), retry);
+    assert_eq!(whole.is_within_event(), is_within, "{bytes:?}");
     assert!(events.iter().map(|event| event.size).sum::<u64>() <= bytes.len() as u64);
 
     // One that takes less ends in time, and until then finds the same.
@@ -29,16 +32,19 @@ pub fn run(data: &[u8]) {
     assert!(first.iter().all(|event| event.name.len().max(7) + event.data.len() <= 3 * longest + 7));
 }
 
-/// Name, data and id of each event, from the whole text.
-fn naive(bytes: &[u8]) -> Vec<[String; 3]> {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n").replace('\r', "\n");
+/// Name, data and id of each event, from the whole text; the time to wait; whether it ends within an event.
+fn naive(bytes: &[u8]) -> (Vec<[String; 3]>, Option<u64>, bool) {
+    let whole = String::from_utf8_lossy(bytes);
+    let text = whole.strip_prefix('\u{feff}').unwrap_or(&whole).replace("\r\n", "\n").replace('\r', "\n");
     let (mut found, mut name, mut data, mut id) = (Vec::new(), "", Vec::new(), "");
+    let (mut retry, mut is_within) = (None, false);
     // What has no end of line is none.
     let complete = text.rfind('\n').map_or("", |last| &text[..last]);
+    let behind = text.rfind('\n').map_or(&whole[..], |last| &text[last + 1..]);
     for line in complete.split('\n').filter(|_| text.contains('\n')) {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
+        is_within = !line.is_empty() && (is_within || !line.starts_with(':'));
         match field {
             "" if line.is_empty() => {
                 let named = if name.is_empty() { "message" } else { name };
@@ -49,9 +55,12 @@ fn naive(bytes: &[u8]) -> Vec<[String; 3]> {
             }
             "event" => name = value,
             "data" => data.push(value),
+            "retry" if !value.is_empty() && value.chars().all(|c| c.is_ascii_digit()) => {
+                retry = Some(value.parse().unwrap_or(u64::MAX));
+            }
             "id" if !value.contains('\0') => id = value,
             _ => {}
         }
     }
-    found
+    (found, retry, is_within || !behind.is_empty())
 }

@@ -13,6 +13,13 @@ pub fn run(data: &[u8]) {
     let size: usize = frames.iter().map(size).sum();
     assert!(size <= bytes.len() && size <= limit::FRAME, "{size} bytes were heard of {}", bytes.len());
     assert_eq!(lost.is_none(), matches!(frames.last(), Some(Frame::Close(_))));
+    if let Some(Frame::Close(Some((code, reason)))) = frames.last() {
+        let said = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
+        assert!(
+            bytes.windows(said.len()).any(|part| part == said),
+            "a close that nobody sent: {code} {reason:?}"
+        );
+    }
     if let Some(why) = lost {
         assert!(why.to_string().len() < 1_000);
     }
