@@ -250,7 +250,8 @@ async fn late_bites(protocol: &'static Protocol, defects: &[&'static Defect]) ->
     let found: Vec<Result<Option<String>, String>> = stream::iter(late())
         .map(|defect| async move {
             let target = reference.start(defect.variant, Some(defect.id)).await?;
-            let broken = shape::ordinary(protocol, target).await?;
+            let broken =
+                shape::ordinary(protocol, target).await.map_err(|why| format!("{}: {why}", defect.id))?;
             let expected =
                 honest.get(defect.variant).ok_or_else(|| format!("{} is no variant", defect.variant))?;
             let first = expected.iter().zip(&broken).find(|(honest, broken)| honest != broken);
