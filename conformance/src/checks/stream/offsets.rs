@@ -167,7 +167,17 @@ async fn rise_together(cx: &Cx) -> Outcome {
                     .all(|of_one| rises(&of_one.iter().map(|(_, tail)| tail.clone()).collect::<Vec<_>>()))
             },
         );
-        cx.expect(STREAM_OFFSETS_1, &both, &[rising, later])?;
+        let (told, _) = cx.expect(STREAM_OFFSETS_1, &both, &[rising, later])?;
+        // Either way it is the tail behind the append. Of each writer the first ones tell.
+        for (token, tail) in told.chunks(APPENDS).flat_map(|of_one| &of_one[..2]) {
+            let reply = cx.send(stream.read_at(tail)).await?;
+            let token = token.clone();
+            let behind =
+                alternative("nothing of the append in front of its tail", move |reply: &Response| {
+                    !String::from_utf8_lossy(&reply.body).contains(&token)
+                });
+            cx.expect(STREAM_OFFSETS_1, &reply, &[behind])?;
+        }
     }
     Ok(())
 }
