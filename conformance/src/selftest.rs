@@ -235,23 +235,41 @@ fn breaks(events: &[Arc<Event>], defect: &Defect) -> bool {
     )
 }
 
+/// What an ordinary flow says. A busy machine may stop one, and hardly several in a row.
+async fn ordinary(
+    protocol: &'static Protocol,
+    variant: &'static str,
+    defect: Option<&'static str>,
+) -> Result<Vec<String>, String> {
+    const TRIES: usize = 3;
+    let mut stopped = String::new();
+    for _ in 0..TRIES {
+        let target = protocol.trial.reference.start(variant, defect).await?;
+        match shape::ordinary(protocol, target).await {
+            Ok(said) => return Ok(said),
+            Err(why) => stopped = why,
+        }
+    }
+    Err(stopped)
+}
+
 /// Defects that say that they bite later, and bite at the first ordinary use.
 async fn late_bites(protocol: &'static Protocol, defects: &[&'static Defect]) -> Result<Vec<String>, String> {
     if protocol.trial.ordinary.is_none() {
         return Ok(Vec::new());
     }
-    let reference = protocol.trial.reference;
     let late = || defects.iter().copied().filter(|d| d.trigger != crate::protocol::Trigger::Always);
     let mut honest: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for variant in late().map(|defect| defect.variant).collect::<BTreeSet<_>>() {
-        honest.insert(variant, shape::ordinary(protocol, reference.start(variant, None).await?).await?);
+        honest.insert(variant, ordinary(protocol, variant, None).await?);
     }
     let honest = &honest;
     let found: Vec<Result<Option<String>, String>> = stream::iter(late())
         .map(|defect| async move {
-            let target = reference.start(defect.variant, Some(defect.id)).await?;
-            let broken =
-                shape::ordinary(protocol, target).await.map_err(|why| format!("{}: {why}", defect.id))?;
+            let broken = match ordinary(protocol, defect.variant, Some(defect.id)).await {
+                Ok(broken) => broken,
+                Err(why) => return Ok(Some(format!("{} bites at the first ordinary use: {why}", defect.id))),
+            };
             let expected =
                 honest.get(defect.variant).ok_or_else(|| format!("{} is no variant", defect.variant))?;
             let first = expected.iter().zip(&broken).find(|(honest, broken)| honest != broken);
