@@ -45,7 +45,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/expiry/refused", &[STREAM_EXPIRY_15], drives!(window::refused))
         .waits(Waits::Millis(2_000)),
     Check::new("stream/expiry/url-is-free", &[STREAM_EXPIRY_16], drives!(end::url_is_free))
-        .waits(Waits::Millis(5_000)),
+        .waits(Waits::Millis(6_000)),
     Check::new("stream/expiry/append-race", &[STREAM_EXPIRY_17], drives!(window::append_race))
         .waits(Waits::Millis(2_000)),
     Check::new("stream/expiry/restart", &[STREAM_EXPIRY_18], drives!(end::restart))

@@ -1,6 +1,6 @@
 //! That a stream is there before its end, gone behind it, and its URL free.
 
-use super::life::{LATE, Life, Moment, Mortal, each, measured, timed};
+use super::life::{End, LATE, Life, Moment, Mortal, each, measured, timed};
 use crate::{
     check::{Answer, Cx, Hook, Outcome, answer},
     checks::stream::setting::{
@@ -132,16 +132,21 @@ pub(super) async fn nothing_to_delete(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn url_is_free(cx: &Cx) -> Outcome {
-    let ways = [(Life::Window(1), false), (Life::Window(1), true), (soon(), false)];
-    try_join_all(ways.map(|(life, noticed)| free_again(cx, life, noticed))).await?;
-    Ok(())
+    measured(cx, async |cx| {
+        let ways = [(Life::Window(1), false), (Life::Window(1), true), (soon(), false)];
+        each(ways.map(|(life, noticed)| free_again(cx, life, noticed))).await
+    })
+    .await
 }
 
 /// Who appends to each of the streams at one URL.
 const PRODUCER: &str = "one";
 
-/// That one stream after the other can be made at one URL, where somebody noticed the end of the first or nobody did.
-async fn free_again(cx: &Cx, life: Life, noticed: bool) -> Outcome {
+/// That one stream after the other can be made at one URL, where somebody noticed the end of the first or nobody did; whether
+/// the server was quick enough to let it be told.
+async fn free_again(cx: &Cx, life: Life, noticed: bool) -> Outcome<bool> {
+    /// Of the second one, in seconds: long enough to ask it a few things.
+    const WINDOW: u64 = 2;
     let mut mortal = Mortal::new(cx, life).await?;
     for (id, request, accepted) in [
         (STREAM_PRODUCERS_5, by(mortal.stream.append("old"), PRODUCER, 3, 0), answer(200)),
@@ -149,6 +154,9 @@ async fn free_again(cx: &Cx, life: Life, noticed: bool) -> Outcome {
         (STREAM_CLOSE_1, mortal.stream.close(), closed()),
     ] {
         let changed = timed(cx, request).await?;
+        if changed.answered > mortal.end.there {
+            return Ok(false);
+        }
         cx.need(id, &changed.reply, &one_of![accepted])?;
         mortal.touched(&changed);
     }
@@ -156,33 +164,50 @@ async fn free_again(cx: &Cx, life: Life, noticed: bool) -> Outcome {
     if noticed {
         cx.need(STREAM_EXPIRY_2, &cx.send(mortal.stream.head()).await?, &one_of![answer(404)])?;
     }
-    let answered = new_at(cx, &mortal.stream, OTHER, Life::Window(1)).await?;
-    sleep_until(answered + Duration::from_secs(1) + LATE).await;
-    new_at(cx, &mortal.stream, TEXT, Life::Window(3_600)).await?;
+    let Some(answered) = new_at(cx, &mortal.stream, OTHER, WINDOW).await? else { return Ok(false) };
+    sleep_until(answered + Duration::from_secs(WINDOW) + LATE).await;
+    if new_at(cx, &mortal.stream, TEXT, 3_600).await?.is_none() {
+        return Ok(false);
+    }
     let equal = cx.send(Life::Window(3_600).given_by(put(&mortal.stream.path, TEXT))).await?;
     cx.expect(STREAM_EXPIRY_16, &equal, &one_of![answer(200)])?;
     let first = cx.send(Life::Window(1).given_by(put(&mortal.stream.path, TEXT))).await?;
     cx.expect(STREAM_EXPIRY_16, &first, &one_of![answer(409)])?;
-    Ok(())
+    Ok(true)
 }
 
-/// Claims that a PUT makes a new stream, open and with nothing but its own content, which knows nobody; when that was seen.
-async fn new_at(cx: &Cx, stream: &Stream, media_type: &'static str, life: Life) -> Outcome<Instant> {
+/// Claims that a PUT makes a new stream, open and with nothing but its own content, which knows nobody; when that was seen, if
+/// it was within the first window of so many seconds.
+async fn new_at(cx: &Cx, stream: &Stream, media_type: &'static str, window: u64) -> Outcome<Option<Instant>> {
     let token = cx.token(20);
+    let life = Life::Window(window);
+    let there = End::of_window(window, Instant::now(), Instant::now()).there;
     let request = life.given_by(put(&stream.path, media_type)).body(token.clone());
     let reply = cx.send(request).await?;
     cx.expect(STREAM_EXPIRY_16, &reply, &one_of![created().without(CLOSED)])?;
     let head = cx.send(stream.head()).await?;
+    if Instant::now() > there {
+        return Ok(None);
+    }
     cx.expect(STREAM_EXPIRY_16, &head, &one_of![answer(200).without(CLOSED)])?;
     let content = stream.content(cx).await?;
+    if Instant::now() > there {
+        return Ok(None);
+    }
     cx.expect(STREAM_EXPIRY_16, &content, &[holds(token)])?;
     // The old one would take the first for a fenced producer's or a repetition, and the second for out of sequence.
     let stream = Stream { media_type, ..stream.clone() };
-    let produced = cx.send(by(stream.append("new"), PRODUCER, 0, 0)).await?;
-    cx.expect(STREAM_EXPIRY_16, &produced, &one_of![answer(200)])?;
-    let sequenced = cx.send(stream.append("new").header(SEQ, "1")).await?;
-    cx.expect(STREAM_EXPIRY_16, &sequenced, &one_of![appended()])?;
-    Ok(Instant::now())
+    for (request, accepted) in [
+        (by(stream.append("new"), PRODUCER, 0, 0), answer(200)),
+        (stream.append("new").header(SEQ, "1"), appended()),
+    ] {
+        let reply = cx.send(request).await?;
+        if Instant::now() > there {
+            return Ok(None);
+        }
+        cx.expect(STREAM_EXPIRY_16, &reply, &one_of![accepted])?;
+    }
+    Ok(Some(Instant::now()))
 }
 
 pub(super) async fn restart(cx: &Cx) -> Outcome {

@@ -210,7 +210,7 @@ pub(super) struct Idle {
 }
 
 /// Does this over and over, on a stream that was changed so before, until the stream has to be gone; whether it was done in
-/// time at least once.
+/// time at least once, and a window so often that a stream for which it counts would be there still.
 pub(super) async fn ends_all_the_same(
     cx: &Cx,
     requirement: RequirementId,
@@ -224,12 +224,13 @@ pub(super) async fn ends_all_the_same(
         cx.need(STREAM_CLOSE_1, &changed.reply, &one_of![closed()])?;
         mortal.touched(&changed);
     }
-    let mut in_time = false;
+    let (mut in_time, mut often, mut until) = (false, true, mortal.end.there);
     loop {
         sleep(OFTEN).await;
         let sent = Instant::now();
         let request = touch(&mortal);
         let reply = if broken { cx.send_broken(request).await? } else { cx.send(request).await? };
+        often &= Instant::now() <= until;
         if sent >= mortal.end.gone {
             // What is refused for its form may be refused like that for ever.
             break;
@@ -240,10 +241,14 @@ pub(super) async fn ends_all_the_same(
         } else if cx.need(STREAM_EXPIRY_1, &reply, &one_of![touched(), answer(404)])?.status == 404 {
             break;
         }
+        if let Life::Window(seconds) = life {
+            until = sent + Duration::from_secs(seconds);
+        }
     }
     let head = cx.send(mortal.stream.head()).await?;
+    often &= Instant::now() <= until;
     cx.expect(requirement, &head, &one_of![answer(404)])?;
-    Ok(in_time)
+    Ok(in_time && (often || matches!(life, Life::Until(..))))
 }
 
 pub(super) async fn append_race(cx: &Cx) -> Outcome {
