@@ -22,9 +22,11 @@ use std::{
 };
 
 /// How many references are tried at the same time.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 16;
+/// How many of those that nothing caught are tried again at the same time: on a busy machine what is late is no sign.
+const AGAIN_AT_ONCE: usize = 4;
 /// How many honest references run at the same time.
-const VARIANTS_AT_ONCE: usize = 4;
+const VARIANTS_AT_ONCE: usize = 9;
 /// What a null target gets for an answer: it has none, and every check would wait for it.
 const NULL_TIMEOUT: Duration = Duration::from_millis(250);
 /// What a broken reference gets for an answer.
@@ -90,32 +92,29 @@ struct Tried {
     defect: &'static Defect,
     caught_by: BTreeSet<&'static str>,
     red: Red,
-    implausible: Option<String>,
+    /// What was seen by the checks that it is about.
+    seen: Vec<Arc<Event>>,
 }
 
-/// Tests the suite of a protocol. `full` drives all checks against all defects.
+/// Tests the suite of a protocol. `full` drives all checks that do not wait long against all defects.
 ///
 /// # Errors
 /// A reference or a null target that does not start.
 pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, String> {
-    let honest = honest(protocol).await?;
-    let known = shape::Known::of(protocol, honest.iter().flat_map(|(_, f)| &f.events));
     let mut defects = (protocol.trial.defects)();
     // The longest first.
     defects.sort_by_key(|defect| naming(protocol, defect).is_some());
-    let trying = stream::iter(defects.iter().copied())
-        .map(|defect| attempt(protocol, defect, full, &known))
-        .buffer_unordered(AT_ONCE)
-        .try_collect::<Vec<Tried>>();
+    let honest = honest(protocol).await?;
     let nulls = null::passes(protocol, honest.iter().map(|(_, f)| f));
     // Much of each is waiting, so they wait together.
     let (mut tried, (null_passes, nulls), late) =
-        try_join3(trying, nulls, late_bites(protocol, &defects)).await?;
+        try_join3(attempts(protocol, &defects, full), nulls, late_bites(protocol, &defects)).await?;
     tried.sort_by_key(|t| t.defect.id);
+    let known = shape::Known::of(protocol, honest.iter().flat_map(|(_, f)| &f.events));
     let caught: Vec<&Tried> = tried.iter().filter(|t| !t.caught_by.is_empty()).collect();
     let surviving = tried.iter().filter(|t| t.caught_by.is_empty()).map(|t| t.defect.id.to_owned()).collect();
     let mut holes = gate::holes(protocol, caught.iter().map(|t| t.defect));
-    holes.extend(tried.iter().filter_map(|t| t.implausible.clone()));
+    holes.extend(tried.iter().filter_map(|t| implausible(protocol, &known, t)));
     holes.extend(gate::without_kind(protocol, &honest.iter().map(|(_, f)| f).collect::<Vec<_>>()));
     holes.extend(late);
     let sets: BTreeSet<BTreeSet<&str>> = protocol
@@ -141,14 +140,16 @@ pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, 
 
 async fn honest(protocol: &'static Protocol) -> Result<Vec<(&'static str, Finished)>, String> {
     stream::iter(protocol.trial.reference.variants().iter().copied())
-        .map(|variant| async move {
-            let target = protocol.trial.reference.start(variant, None).await?;
-            let names = protocol.trial.reference.about(variant).map(|about| {
-                let needs = |check: &&Check| protocol.needs(check).iter().any(|(need, _)| *need == about);
-                protocol.checks().filter(needs).map(|check| check.name).collect()
-            });
-            let settings = Settings { names, bare: true, ..Settings::default() };
-            Ok((variant, run(protocol, target, settings, |_| {}).await?))
+        .map(|variant| {
+            apart(async move {
+                let target = protocol.trial.reference.start(variant, None).await?;
+                let names = protocol.trial.reference.about(variant).map(|about| {
+                    let needs = |check: &&Check| protocol.needs(check).iter().any(|(need, _)| *need == about);
+                    protocol.checks().filter(needs).map(|check| check.name).collect()
+                });
+                let settings = Settings { names, bare: true, ..Settings::default() };
+                Ok((variant, run(protocol, target, settings, |_| {}).await?))
+            })
         })
         .buffered(VARIANTS_AT_ONCE)
         .try_collect()
@@ -191,17 +192,41 @@ fn naming(protocol: &Protocol, defect: &Defect) -> Option<BTreeSet<&'static str>
     (!observed).then(|| named().map(|c| c.name).collect())
 }
 
-async fn attempt(
+/// Does this on any core: many runs in one task would share one.
+async fn apart<T: Send + 'static>(
+    work: impl Future<Output = Result<T, String>> + Send + 'static,
+) -> Result<T, String> {
+    tokio::spawn(work).await.map_err(|e| e.to_string())?
+}
+
+/// Tries all, and once more those that nothing caught.
+async fn attempts(
     protocol: &'static Protocol,
-    defect: &'static Defect,
+    defects: &[&'static Defect],
     full: bool,
-    known: &shape::Known,
-) -> Result<Tried, String> {
-    let names = if full { None } else { naming(protocol, defect) };
-    let target = protocol.trial.reference.start(defect.variant, Some(defect.id)).await?;
-    // What is to be seen everywhere is seen by those who do not wait long.
-    let settings = Settings { fast: names.is_none() && !full, names, ..settings(BROKEN_TIMEOUT) };
-    let finished = run(protocol, target, settings, |_| {}).await?;
+) -> Result<Vec<Tried>, String> {
+    let trying = |defects: Vec<&'static Defect>, at_once| {
+        stream::iter(defects)
+            .map(move |defect| apart(attempt(protocol, defect, full)))
+            .buffer_unordered(at_once)
+            .try_collect::<Vec<Tried>>()
+    };
+    let tried = trying(defects.to_vec(), AT_ONCE).await?;
+    let (mut caught, survivors): (Vec<_>, Vec<_>) = tried.into_iter().partition(|t| !t.caught_by.is_empty());
+    caught.extend(trying(survivors.iter().map(|t| t.defect).collect(), AGAIN_AT_ONCE).await?);
+    Ok(caught)
+}
+
+async fn attempt(protocol: &'static Protocol, defect: &'static Defect, full: bool) -> Result<Tried, String> {
+    let drive = async |names: Option<BTreeSet<&'static str>>| {
+        let target = protocol.trial.reference.start(defect.variant, Some(defect.id)).await?;
+        // Those who do not wait long stand for all.
+        let settings = Settings { fast: names.is_none(), names, ..settings(BROKEN_TIMEOUT) };
+        run(protocol, target, settings, |_| {}).await
+    };
+    let names = naming(protocol, defect);
+    let others = if full && names.is_some() { Some(drive(None).await?) } else { None };
+    let finished = drive(names).await?;
     let red = |c: &&crate::run::Checked| matches!(c.verdict, Verdict::Fail | Verdict::Warn);
     let caught_by = finished
         .checks
@@ -210,14 +235,19 @@ async fn attempt(
         .filter(|c| breaks(&c.events, defect))
         .map(|c| c.check.name)
         .collect();
-    let red = finished.checks.iter().filter(red).map(|c| (c.check.name, c.verdict)).collect();
-    let implausible = match defect.shape {
-        Some(_) => None,
-        None => known
-            .implausible(protocol, &related(protocol, defect, &finished))
-            .map(|why| format!("{} is not plausible: {why}", defect.id)),
-    };
-    Ok(Tried { defect, caught_by, red, implausible })
+    let all = others.iter().flat_map(|o| &o.checks).chain(&finished.checks);
+    let red = all.filter(red).map(|c| (c.check.name, c.verdict)).collect();
+    let seen = related(protocol, defect, &finished);
+    Ok(Tried { defect, caught_by, red, seen })
+}
+
+/// Why a defect could not be one of a real implementation.
+fn implausible(protocol: &Protocol, known: &shape::Known, tried: &Tried) -> Option<String> {
+    let id = tried.defect.id;
+    let judged = tried.defect.shape.is_none();
+    judged.then(|| {
+        known.implausible(protocol, &tried.seen).map(|why| format!("{id} is not plausible: {why}"))
+    })?
 }
 
 /// What the checks saw that name the requirement of a defect. What a defect does to others is in the matrix.
@@ -266,7 +296,7 @@ async fn late_bites(protocol: &'static Protocol, defects: &[&'static Defect]) ->
     let honest = &honest;
     let found: Vec<Result<Option<String>, String>> = stream::iter(late())
         .map(|defect| async move {
-            let broken = match ordinary(protocol, defect.variant, Some(defect.id)).await {
+            let broken = match apart(ordinary(protocol, defect.variant, Some(defect.id))).await {
                 Ok(broken) => broken,
                 Err(why) => return Ok(Some(format!("{} bites at the first ordinary use: {why}", defect.id))),
             };

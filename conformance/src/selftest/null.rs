@@ -107,18 +107,21 @@ pub(super) async fn passes<'a>(
         }
     }
     let results: Vec<Result<(Vec<String>, usize), String>> = stream::iter(trials)
-        .map(|(name, manner, names)| async move {
-            let finished = match manner {
-                Trial::Server(manner) => drive(protocol, manner, names).await?,
-                Trial::Client(target) => {
-                    run(protocol, target, Settings { jobs: 64, ..settings(NULL_TIMEOUT) }, |_| {}).await?
-                }
-            };
-            let driven = finished.checks.iter().filter(|c| c.verdict.ran()).count();
-            let wrong = |verdict| matches!(verdict, Verdict::Pass | Verdict::Error);
-            let passed = finished.checks.iter().filter(|c| wrong(c.verdict));
-            let passed = passed.map(|c| format!("{name}: {} ends in {}", c.check.name, c.verdict)).collect();
-            Ok((passed, driven))
+        .map(|(name, manner, names)| {
+            super::apart(async move {
+                let finished = match manner {
+                    Trial::Server(manner) => drive(protocol, manner, names).await?,
+                    Trial::Client(target) => {
+                        run(protocol, target, Settings { jobs: 64, ..settings(NULL_TIMEOUT) }, |_| {}).await?
+                    }
+                };
+                let driven = finished.checks.iter().filter(|c| c.verdict.ran()).count();
+                let wrong = |verdict| matches!(verdict, Verdict::Pass | Verdict::Error);
+                let passed = finished.checks.iter().filter(|c| wrong(c.verdict));
+                let passed =
+                    passed.map(|c| format!("{name}: {} ends in {}", c.check.name, c.verdict)).collect();
+                Ok((passed, driven))
+            })
         })
         .buffer_unordered(AT_ONCE)
         .collect()
