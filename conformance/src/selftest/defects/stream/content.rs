@@ -40,9 +40,10 @@ pub(super) const TABLE: Table = &[
         })
     }),
     Breakage::restart("stream/content/bytes-are-text-behind-a-restart", STREAM_CONTENT_1, Log, || {
-        behind_a_restart(|media_type, body| match media_type {
-            "application/octet-stream" => body.iter_mut().filter(|b| !b.is_ascii()).for_each(|b| *b = b'?'),
-            _ => {}
+        behind_a_restart(|media_type, body| {
+            if media_type == "application/octet-stream" {
+                body.iter_mut().filter(|b| !b.is_ascii()).for_each(|b| *b = b'?');
+            }
         })
     }),
     Breakage::restart("stream/content/messages-are-one-behind-a-restart", STREAM_CONTENT_1, Log, || {
