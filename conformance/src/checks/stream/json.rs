@@ -5,7 +5,7 @@ pub(super) mod refused;
 pub(super) mod value;
 
 use super::{
-    longpoll::waiting,
+    longpoll::woken,
     read::told,
     setting::{Stream, appended, by, closing, next_offset, put},
 };
@@ -173,11 +173,8 @@ async fn array_awaited(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, JSON, mark(cx)).await?;
     for size in [1, 3, 2] {
         let more: Vec<String> = (0..size).map(|_| mark(cx)).collect();
-        let tail = stream.told_tail(cx).await?;
-        let waiting = waiting(cx, &stream, &tail).await?;
         let body = if size == 1 { more[0].clone() } else { format!("[{}]", more.join(",")) };
-        stream.appended(cx, body).await?;
-        let woken = waiting.answer().await?;
+        let woken = woken(cx, &stream, &body).await?;
         cx.need(STREAM_LONGPOLL_3, &woken, &one_of![answer(200).has(NEXT_OFFSET)])?;
         cx.expect(STREAM_JSON_2, &woken, &one_of![begins_with(&more)])?;
     }
@@ -248,10 +245,7 @@ async fn batch(cx: &Cx) -> Outcome {
 async fn batch_awaited(cx: &Cx) -> Outcome {
     let (stream, _) = kept(cx).await?;
     for number in 0..3 {
-        let tail = stream.told_tail(cx).await?;
-        let waiting = waiting(cx, &stream, &tail).await?;
-        stream.appended(cx, numbered(number)).await?;
-        let woken = waiting.answer().await?;
+        let woken = woken(cx, &stream, &numbered(number)).await?;
         let some = |r: &Response| messages(&r.body).is_some_and(|found| !found.is_empty());
         cx.need(STREAM_LONGPOLL_3, &woken, &one_of![answer(200).and("messages", some)])?;
         let whole = |r: &Response| messages(&r.body).is_some_and(|found| are_whole(&found));

@@ -125,6 +125,20 @@ pub(super) async fn in_time(cx: &Cx, since: Instant, waiting: Pending) -> Outcom
     Ok(proves.then(|| seen.map(|(reply, _)| reply)))
 }
 
+/// The answer to a long-poll at the tail that waits while this is appended.
+pub(super) async fn woken(cx: &Cx, stream: &Stream, content: &str) -> Outcome<Seen<Response>> {
+    for _ in 0..TRIES {
+        let tail = stream.told_tail(cx).await?;
+        let since = Instant::now();
+        let waiting = waiting(cx, stream, &tail).await?;
+        stream.appended(cx, content.to_owned()).await?;
+        if let Some(reply) = in_time(cx, since, waiting).await? {
+            return Ok(reply);
+        }
+    }
+    Err(cx.stop(TOO_SLOW))
+}
+
 /// Why a check about waiting ends without a verdict.
 pub(super) const TOO_SLOW: &str = "the target appends too slowly to tell what answers those who wait";
 
@@ -304,18 +318,7 @@ async fn content_cursor(cx: &Cx) -> Outcome {
     let stream = proven(cx).await?;
     let at_once = cx.send(stream.long_poll("-1")).await?;
     cx.need(STREAM_LONGPOLL_2, &at_once, &one_of![answer(200)])?;
-    let mut tail = stream.start.clone();
-    let mut woken = None;
-    for _ in 0..TRIES {
-        let since = Instant::now();
-        let waiting = waiting(cx, &stream, &tail).await?;
-        tail = stream.appended(cx, cx.token(16)).await?;
-        woken = in_time(cx, since, waiting).await?;
-        if woken.is_some() {
-            break;
-        }
-    }
-    let Some(woken) = woken else { return Err(cx.stop(TOO_SLOW)) };
+    let woken = woken(cx, &stream, &cx.token(16)).await?;
     cx.need(STREAM_LONGPOLL_3, &woken, &one_of![answer(200)])?;
     for reply in [at_once, woken] {
         cx.expect(STREAM_LONGPOLL_8, &reply, &one_of![answer(200).has(CURSOR)])?;

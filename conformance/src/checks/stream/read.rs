@@ -3,7 +3,7 @@
 mod tail;
 
 use super::{
-    longpoll::{patience, until_timeout},
+    longpoll::{TOO_SLOW, TRIES, patience, until_timeout},
     setting::{OTHER, Stream, TEXT, appended, closed, closing, holds, is_end, next_offset, proven, put},
 };
 use crate::{
@@ -277,7 +277,7 @@ async fn followed(cx: &Cx) -> Outcome {
 async fn followed_live(cx: &Cx) -> Outcome {
     let stream = Stream::create(cx, TEXT, "").await?;
     let (mut content, mut offset) = (String::new(), stream.start.clone());
-    let (mut replies, mut got) = (Vec::new(), 0);
+    let (mut replies, mut got, mut idle) = (Vec::new(), 0, 0);
     for _ in 0..4 {
         let waiting = cx.begin(stream.long_poll(&offset), patience(cx)).await?;
         let more = cx.token(24);
@@ -286,7 +286,13 @@ async fn followed_live(cx: &Cx) -> Outcome {
         let mut seen = waiting.answer().await?;
         loop {
             let something = answer(200).has(NEXT_OFFSET).and("content", |r| !r.body.is_empty());
-            let reply = cx.need(STREAM_LONGPOLL_3, &seen, &one_of![something])?;
+            // Who waits for an append that comes late is answered by the timeout, and asks again.
+            let timeout = answer(204).has(NEXT_OFFSET);
+            let reply = cx.need(STREAM_LONGPOLL_3, &seen, &one_of![something, timeout])?;
+            idle += usize::from(reply.status == 204);
+            if idle > TRIES {
+                return Err(cx.stop(TOO_SLOW));
+            }
             got += reply.body.len();
             offset = next_offset(reply);
             replies.push(seen);

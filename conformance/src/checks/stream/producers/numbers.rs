@@ -1,7 +1,7 @@
 //! Which number is due, which was there before, and which comes too early.
 
 use super::{
-    super::setting::{Stream, TEXT, holds, written},
+    super::setting::{Stream, TEXT, closing, holds, written},
     GREATEST, Producer, accepted, stranger, too_early,
 };
 use crate::{
@@ -44,6 +44,12 @@ pub(in super::super) async fn repetition(cx: &Cx) -> Outcome {
         let read = stream.content(cx).await?;
         let content: String = parts.iter().map(|(_, part)| part.as_str()).collect();
         cx.expect(STREAM_PRODUCERS_6, &read, &[holds(content)])?;
+    }
+    for (number, part) in parts {
+        let reply = cx.send(closing(producer.sends(number, stream.append(part)))).await?;
+        cx.expect(STREAM_PRODUCERS_6, &reply, &one_of![answer(204)])?;
+        let head = cx.send(stream.head()).await?;
+        cx.expect(STREAM_PRODUCERS_6, &head, &one_of![answer(200).without(CLOSED)])?;
     }
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use super::{
     super::{
-        Answer, Refusal, Seams, Table, answers, appended_record, ask_mut, decide, refusal, reply, stream_of,
-        through,
+        Answer, Record, Refusal, Seams, Table, answers, appended_record, ask_mut, decide, refusal, reply,
+        stream_of, through,
     },
     Producer, Tuple, is_produced, knowing, known, moved, produced, sending, tuple,
 };
 use crate::{
-    embed::reference::stream::model::Ask,
+    embed::reference::stream::model::{Append, Ask},
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, port, wire::Count},
 };
@@ -62,6 +62,16 @@ pub(in super::super) const TABLE: Table = &[
             if tuple.seq < last.seq && answers(decision).any(|answer| is_repetition(answer)) {
                 let gap = Refusal::Gap { expected: last.seq + 1, received: tuple.seq };
                 answers(decision).for_each(|answer| *answer = Answer::Refused(gap.clone()));
+            }
+        })
+    }),
+    Breakage::boundary("stream/producers/repetition-closes", STREAM_PRODUCERS_6, Port, || {
+        decide(|state, input, decision| {
+            if let Some((name, Append { closed: true, .. }, _)) = produced(input)
+                && answers(decision).any(|answer| is_repetition(answer))
+                && stream_of(state, input).is_some_and(|stream| !stream.closed)
+            {
+                decision.records.push(Record::Closed { name: name.into(), producer: None, at: 0 });
             }
         })
     }),
