@@ -17,6 +17,7 @@ use globset::GlobSet;
 use schemas::Schemas;
 use select::Choice;
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
@@ -250,9 +251,19 @@ impl Runner {
             }
         }
         for (lane, queue) in lanes {
+            let queue = self.in_turn(queue);
             let jobs = if lane == Lane::Shared { self.settings.jobs.max(1) } else { 1 };
             self.lane(lane, queue, jobs).await;
         }
+    }
+
+    /// One of those that wait, the longest first, and one of those that do not, by turns: the longest wait does not begin last,
+    /// and the first verdict does not come last.
+    fn in_turn(&self, queue: VecDeque<&'static Check>) -> VecDeque<&'static Check> {
+        let (mut waiting, quick): (Vec<&'static Check>, Vec<&'static Check>) =
+            queue.into_iter().partition(|check| !self.waits(check).is_zero());
+        waiting.sort_by_key(|check| Reverse(self.waits(check)));
+        by_turns(quick, waiting).into()
     }
 
     async fn lane(&mut self, lane: Lane, mut queue: VecDeque<&'static Check>, jobs: usize) {
@@ -392,16 +403,20 @@ impl Runner {
 
     /// How long a check may take: round trips, and what it has to wait for on this target.
     fn budget(&self, check: &Check) -> Duration {
-        let waits = match check.waits {
+        let hooks = check.needs.iter().filter(|n| matches!(n, Need::Hook(_))).count();
+        self.times.check + self.waits(check) + self.times.hook * u32::try_from(hooks).unwrap_or(1)
+    }
+
+    /// How long a check has a reason to wait, at most.
+    fn waits(&self, check: &Check) -> Duration {
+        match check.waits {
             Waits::Not => Duration::ZERO,
             Waits::Limit(name, times) => {
                 Duration::from_millis(self.features.limit(name).unwrap_or(UNKNOWN_LIMIT_MS)) * times
                     + self.times.slack * times
             }
             Waits::Millis(ms) => Duration::from_millis(ms.into()) + self.times.slack,
-        };
-        let hooks = check.needs.iter().filter(|n| matches!(n, Need::Hook(_))).count();
-        self.times.check + waits + self.times.hook * u32::try_from(hooks).unwrap_or(1)
+        }
     }
 
     fn begin(&self, check: &Check, log: &Log) {
@@ -429,6 +444,19 @@ impl Runner {
         let checked =
             Checked { check, verdict, reason: Some(reason), took: Duration::ZERO, events: Vec::new() };
         self.checked.insert(check.name, checked);
+    }
+}
+
+/// One of these and one of those, as long as there are some.
+pub(crate) fn by_turns<T>(these: Vec<T>, those: Vec<T>) -> Vec<T> {
+    let mut all = Vec::with_capacity(these.len() + those.len());
+    let (mut these, mut those) = (these.into_iter(), those.into_iter());
+    loop {
+        let turn = [these.next(), those.next()];
+        if turn.iter().all(Option::is_none) {
+            return all;
+        }
+        all.extend(turn.into_iter().flatten());
     }
 }
 

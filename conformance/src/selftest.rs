@@ -7,10 +7,10 @@ pub mod null;
 pub mod shape;
 
 use crate::{
-    check::{Body, Check},
+    check::{Body, Check, Waits},
     event::{Event, What},
     protocol::{Defect, Protocol},
-    run::{Finished, Settings, last_word, run},
+    run::{Finished, Settings, by_turns, last_word, run},
     verdict::Verdict,
 };
 use futures_util::{StreamExt, TryStreamExt, future::try_join3, stream};
@@ -22,7 +22,7 @@ use std::{
 };
 
 /// How many references are tried at the same time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 24;
 /// How many of those that nothing caught are tried again at the same time: on a busy machine what is late is no sign.
 const AGAIN_AT_ONCE: usize = 4;
 /// How many honest references run at the same time.
@@ -101,9 +101,7 @@ struct Tried {
 /// # Errors
 /// A reference or a null target that does not start.
 pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, String> {
-    let mut defects = (protocol.trial.defects)();
-    // The longest first.
-    defects.sort_by_key(|defect| naming(protocol, defect).is_some());
+    let defects = in_turn(protocol, (protocol.trial.defects)());
     let honest = honest(protocol).await?;
     let nulls = null::passes(protocol, honest.iter().map(|(_, f)| f));
     // Much of each is waiting, so they wait together.
@@ -190,6 +188,17 @@ fn naming(protocol: &Protocol, defect: &Defect) -> Option<BTreeSet<&'static str>
     let named = || protocol.checks().filter(|c| c.requirements.contains(&defect.requirement));
     let observed = named().any(|c| matches!(c.body, Body::Observes(_)));
     (!observed).then(|| named().map(|c| c.name).collect())
+}
+
+/// First, by turns, those that keep the machine busy and those that keep it waiting.
+fn in_turn(protocol: &Protocol, defects: Vec<&'static Defect>) -> Vec<&'static Defect> {
+    let (busy, other): (Vec<_>, Vec<_>) =
+        defects.into_iter().partition(|defect| naming(protocol, defect).is_none());
+    let waits = |defect: &&Defect| {
+        protocol.checks().any(|c| c.requirements.contains(&defect.requirement) && c.waits != Waits::Not)
+    };
+    let (waiting, quick): (Vec<_>, Vec<_>) = other.into_iter().partition(waits);
+    by_turns(busy, waiting).into_iter().chain(quick).collect()
 }
 
 /// Does this on any core: many runs in one task would share one.

@@ -45,6 +45,11 @@ pub static PROTOCOL: Protocol = Protocol {
         Feature { name: "stream.sse", default: "on", text: "Live reading over server-sent events." },
         Feature { name: "stream.forks", default: "on", text: "Streams that begin as a part of another." },
         Feature {
+            name: "stream.exact-numbers",
+            default: "on",
+            text: "JSON numbers come back with the value that was written; off if the server documents that it keeps doubles.",
+        },
+        Feature {
             name: "stream.retention",
             default: "off",
             text: "The server drops the oldest content of a stream, as the limit retained-bytes says.",

@@ -56,7 +56,7 @@ fn refine(schema: &mut serde_json::Value) {
 }
 
 response! {
-    /// The answer to a POST that appended.
+    /// The answer to a POST that appended, or that repeats one that did.
     AppendResponse = "stream/append-response", STREAM_MESSAGE_2;
     status = Either(200, 204),
         /// Whether the status is 200, as for new content of an idempotent producer, or 204, as for all other content.

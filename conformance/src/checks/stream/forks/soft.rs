@@ -2,7 +2,7 @@
 
 use super::{Source, at, fork, forked, holding, made, sub};
 use crate::{
-    check::{Alternative, Cx, Hook, Outcome, answer},
+    check::{Alternative, Cx, Hook, Outcome, alternative, answer},
     checks::stream::{
         expiry::life::LATE,
         setting::{OTHER, Stream, TEXT, closing, created, put, written},
@@ -10,6 +10,7 @@ use crate::{
     one_of,
     wire::Seen,
 };
+use bytes::Bytes;
 use futures_util::future::{join, try_join_all};
 use tokio::{
     task::yield_now,
@@ -109,16 +110,21 @@ pub(super) async fn restart(cx: &Cx) -> Outcome {
     let source = Source::new(cx, 2).await?;
     let cut = sub(at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[1]), 5);
     let mut holders = Vec::new();
-    for (request, length) in [(fork(&source.stream, &Stream::nowhere(cx)), 24), (cut, 17)] {
+    for request in [fork(&source.stream, &Stream::nowhere(cx)), cut] {
         let fork = made(cx, &source.stream, request).await?;
         let own = cx.token(8);
         fork.appended(cx, own.clone()).await?;
-        holders.push((fork, source.content()[..length].to_owned() + &own));
+        let ends = alternative("what was inherited and the append behind it", move |read: &Bytes| {
+            read.len() > own.len() && read.ends_with(own.as_bytes())
+        });
+        // Where the cut is, others check: what is there now has to stay.
+        let content = cx.need(STREAM_FORKS_1, &fork.content(cx).await?, &[ends])?.clone();
+        holders.push((fork, content));
     }
     let gone = Source::new(cx, 1).await?;
     let holder = forked(cx, &gone.stream).await?;
     deletes(cx, &gone.stream).await?;
-    holders.push((holder, gone.content()));
+    holders.push((holder, gone.content().into()));
     for turn in 0..2 {
         cx.hook(Hook::Restart).await?;
         // A server that forgets everything has kept nothing of this.
@@ -129,7 +135,8 @@ pub(super) async fn restart(cx: &Cx) -> Outcome {
             is_soft(cx, &source.stream, source.tail()).await?;
         }
         for (fork, content) in &holders {
-            holding(cx, STREAM_FORKS_27, fork, content.as_bytes()).await?;
+            let stays = if turn == 0 { STREAM_CONTENT_1 } else { STREAM_FORKS_27 };
+            holding(cx, stays, fork, content).await?;
         }
         if turn == 0 {
             deletes(cx, &source.stream).await?;

@@ -57,7 +57,7 @@ pub(in super::super) const TABLE: Table = &[
             (Some((name, Ask::Close { producer: Some(_) })), _) if !decision.records.is_empty() => {
                 closed.insert(name.to_owned());
             }
-            (Some((name, Ask::Append(_))), Some(stream)) if closed.contains(name) => {
+            (Some((name, Ask::Close { producer: Some(_) })), Some(stream)) if closed.contains(name) => {
                 let refusal = Refusal::Closed { tail: stream.tail };
                 answers(decision).for_each(|answer| *answer = Answer::Refused(refusal.clone()));
             }
