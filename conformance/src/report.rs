@@ -1,6 +1,7 @@
 //! What a run says at its end, as data. Every form in which people or programs read it is a view of this.
 
 mod build;
+pub mod compare;
 pub mod files;
 pub mod html;
 pub mod json;
@@ -26,6 +27,7 @@ pub fn schemas() -> Vec<Schema> {
     vec![
         Schema::named::<Event>("report/event"),
         Schema::named::<Outcome>("report/result"),
+        Schema::named::<compare::Comparison>("report/comparison"),
         Schema::named::<crate::target::file::TargetFile>("report/target"),
     ]
 }

@@ -177,7 +177,7 @@ fn line(shown: &Shown<'_>, span_us: u64, columns: usize, lengths: Lengths) -> Ma
                     td { (what) }
                     @for _ in lane + 1..columns { td.empty {} }
                 },
-                None => td colspan=(columns) { (what) },
+                None => td colspan=(columns) { div.across { (what) } },
             }
         }
     }
