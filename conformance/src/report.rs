@@ -1,27 +1,33 @@
 //! What a run says at its end, as data. Every form in which people or programs read it is a view of this.
 
 mod build;
+pub mod compare;
+pub mod files;
+pub mod html;
 pub mod json;
 pub mod judge;
 pub mod junit;
+pub mod markdown;
 pub mod replay;
 pub mod terminal;
+mod timeline;
 pub mod transcript;
 
 use crate::{
-    event::Source,
+    event::{Event, Source},
     verdict::{RunVerdict, Status, Verdict},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use wireproof_spec::schema::Schema;
 
 /// The schemas of what the runner itself reads and writes.
 pub fn schemas() -> Vec<Schema> {
     vec![
-        Schema::named::<crate::event::Event>("report/event"),
+        Schema::named::<Event>("report/event"),
         Schema::named::<Outcome>("report/result"),
+        Schema::named::<compare::Comparison>("report/comparison"),
         Schema::named::<crate::target::file::TargetFile>("report/target"),
     ]
 }
@@ -320,6 +326,10 @@ pub struct Check {
     /// Why the owner accepts that it is untestable, or knows that it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
+    /// What happened in it, unless it passed or did not run: for the forms that show more than the transcript does. In no
+    /// machine form; events.jsonl has all of it.
+    #[serde(skip)]
+    pub events: Vec<Arc<Event>>,
 }
 
 /// How to see a check again.

@@ -4,9 +4,8 @@ use super::{Done, Failed, print, protocol, say};
 use crate::{
     embed,
     event::{Event, What},
-    exit,
     protocol::{Defect, Protocol},
-    report::{Outcome, Report, json, junit, replay, terminal, transcript::word},
+    report::{Outcome, Report, files, html::Links, json, replay, terminal, transcript::word},
     run::{self, Settings, select},
     target::{
         Target,
@@ -80,7 +79,7 @@ pub(super) struct Args {
     /// A broken SHOULD counts in the exit code.
     #[arg(long)]
     strict: bool,
-    /// Write events.jsonl, result.json and junit.xml into this directory.
+    /// Write events.jsonl, result.json, junit.xml, report.html and summary.md into this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the machine form, alone.
@@ -417,15 +416,10 @@ impl Outputs {
 
     fn write(&self, outcome: &Outcome) -> Result<(), Failed> {
         let Some(dir) = &self.dir else { return Ok(()) };
-        let failed = |what: &str, e: &dyn std::fmt::Display| Failed {
-            code: exit::HARNESS,
-            message: format!("{} cannot be written: {e}", dir.join(what).display()),
-        };
-        let result = json::text(outcome).map_err(|e| failed("result.json", &e))?;
-        std::fs::write(dir.join("result.json"), result).map_err(|e| failed("result.json", &e))?;
-        let junit = junit::text(outcome).map_err(|e| failed("junit.xml", &e))?;
-        std::fs::write(dir.join("junit.xml"), junit).map_err(|e| failed("junit.xml", &e))?;
+        files::write(dir, outcome, &Links::default()).map_err(Failed::harness)?;
         let log = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        log.failed.as_ref().map_or(Ok(()), |e| Err(failed(replay::EVENTS, e)))
+        let file = dir.join(replay::EVENTS);
+        let failed = |e| Failed::harness(format!("{} cannot be written: {e}", file.display()));
+        log.failed.as_ref().map_or(Ok(()), |e| Err(failed(e)))
     }
 }

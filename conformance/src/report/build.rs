@@ -341,7 +341,13 @@ fn check(run: &Finished, checked: &Checked, baseline: &Baseline) -> Check {
         },
         baselined: entry.is_some(),
         accepted,
+        events: if is_told(checked.verdict) { checked.events.clone() } else { Vec::new() },
     }
+}
+
+/// Whether a report tells what went over the wire in a check that ended so.
+fn is_told(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive | Verdict::Error)
 }
 
 /// The event that decided the verdict of a check.

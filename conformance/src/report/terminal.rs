@@ -109,7 +109,8 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     Ok(())
 }
 
-fn nothing(report: &Report) -> String {
+/// Why nothing ran.
+pub(super) fn nothing(report: &Report) -> String {
     if report.settings.filters.is_empty() {
         return "no check fits this target.".into();
     }
@@ -119,7 +120,8 @@ fn nothing(report: &Report) -> String {
     )
 }
 
-fn how_many(report: &Report) -> String {
+/// How many of how many MUSTs were seen kept, and what became of the others.
+pub(super) fn how_many(report: &Report) -> String {
     let counts = report.counts;
     let mut said = format!("{} of {} MUSTs were seen kept", counts.musts_satisfied, counts.musts);
     let open = |status: Status, known: bool| {
@@ -143,7 +145,8 @@ fn how_many(report: &Report) -> String {
     said
 }
 
-fn by_verdict(counts: Counts) -> String {
+/// How many checks ended how.
+pub(super) fn by_verdict(counts: Counts) -> String {
     let parts = Verdict::ALL.into_iter().map(|v| (counts.of(v), v)).filter(|(count, _)| *count > 0);
     let parts: Vec<String> = parts.map(|(count, verdict)| format!("{count} {verdict}")).collect();
     if parts.is_empty() { "none".into() } else { parts.join(", ") }
@@ -201,13 +204,8 @@ fn one(out: &mut String, check: &Check, report: &Report, paint: Paint) -> std::f
     Ok(())
 }
 
-/// Checks that share a reason stand under it.
-fn reasons<'a>(
-    out: &mut String,
-    title: &str,
-    checks: impl Iterator<Item = &'a Check>,
-    paint: Paint,
-) -> std::fmt::Result {
+/// The ids of checks that did not run, under the reasons that they share.
+pub(super) fn explained<'a>(checks: impl Iterator<Item = &'a Check>) -> Vec<(String, Vec<&'a str>)> {
     let mut by_reason: Vec<(String, Vec<&str>)> = Vec::new();
     for check in checks {
         let why = match (&check.accepted, &check.message) {
@@ -219,6 +217,17 @@ fn reasons<'a>(
             None => by_reason.push((why, vec![&check.id])),
         }
     }
+    by_reason
+}
+
+/// Checks that share a reason stand under it.
+fn reasons<'a>(
+    out: &mut String,
+    title: &str,
+    checks: impl Iterator<Item = &'a Check>,
+    paint: Paint,
+) -> std::fmt::Result {
+    let by_reason = explained(checks);
     if !by_reason.is_empty() {
         writeln!(out, "\n{}", paint.bold(title))?;
     }

@@ -90,7 +90,8 @@ fn fields(headers: &BTreeMap<String, String>) -> String {
     telling.map(|(name, value)| format!(" | {}: {}", clean(name), clean(&cut(value)))).collect()
 }
 
-fn is_noise(header: &str) -> bool {
+/// Whether a header says nothing about the protocol.
+pub(super) fn is_noise(header: &str) -> bool {
     const NOISE: [&str; 11] = [
         "accept",
         "connection",
