@@ -80,6 +80,9 @@ pub struct Report {
     /// Why the target could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<String>,
+    /// The paths of what checks made and nobody could remove.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
     /// Every requirement of the protocol, in the order of its document.
     pub requirements: Vec<Requirement>,
     /// Every check of the suite, in its order.
@@ -142,6 +145,9 @@ pub struct How {
     pub time_scale: f64,
     /// How many checks ran at once.
     pub jobs: usize,
+    /// How many requests left in a second, at most, where that was bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
     /// The limits of the target, as known.
     pub limits: BTreeMap<String, u64>,
     /// How long the runner waits, in milliseconds, by what for.

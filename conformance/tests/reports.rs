@@ -151,6 +151,7 @@ fn finished(checks: Vec<Checked>) -> Finished {
         events: Vec::new(),
         interrupted: false,
         unreachable: None,
+        left: Vec::new(),
         took: Duration::from_millis(40),
     }
 }

@@ -1,14 +1,19 @@
 //! The one test binary of this crate: linking many is what makes test runs slow.
 
+mod cleanup;
 mod cli;
 mod crash;
 mod dummy;
+mod front;
 mod gate;
 mod hostile;
 mod openapi;
+mod overload;
 mod reports;
+mod secrets;
 mod sse;
 mod targets;
+mod transport;
 
 use std::{collections::BTreeSet, path::Path};
 

@@ -10,7 +10,7 @@ use crate::{
     target::{
         Target,
         baseline::Baseline,
-        file::{self, Pace, Read, SCALES, TIMEOUTS_MS},
+        file::{self, Pace, RATES, Read, SCALES, TIMEOUTS_MS},
         proper,
     },
 };
@@ -63,6 +63,10 @@ pub(super) struct Args {
     /// How many checks run at once; otherwise what the target file says, or 16.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
+    /// How many requests leave in a second, at most, over all connections; otherwise what the target file says, or as many as
+    /// there are.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(RATES))]
+    rate: Option<u32>,
     /// From which names and tokens are made.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -268,6 +272,7 @@ impl Planned {
             again += &format!(" --header {}", word(&format!("{name}: {shown}")));
         }
         again.extend((args.timeout != 5_000).then(|| format!(" --timeout {}", args.timeout)));
+        again.extend(args.rate.map(|rate| format!(" --rate {rate}")));
         again.extend(args.time_scale.map(|scale| format!(" --time-scale {scale}")));
         Ok(Chosen { protocol, target, baseline, pace, again })
     }
@@ -313,6 +318,7 @@ fn paced(mut settings: Settings, args: &Args, pace: Pace) -> Settings {
     if let Some(jobs) = args.jobs.or(pace.jobs) {
         settings.jobs = usize::from(jobs);
     }
+    settings.rate = args.rate.or(pace.rate);
     if let Some(scale) = args.time_scale.or(pace.time_scale) {
         settings.time_scale = scale;
     }

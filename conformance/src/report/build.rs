@@ -53,6 +53,7 @@ impl Report {
             counts: counts(run, &checks, &requirements),
             interrupted: run.interrupted,
             unreachable: run.unreachable.clone(),
+            left: run.left.clone(),
             requirements,
             checks,
         }
@@ -99,6 +100,7 @@ fn how(run: &Finished) -> How {
         seed: s.seed,
         time_scale: s.time_scale,
         jobs: s.jobs,
+        rate: s.rate,
         limits: limits.filter_map(|l| Some((l.name.to_owned(), run.features.limit(l.name)?))).collect(),
         waits_ms: waits.into_iter().map(|(name, wait)| (name.to_owned(), whole_ms(wait))).collect(),
         filters: filters(run),

@@ -87,6 +87,7 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     writeln!(out, "checks    {}", by_verdict(counts))?;
     let settings = &report.settings;
     let mut how = vec![format!("seed {}", settings.seed), format!("{} ms", settings.duration_ms)];
+    how.extend(settings.rate.map(|rate| format!("{rate} requests a second")));
     how.extend((settings.time_scale != 1.0).then(|| format!("time scale {}", settings.time_scale)));
     how.extend(settings.round_trip_ms.map(|ms| format!("round trip {ms} ms")));
     how.extend(settings.filters.iter().map(|filter| clean(filter)));
@@ -101,6 +102,10 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     }
     if report.interrupted {
         writeln!(out, "The run was interrupted. What is known is below; the rest was not seen.")?;
+    }
+    if let [first, others @ ..] = &report.left[..] {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        writeln!(out, "Left behind, because the target does not remove it: {}{more}.", clean(first))?;
     }
     let left_out = counts.not_selected + counts.not_applicable + counts.untestable;
     if counts.total == left_out && report.unreachable.is_none() {
