@@ -188,6 +188,9 @@ pub enum What {
         /// Why the target could not be reached, where it could not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unreachable: Option<String>,
+        /// The check at whose failure it stopped, if it was to stop at the first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stopped_at: Option<String>,
         /// The round trip to the target in microseconds, where it was measured.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         round_trip_us: Option<u64>,

@@ -9,6 +9,7 @@ mod openapi;
 mod reports;
 mod sse;
 mod targets;
+mod verbs;
 
 use std::{collections::BTreeSet, path::Path};
 

@@ -86,13 +86,14 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
     let target = tested(&target, &settings, &events)?;
     let settings = read_settings(protocol, &settings)?;
     let end = events.iter().find_map(|e| match &e.what {
-        What::RunFinished { interrupted, unreachable, round_trip_us } => {
-            Some((*interrupted, unreachable.clone(), round_trip_us.map(Duration::from_micros)))
+        What::RunFinished { interrupted, unreachable, stopped_at, round_trip_us } => {
+            let round_trip = round_trip_us.map(Duration::from_micros);
+            Some((*interrupted, unreachable.clone(), stopped_at.clone(), round_trip))
         }
         _ => None,
     });
     // Without an end it was not even interrupted in order.
-    let (interrupted, unreachable, round_trip) = end.unwrap_or((true, None, None));
+    let (interrupted, unreachable, stopped_at, round_trip) = end.unwrap_or((true, None, None, None));
     let took = Duration::from_micros(events.last().map_or(0, |e| e.at_us));
     Ok(Finished {
         protocol,
@@ -104,6 +105,7 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
         events,
         interrupted,
         unreachable,
+        stopped_at,
         took,
     })
 }
@@ -155,6 +157,7 @@ fn read_settings(protocol: &Protocol, written: &BTreeMap<String, String>) -> Res
         level: written.get("level").and_then(|level| Level::parse(level)),
         fast: written.get("tier").is_some_and(|tier| tier == "fast"),
         strict: number(written, "strict", false),
+        date: written.get("date").and_then(|date| date.parse().ok()),
         again: written.get("again").cloned(),
         ..default
     })
