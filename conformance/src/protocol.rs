@@ -42,6 +42,8 @@ pub struct Protocol {
     pub accepts_request: fn(&Request) -> Result<(), String>,
     /// Asks a target whether it is alive.
     pub alive: Alive,
+    /// The features and limits that [`probe`](Self::probe) asks for.
+    pub asks: &'static [&'static str],
     /// Asks a target for what was not declared: names and values.
     pub probe: for<'a> fn(&'a Cx) -> BoxFuture<'a, Probed>,
     /// What the self-test needs.

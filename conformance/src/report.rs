@@ -83,6 +83,9 @@ pub struct Report {
     /// The paths of what checks made and nobody could remove.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
+    /// The check at whose failure the run stopped, because it was to stop at the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<String>,
     /// Every requirement of the protocol, in the order of its document.
     pub requirements: Vec<Requirement>,
     /// Every check of the suite, in its order.
@@ -156,6 +159,9 @@ pub struct How {
     pub filters: Vec<String>,
     /// Whether a broken SHOULD counts in the exit code.
     pub strict: bool,
+    /// The day of the run (UTC), by which entries of the baseline expire: `2026-12-31`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
     /// The round trip to the target in milliseconds, where it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_ms: Option<f64>,
@@ -173,6 +179,9 @@ pub struct Known {
     /// What is listed as failing sometimes, and did not fail this time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<KnownFailure>,
+    /// What is listed until a day that is over: it excuses nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expired: Vec<KnownFailure>,
 }
 
 /// An entry of a baseline.
@@ -188,6 +197,9 @@ pub struct KnownFailure {
     /// What it depends on whether a run sees the failure. Then a run that does not see it makes the entry unseen, not stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sometimes: Option<String>,
+    /// The last day (UTC) on which it excuses the failure: `2026-12-31`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
     /// The clause of the protocol that decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,

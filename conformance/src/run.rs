@@ -9,10 +9,11 @@ use crate::{
     observers::{Observed, Told},
     protocol::{Declined, Protocol},
     redact::Redaction,
-    target::{Features, Kind, Target},
+    target::{Features, Kind, Target, baseline::Baseline},
     verdict::{self, Verdict},
     wire::{Link, limit::Times, pace::Pace, sweep::Made},
 };
+use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::future::join_all;
 use globset::GlobSet;
 use schemas::Schemas;
@@ -21,7 +22,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     sync::watch,
@@ -57,6 +58,10 @@ pub struct Settings {
     pub strict: bool,
     /// Without probe, canary and early stop: each check is judged by itself.
     pub bare: bool,
+    /// Stop at the first check that fails and is not excused by this: what it does not list, or no longer excuses.
+    pub fail_fast: Option<Arc<Baseline>>,
+    /// The day of the run (UTC), by which entries of the baseline expire; none: the day on which it begins.
+    pub date: Option<NaiveDate>,
     /// The command that chooses this target again, without the name of the program; none: `run PROTOCOL URL`.
     pub again: Option<String>,
     /// Becomes true when the run is to end.
@@ -78,6 +83,8 @@ impl Default for Settings {
             fast: false,
             strict: false,
             bare: false,
+            fail_fast: None,
+            date: None,
             again: None,
             interrupt: None,
         }
@@ -106,6 +113,8 @@ pub struct Finished {
     pub unreachable: Option<String>,
     /// The paths of what checks made and nobody could remove.
     pub left: Vec<String>,
+    /// The check at whose failure it stopped, if it was to stop at the first.
+    pub stopped_at: Option<String>,
     /// How long it took.
     pub took: Duration,
 }
@@ -124,6 +133,20 @@ pub struct Checked {
     pub events: Vec<Arc<Event>>,
 }
 
+impl Checked {
+    /// The requirements that it found broken.
+    pub fn broken(&self) -> BTreeSet<&str> {
+        if !matches!(self.verdict, Verdict::Fail | Verdict::Warn) {
+            return BTreeSet::new();
+        }
+        let broken = self.events.iter().filter_map(|e| match &e.what {
+            What::Broken { requirement, .. } => Some(requirement.as_str()),
+            _ => None,
+        });
+        broken.collect()
+    }
+}
+
 /// Runs every check of a protocol that fits against a target. `seen` is told each event as it happens.
 ///
 /// # Errors
@@ -131,37 +154,39 @@ pub struct Checked {
 pub async fn run(
     protocol: &'static Protocol,
     target: Target,
-    settings: Settings,
+    mut settings: Settings,
     seen: impl FnMut(&Event) + Send + 'static,
 ) -> Result<Finished, String> {
     let started = Instant::now();
+    let date = *settings.date.get_or_insert_with(|| DateTime::<Utc>::from(SystemTime::now()).date_naive());
+    settings.fail_fast = settings.fail_fast.map(|known| Arc::new(Arc::unwrap_or_clone(known).on(Some(date))));
     let schemas = protocol.validators()?;
     let (sink, events) = Sink::new(Redaction::new(&target.secrets));
     let collector = tokio::spawn(collect(events, seen));
-    let mut runner = Runner {
-        protocol,
-        target: Arc::new(target),
-        features: Arc::default(),
-        times: Times::new(settings.timeout, settings.time_scale),
-        pace: settings.rate.map(|rate| Arc::new(Pace::new(rate))),
-        settings,
-        sink,
-        checked: BTreeMap::new(),
-        unreachable: None,
-        interrupted: false,
-        left: Left::default(),
-    };
+    let mut runner = Runner::new(protocol, target, settings, sink);
     runner.start();
     let round_trip = runner.meet().await;
     runner.adapt(round_trip);
     runner.drive().await;
     runner.observe(schemas);
-    let Runner { target, features, settings, sink, mut checked, unreachable, interrupted, left, .. } = runner;
+    let Runner {
+        target,
+        features,
+        settings,
+        sink,
+        mut checked,
+        unreachable,
+        interrupted,
+        left,
+        stopped_at,
+        ..
+    } = runner;
     let left = left.take();
     sink.record(What::RunFinished {
         interrupted,
         unreachable: unreachable.clone(),
         left: left.clone(),
+        stopped_at: stopped_at.clone(),
         round_trip_us: round_trip.and_then(|t| u64::try_from(t.as_micros()).ok()),
     });
     drop(sink);
@@ -178,6 +203,7 @@ pub async fn run(
         interrupted,
         unreachable,
         left,
+        stopped_at,
         took: started.elapsed(),
     })
 }
@@ -206,12 +232,30 @@ struct Runner {
     unreachable: Option<String>,
     interrupted: bool,
     left: Left,
+    stopped_at: Option<String>,
 }
 
 /// The entry under which the runner itself talks to a target.
 const GREETING: Check = Check::new("greeting", &[], Body::Observes(|_| {}));
 
 impl Runner {
+    fn new(protocol: &'static Protocol, target: Target, settings: Settings, sink: Sink) -> Self {
+        Self {
+            protocol,
+            target: Arc::new(target),
+            features: Arc::default(),
+            times: Times::new(settings.timeout, settings.time_scale),
+            pace: settings.rate.map(|rate| Arc::new(Pace::new(rate))),
+            settings,
+            sink,
+            checked: BTreeMap::new(),
+            unreachable: None,
+            interrupted: false,
+            left: Left::default(),
+            stopped_at: None,
+        }
+    }
+
     fn start(&self) {
         self.sink.record(What::RunStarted {
             protocol: self.protocol.name.into(),
@@ -291,7 +335,7 @@ impl Runner {
         let mut flying: BTreeMap<Id, Flying> = BTreeMap::new();
         let mut interrupt = self.settings.interrupt.clone();
         loop {
-            while running.len() < jobs && self.unreachable.is_none() && !self.interrupted {
+            while running.len() < jobs && self.goes_on() {
                 let Some(check) = queue.pop_front() else { break };
                 if lane != Lane::Shared
                     && self.target.hooks.as_ref().is_some_and(|h| h.is_launched())
@@ -327,22 +371,45 @@ impl Runner {
                 self.left.sweep(&made, &link, self.times.alive).await;
             }
             self.finish(check, &log, since.elapsed());
+            if self.stopped_at.is_some() {
+                running.shutdown().await;
+                break;
+            }
             self.look_after(&log).await;
         }
         // Whoever interrupts does not want to wait: all at once, and not for long.
         let (left, within) = (&self.left, self.times.alive);
         join_all(flying.values().map(|f| left.sweep(&f.made, &f.link, within))).await;
         for Flying { check, log, since, .. } in flying.into_values() {
-            log.record(What::Stopped { why: "the run was interrupted".into(), unreachable: false });
+            log.record(What::Stopped { why: self.cut_short(), unreachable: false });
             self.finish(check, &log, since.elapsed());
         }
         for check in queue {
-            let why = self.unreachable.clone().map_or_else(
-                || "the run was interrupted".into(),
-                |w| format!("the target is unreachable: {w}"),
-            );
-            self.leave_out(check, Verdict::Inconclusive, why);
+            self.leave_out(check, Verdict::Inconclusive, self.cut_short());
         }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.unreachable.is_none() && !self.interrupted && self.stopped_at.is_none()
+    }
+
+    /// Why a check did not come to its end, or not to its beginning.
+    fn cut_short(&self) -> String {
+        match &self.unreachable {
+            Some(why) => format!("the target is unreachable: {why}"),
+            None if self.stopped_at.is_some() => STOPPED.into(),
+            None => "the run was interrupted".into(),
+        }
+    }
+
+    /// Whether a run that stops at the first failure stops at this one.
+    fn is_first_failure(&self, checked: &Checked) -> bool {
+        self.settings.fail_fast.as_ref().is_some_and(|known| match checked.verdict {
+            Verdict::Error => true,
+            Verdict::Fail => !known.excuses(checked),
+            Verdict::Warn => self.settings.strict && !known.excuses(checked),
+            _ => false,
+        })
     }
 
     /// After a check that could not reach the target: is it still there?
@@ -459,8 +526,11 @@ impl Runner {
         let verdict = verdict::fold(names, |id| self.protocol.level(id), &log.events(), observations);
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         log.record(What::CheckFinished { verdict: verdict.name().into(), ms });
-        let events = log.events();
-        self.checked.insert(check.name, Checked { check, verdict, reason: None, took, events });
+        let checked = Checked { check, verdict, reason: None, took, events: log.events() };
+        if self.stopped_at.is_none() && self.is_first_failure(&checked) {
+            self.stopped_at = Some(check.name.to_owned());
+        }
+        self.checked.insert(check.name, checked);
     }
 
     fn leave_out(&mut self, check: &'static Check, verdict: Verdict, reason: String) {
@@ -496,22 +566,9 @@ pub(crate) async fn drive_alone(
     flow: for<'a> fn(&'a Cx) -> crate::check::BoxFuture<'a, crate::check::Outcome>,
 ) -> Result<Vec<Arc<Event>>, String> {
     let (sink, events) = Sink::new(Redaction::new(&target.secrets));
-    let times = Times::new(settings.timeout, settings.time_scale);
     let features = Arc::new(Features::gather(protocol, &target, Vec::new()));
-    let runner = Runner {
-        protocol,
-        target: Arc::new(target),
-        features,
-        times,
-        pace: None,
-        settings,
-        sink,
-        checked: BTreeMap::new(),
-        unreachable: None,
-        interrupted: false,
-        left: Left::default(),
-    };
-    let cx = runner.cx(&GREETING, times.check);
+    let runner = Runner { features, ..Runner::new(protocol, target, settings, sink) };
+    let cx = runner.cx(&GREETING, runner.times.check);
     let outcome = flow(&cx).await;
     drop(events);
     match outcome {
@@ -519,6 +576,9 @@ pub(crate) async fn drive_alone(
         Err(_) => Err(format!("an ordinary flow stopped: {}", last_word(&cx.log.events()))),
     }
 }
+
+/// Why a check was not driven to its end in a run that stopped at the first failure.
+pub const STOPPED: &str = "the run stopped at the first failure";
 
 /// How long a wait may be for a limit that the target did not declare, in milliseconds.
 pub const UNKNOWN_LIMIT_MS: u64 = 65_000;
@@ -601,6 +661,7 @@ fn written(settings: &Settings, target: &Target) -> BTreeMap<String, String> {
         ("time scale", text(&settings.time_scale)),
         ("tier", text(&if settings.fast { "fast" } else { "full" })),
         ("strict", text(&settings.strict)),
+        ("date", settings.date.as_ref().and_then(|date| text(date))),
         ("level", settings.level.map(|l| l.name().to_owned())),
         ("only", (!settings.patterns.is_empty()).then(|| settings.patterns.join(" "))),
         ("names", settings.names.as_ref().map(|n| n.iter().copied().collect::<Vec<_>>().join(" "))),

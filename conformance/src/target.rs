@@ -13,7 +13,7 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc};
 
 /// A server or a client under test.
 #[derive(Clone)]
@@ -261,6 +261,9 @@ impl Features {
     }
 }
 
+/// What a limit can be: nobody waits for longer than a month, and no body is longer than this in bytes.
+pub const LIMITS: RangeInclusive<u64> = 1..=2_678_400_000;
+
 /// Whether a declaration speaks of a feature or limit that the protocol has, and with a value that it can have.
 ///
 /// # Errors
@@ -268,8 +271,12 @@ impl Features {
 pub fn proper(protocol: &Protocol, name: &str, value: &str) -> Result<(), String> {
     if protocol.limits.iter().any(|l| l.name == name) {
         return match value.parse::<u64>() {
-            Ok(_) => Ok(()),
-            Err(_) => Err(format!("the limit {name} is a whole number, not `{value}`")),
+            Ok(number) if LIMITS.contains(&number) => Ok(()),
+            _ => Err(format!(
+                "the limit {name} is a whole number from {} to {}, not `{value}`",
+                LIMITS.start(),
+                LIMITS.end()
+            )),
         };
     }
     if let Some(feature) = protocol.features.iter().find(|f| f.name == name) {

@@ -72,6 +72,7 @@ static TINY: Protocol = Protocol {
     event_shape: |_, _| None,
     accepts_request: |_| Ok(()),
     alive: |_| Box::pin(async { None }),
+    asks: &[],
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial { reference: &Nobody, defects: Vec::new, agreeable: None, ordinary: None },
     registry: OnceLock::new(),
@@ -152,6 +153,7 @@ fn finished(checks: Vec<Checked>) -> Finished {
         interrupted: false,
         unreachable: None,
         left: Vec::new(),
+        stopped_at: None,
         took: Duration::from_millis(40),
     }
 }
@@ -178,10 +180,11 @@ fn known(index: usize, requirement: RequirementId) -> Baseline {
         requirement: requirement.to_string(),
         reason: "it is older than the protocol".into(),
         sometimes: None,
+        expires: None,
         clause: None,
         frame: None,
     };
-    Baseline { known: vec![known], accepted: BTreeMap::new() }
+    Baseline { known: vec![known], ..Baseline::default() }
 }
 
 fn known_sometimes(index: usize, requirement: RequirementId) -> Baseline {
@@ -192,7 +195,7 @@ fn known_sometimes(index: usize, requirement: RequirementId) -> Baseline {
 
 fn accepting(index: usize) -> Baseline {
     let accepted = BTreeMap::from([(CHECKS[index].name.to_owned(), "nobody restarts it".to_owned())]);
-    Baseline { known: Vec::new(), accepted }
+    Baseline { accepted, ..Baseline::default() }
 }
 
 #[test]

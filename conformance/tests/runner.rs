@@ -14,6 +14,7 @@ mod secrets;
 mod sse;
 mod targets;
 mod transport;
+mod verbs;
 
 use std::{collections::BTreeSet, path::Path};
 

@@ -166,6 +166,7 @@ fn logs() -> Vec<Vec<u8>> {
         interrupted: false,
         unreachable: None,
         left: vec!["/v1/stream/wp-1".into()],
+        stopped_at: None,
         round_trip_us: Some(90),
     };
     let others = [

@@ -86,13 +86,15 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
     let target = tested(&target, &settings, &events)?;
     let settings = read_settings(protocol, &settings)?;
     let end = events.iter().find_map(|e| match &e.what {
-        What::RunFinished { interrupted, unreachable, left, round_trip_us } => {
-            Some((*interrupted, unreachable.clone(), left.clone(), round_trip_us.map(Duration::from_micros)))
+        What::RunFinished { interrupted, unreachable, left, stopped_at, round_trip_us } => {
+            let round_trip = round_trip_us.map(Duration::from_micros);
+            Some((*interrupted, unreachable.clone(), left.clone(), stopped_at.clone(), round_trip))
         }
         _ => None,
     });
     // Without an end it was not even interrupted in order.
-    let (interrupted, unreachable, left, round_trip) = end.unwrap_or((true, None, Vec::new(), None));
+    let (interrupted, unreachable, left, stopped_at, round_trip) =
+        end.unwrap_or((true, None, Vec::new(), None, None));
     let took = Duration::from_micros(events.last().map_or(0, |e| e.at_us));
     Ok(Finished {
         protocol,
@@ -105,6 +107,7 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
         interrupted,
         unreachable,
         left,
+        stopped_at,
         took,
     })
 }
@@ -160,6 +163,7 @@ fn read_settings(protocol: &Protocol, written: &BTreeMap<String, String>) -> Res
         level: written.get("level").and_then(|level| Level::parse(level)),
         fast: written.get("tier").is_some_and(|tier| tier == "fast"),
         strict: number(written, "strict", false),
+        date: written.get("date").and_then(|date| date.parse().ok()),
         again: written.get("again").cloned(),
         ..default
     })

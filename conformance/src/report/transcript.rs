@@ -130,7 +130,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Without anything that a terminal would obey: no control characters, and none that turn the direction of writing around.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if is_obeyed(c) { '\u{fffd}' } else { c }).collect()
 }
 

@@ -167,6 +167,11 @@ impl Read {
         format!("the target file {}: {why}", self.path.display())
     }
 
+    /// Where its baseline is, if it names one.
+    pub fn baseline_path(&self) -> Option<PathBuf> {
+        self.file.baseline.as_ref().map(|path| self.path(path))
+    }
+
     /// What its owner knows and accepts.
     ///
     /// # Errors
