@@ -37,7 +37,7 @@ enum Verb {
     Schema(schema::Args),
     /// Test the suite itself: references, null targets, defects.
     Selftest(selftest::Args),
-    /// Report a run from its events again.
+    /// Report a run again, in any form, or tell what changed since another.
     Report(report::Args),
 }
 

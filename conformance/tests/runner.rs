@@ -1,11 +1,13 @@
 //! The one test binary of this crate: linking many is what makes test runs slow.
 
 mod cli;
+mod comparisons;
 mod crash;
 mod dummy;
 mod gate;
 mod hostile;
 mod openapi;
+mod pages;
 mod reports;
 mod sse;
 mod targets;

@@ -18,7 +18,7 @@ pub struct Baseline {
 /// The file of a baseline.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct File {
     /// Failures that are known.
     #[serde(default)]
     known: Vec<KnownFailure>,
