@@ -45,7 +45,7 @@ enum Verb {
     Site(site::Args),
     /// Test the suite itself: references, null targets, defects.
     Selftest(selftest::Args),
-    /// Report a run from its events again.
+    /// Report a run again, in any form, or tell what changed since another.
     Report(report::Args),
     /// Write and prune the list of known failures.
     Baseline(baseline::Args),

@@ -29,6 +29,7 @@ pub fn schemas() -> Vec<Schema> {
         Schema::named::<Outcome>("report/result"),
         Schema::named::<compare::Comparison>("report/comparison"),
         Schema::named::<crate::target::file::TargetFile>("report/target"),
+        Schema::named::<crate::target::baseline::File>("report/baseline"),
     ]
 }
 

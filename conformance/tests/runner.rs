@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod cli;
+mod comparisons;
 mod crash;
 mod dummy;
 mod front;
@@ -9,6 +10,7 @@ mod gate;
 mod hostile;
 mod openapi;
 mod overload;
+mod pages;
 mod reports;
 mod secrets;
 mod sse;

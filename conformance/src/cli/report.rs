@@ -15,7 +15,7 @@ use crate::{
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
-/// Report a run from its events again, or tell what changed since another.
+/// Report a run again, in any form, or tell what changed since another.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = COMPARING)]
 pub(super) struct Args {
