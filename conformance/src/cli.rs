@@ -145,7 +145,10 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let guides = std::fs::read_dir(root.join("guides")).expect("the guides");
         let mut all: Vec<PathBuf> = guides.map(|entry| entry.expect("an entry").path()).collect();
-        all.extend(["README.md", "spec/target.md", "conformance/interop/stream/README.md"].map(|page| root.join(page)));
+        all.extend(
+            ["README.md", "spec/target.md", "conformance/interop/stream/README.md"]
+                .map(|page| root.join(page)),
+        );
         let read = |path: PathBuf| (path.clone(), std::fs::read_to_string(path).expect("a page"));
         all.into_iter().map(read).collect()
     }
@@ -175,13 +178,17 @@ mod tests {
         let mut seen = 0;
         for (path, text) in pages() {
             let blocks = text.split("```").skip(1).step_by(2);
-            let lines = blocks.flat_map(str::lines).chain(text.lines().filter_map(|line| line.strip_prefix("    ")));
+            let lines =
+                blocks.flat_map(str::lines).chain(text.lines().filter_map(|line| line.strip_prefix("    ")));
             for line in lines {
                 let line = line.trim().trim_start_matches("- ").trim_start_matches("run: ");
-                let line = line.replace("cargo run --release -- ", "wireproof ").replace("cargo run -- ", "wireproof ");
+                let line = line
+                    .replace("cargo run --release -- ", "wireproof ")
+                    .replace("cargo run -- ", "wireproof ");
                 let line = line.replace(".wireproof/bin/wireproof ", "wireproof ");
                 if line.starts_with("wireproof ") {
-                    Cli::try_parse_from(words(&line)).unwrap_or_else(|e| panic!("{}: {line}\n{e}", path.display()));
+                    Cli::try_parse_from(words(&line))
+                        .unwrap_or_else(|e| panic!("{}: {line}\n{e}", path.display()));
                     seen += 1;
                 }
             }

@@ -39,7 +39,16 @@ pub(crate) fn json(text: &str) -> Value {
 #[test]
 fn helps() {
     let verbs = [
-        "init", "run", "list", "explain", "serve", "schema", "selftest", "report", "baseline", "completions",
+        "init",
+        "run",
+        "list",
+        "explain",
+        "serve",
+        "schema",
+        "selftest",
+        "report",
+        "baseline",
+        "completions",
     ];
     let mut all = done(&["--help"]).0;
     for verb in verbs {

@@ -101,10 +101,11 @@ fn init_keeps_secrets_out_of_the_file() {
     let (_, err, code) = done(&["init", &url, "--out", &file, "--header", &literal]);
     assert!(code == 2 && err.contains("put it into a variable"), "{err}");
     assert!(!err.contains(wireproof::embed::AUTHORIZATION) && !Path::new(&file).exists());
-    let out = wireproof(&["init", &url, "--out", &file, "--header", "authorization: env:WIREPROOF_TEST_AUTH"])
-        .env("WIREPROOF_TEST_AUTH", wireproof::embed::AUTHORIZATION)
-        .output()
-        .expect("it runs");
+    let out =
+        wireproof(&["init", &url, "--out", &file, "--header", "authorization: env:WIREPROOF_TEST_AUTH"])
+            .env("WIREPROOF_TEST_AUTH", wireproof::embed::AUTHORIZATION)
+            .output()
+            .expect("it runs");
     assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
     let text = fs::read_to_string(&file).expect("a file");
     assert!(text.contains("[headers]\nauthorization = \"env:WIREPROOF_TEST_AUTH\"\n"), "{text}");
@@ -121,7 +122,8 @@ fn init_tells_what_it_came_upon() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = path(dir.path(), "wireproof.toml");
     let mut all = String::new();
-    for (name, url, wanted) in [("DEAD", &dead, 3), ("FINE", &fine, 1), ("NOWHERE", &nowhere, 1), ("LOCKED", &locked, 1)]
+    for (name, url, wanted) in
+        [("DEAD", &dead, 3), ("FINE", &fine, 1), ("NOWHERE", &nowhere, 1), ("LOCKED", &locked, 1)]
     {
         let (out, err, code) = done(&["init", url, "--out", &file]);
         assert_eq!((code, out.as_str()), (wanted, ""), "{err}");
@@ -146,7 +148,9 @@ const DEFECT: &str = "stream/create/answered-200";
 fn broken(dir: &Path) -> (Killed, String, String) {
     let (serving, url) = served(&["--defect", DEFECT]);
     let file = path(dir, "wireproof.toml");
-    let text = format!("# Ours.\nprotocol = \"stream\"\nurl = \"{url}\" # here\n\n# How long.\n[limits]\nlong-poll-ms = 300\n");
+    let text = format!(
+        "# Ours.\nprotocol = \"stream\"\nurl = \"{url}\" # here\n\n# How long.\n[limits]\nlong-poll-ms = 300\n"
+    );
     fs::write(&file, text).expect("a file");
     let out = path(dir, "report");
     let (said, _, code) =
@@ -178,7 +182,8 @@ fn a_baseline_is_written_excuses_expires_and_is_pruned() {
     assert!(said.contains("added: stream/create/") && said.contains("names it now"), "{said}");
     let named = fs::read_to_string(&file).expect("a file");
     assert!(
-        named.starts_with("# Ours.\nprotocol") && named.contains("# here\nbaseline = \"wireproof.baseline.toml\"\n\n# How long.\n"),
+        named.starts_with("# Ours.\nprotocol")
+            && named.contains("# here\nbaseline = \"wireproof.baseline.toml\"\n\n# How long.\n"),
         "{named}"
     );
     let list = path(dir.path(), "wireproof.baseline.toml");
@@ -212,13 +217,26 @@ fn a_baseline_is_written_excuses_expires_and_is_pruned() {
     drop(serving);
     let (_mended, url) = served(&[]);
     let (said, _, code) = done(&[
-        "run", "stream", &url, "--target", &file, "--only", "stream/create/*", "--tier", "fast", "--out", &out,
+        "run",
+        "stream",
+        &url,
+        "--target",
+        &file,
+        "--only",
+        "stream/create/*",
+        "--tier",
+        "fast",
+        "--out",
+        &out,
     ]);
     assert!(code == 5 && said.contains("stale stream/create/"), "{said}");
     let (said, err, code) = done(&["baseline", "prune", &out, "--target", &file]);
     assert!(code == 0 && said.contains("removed: stream/create/"), "{said}{err}");
     let left = fs::read_to_string(&list).expect("a baseline");
-    assert!(left.starts_with("# Of the team.\n") && !left.contains("First") && !left.contains("[[known]]"), "{left}");
+    assert!(
+        left.starts_with("# Of the team.\n") && !left.contains("First") && !left.contains("[[known]]"),
+        "{left}"
+    );
 }
 
 #[test]
@@ -229,7 +247,10 @@ fn a_run_that_stops_early_says_so_and_is_never_conformant() {
     let stops = ["run", "--target", &file, "--tier", "fast", "--jobs", "1", "--fail-fast", "--out", &out];
     let (said, _, code) = done(&stops);
     assert_eq!(code, 1, "{said}");
-    assert!(said.starts_with("not-conformant:") && said.contains("stopped at the first failure, stream/"), "{said}");
+    assert!(
+        said.starts_with("not-conformant:") && said.contains("stopped at the first failure, stream/"),
+        "{said}"
+    );
     let result = json(&fs::read_to_string(path(Path::new(&out), "result.json")).expect("a result"));
     assert!(result["stopped_at"].as_str().is_some_and(|check| check.starts_with("stream/")), "{result}");
     assert_eq!(result["counts"]["fail"], 1);
@@ -250,7 +271,8 @@ fn a_run_that_stops_early_says_so_and_is_never_conformant() {
 fn a_dry_run_sends_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/v1/stream", listener.local_addr().expect("an address"));
-    let arguments = ["run", "stream", &url, "--dry-run", "--only", "stream/create/*", "--only", "stream.http2"];
+    let arguments =
+        ["run", "stream", &url, "--dry-run", "--only", "stream/create/*", "--only", "stream.http2"];
     let (said, err, code) = done(&arguments);
     assert_eq!(code, 0, "{said}{err}");
     listener.set_nonblocking(true).expect("a listener");
@@ -292,7 +314,16 @@ jobs = 3
     let (said, err, code) = done(&["run", "--target", &file, "--dry-run"]);
     assert!(code == 0 && !said.contains("it takes the hook"), "{said}{err}");
     let (said, err, code) = done(&[
-        "run", "--target", &file, "--show-config", "--seed", "7", "--limit", "sse-ms=900", "--tier", "fast",
+        "run",
+        "--target",
+        &file,
+        "--show-config",
+        "--seed",
+        "7",
+        "--limit",
+        "sse-ms=900",
+        "--tier",
+        "fast",
     ]);
     assert_eq!(code, 0, "{said}{err}");
     assert!(!dir.path().join("started").exists(), "it was started");

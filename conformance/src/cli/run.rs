@@ -267,7 +267,11 @@ fn plan(protocols: &[&'static Protocol], args: &Args) -> Result<Vec<Planned>, Fa
             protocol.name
         ))),
         (None, _) => {
-            let here = if Path::new(INIT).exists() { ". wireproof.toml is here: --target wireproof.toml" } else { "" };
+            let here = if Path::new(INIT).exists() {
+                ". wireproof.toml is here: --target wireproof.toml"
+            } else {
+                ""
+            };
             Err(Failed::usage(format!(
                 "what is to be tested? `wireproof run PROTOCOL URL`, or --target FILE, or --reference{here}"
             )))

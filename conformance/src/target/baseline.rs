@@ -110,3 +110,38 @@ impl Baseline {
         self.known.iter().find(|k| k.requirement == requirement)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(expires: &str) -> Result<Baseline, String> {
+        let protocol = crate::PROTOCOLS[0];
+        let check = protocol.checks().next().ok_or("no check")?;
+        let (name, requirement) = (check.name, check.requirements[0]);
+        let text = format!(
+            "[[known]]\ncheck = \"{name}\"\nrequirement = \"{requirement}\"\nreason = \"old\"\nexpires = {expires}\n"
+        );
+        Baseline::parse(&text, Path::new("known.toml"), protocol)
+    }
+
+    #[test]
+    fn an_entry_excuses_to_the_end_of_its_last_day() {
+        let baseline = read("\"2026-12-31\"").unwrap_or_else(|e| panic!("{e}"));
+        let day = |text: &str| text.parse::<NaiveDate>().ok();
+        for (on, known) in [(None, 1), (day("2026-12-30"), 1), (day("2026-12-31"), 1), (day("2027-01-01"), 0)]
+        {
+            let then = baseline.clone().on(on);
+            assert_eq!((then.known.len(), then.expired.len()), (known, 1 - known), "{on:?}");
+            assert_eq!(then.entries().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_day_is_written_in_one_way() {
+        for wrong in ["\"2026-2-3\"", "\"2026-02-30\"", "\"31.12.2026\"", "\"soon\"", "\"\"", "2026-12-31"] {
+            let Err(why) = read(wrong) else { panic!("{wrong} is no day") };
+            assert!(why.contains("expires"), "{why}");
+        }
+    }
+}
