@@ -159,7 +159,7 @@ fn lane_name(lane: &Lane<'_>) -> Markup {
 
 fn line(shown: &Shown<'_>, span_us: u64, columns: usize, lengths: Lengths) -> Markup {
     let (class, sign, words) = kind(&shown.event.what);
-    let part = |us: u64| if span_us == 0 { 0 } else { us.saturating_mul(100) / span_us };
+    let part = |us: u64| us.saturating_mul(100).checked_div(span_us).unwrap_or(0);
     let at = part(shown.after_us);
     let width = shown.took_us.map(part);
     let what = html! {
