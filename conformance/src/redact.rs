@@ -135,15 +135,22 @@ impl Redaction {
 
 /// Every way in which a text may be written, whatever stands around it. Case is left to who looks for them.
 fn written(text: &str) -> Vec<String> {
-    let json = Value::from(text).to_string();
-    let json = json.trim_matches('"').to_owned();
+    let escaped = |text: &str| {
+        let quoted = Value::from(text).to_string();
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    let json = escaped(text);
+    let slashed = json.replace('/', "\\/");
     let percent = wireproof_spec::http::percent_encode(text);
     let mut forms = vec![
         text.to_owned(),
         percent.replace("%20", "+"),
         percent,
-        json.replace('/', "\\/"),
+        // JSON may stand in JSON.
+        escaped(&json),
+        escaped(&slashed),
         json,
+        slashed,
         text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;"),
     ];
     // Three places at which it may begin in a longer text: what its own bytes decide of the digits stands there in any case.
@@ -191,6 +198,7 @@ mod tests {
             percent.replace("%20", "+"),
             json.clone(),
             json.replace('/', "\\/"),
+            Value::from(json.clone()).to_string(),
             "s3cret/with+&quot;odd&quot;=characters &amp; &lt;more&gt;".to_owned(),
             hex(SECRET.as_bytes()),
             hex(SECRET.to_uppercase().as_bytes()),

@@ -9,8 +9,18 @@ use tokio_rustls::{
 };
 
 /// What speaks through every kind of peer: requests, event streams, raw bytes, HTTP/2.
-const SOME: [&str; 8] =
-    ["--only", "stream/create/*", "--only", "stream/http/*", "--only", "stream/sse/*", "--tier", "fast"];
+const SOME: [&str; 10] = [
+    "--only",
+    "stream/create/*",
+    "--only",
+    "stream/http/*",
+    "--only",
+    "stream/sse/*",
+    "--tier",
+    "fast",
+    "--feature",
+    "stream.http2=on",
+];
 
 /// An authority, and how a server with a certificate of it for these names speaks TLS.
 fn authority(names: &[&str]) -> (String, ServerConfig) {
@@ -166,7 +176,7 @@ fn a_url_that_is_no_root_is_refused_and_shows_no_secret() {
         ("http://host/v1/stream?token=hunter22", "followed by a query"),
         ("http://host/v1/stream#hunter22", "followed by a fragment"),
         ("http://host:66000/", "66000 is no port"),
-        ("http://host:port/", "no URL"),
+        ("http://host:port/", "port is no port"),
         ("ftp://host/", "does not begin with http:// or https://"),
     ] {
         let Err(why) = wireproof::target::Target::server(url) else { panic!("{url} is no root") };
