@@ -13,6 +13,7 @@ mod overload;
 mod pages;
 mod reports;
 mod secrets;
+mod site;
 mod sse;
 mod targets;
 mod transport;

@@ -26,11 +26,13 @@ pub struct Example {
 /// An example for each requirement that a check which sends something saw kept: the shortest.
 pub fn examples<'a>(runs: impl IntoIterator<Item = &'a Finished>) -> BTreeMap<String, Example> {
     let mut all: BTreeMap<String, (usize, Example)> = BTreeMap::new();
-    let passed = runs.into_iter().flat_map(|run| &run.checks).filter(|c| c.verdict == Verdict::Pass);
-    for checked in passed {
+    let checks = runs.into_iter().flat_map(|run| run.checks.iter().map(|checked| (run.protocol, checked)));
+    for (protocol, checked) in checks.filter(|(_, checked)| checked.verdict == Verdict::Pass) {
         for event in &checked.events {
             let What::Met { requirement, on, .. } = &event.what else { continue };
-            let messages = messages(&checked.events, on);
+            // What is about more than one message is not told by the last answer alone.
+            let whole = protocol.requirement(requirement).is_some_and(|r| r.kind.is_some());
+            let messages = messages(&checked.events, on, whole);
             let longer = all.get(requirement).is_some_and(|(length, _)| *length <= messages.len());
             if messages.is_empty() || longer {
                 continue;
@@ -43,14 +45,14 @@ pub fn examples<'a>(runs: impl IntoIterator<Item = &'a Finished>) -> BTreeMap<St
     all.into_iter().map(|(id, (_, example))| (id, example)).collect()
 }
 
-/// What was sent and received on the connections of these observations, up to the last of them.
-fn messages(events: &[Arc<Event>], on: &[u64]) -> Vec<Arc<Event>> {
+/// What was sent and received, up to the last of these observations: on their connections, or on all.
+fn messages(events: &[Arc<Event>], on: &[u64], whole: bool) -> Vec<Arc<Event>> {
     let conns: BTreeSet<u32> =
         events.iter().filter(|e| on.contains(&e.seq)).filter_map(|e| connection(&e.what)).collect();
     let last = on.iter().max().copied().unwrap_or(0);
     events
         .iter()
-        .filter(|e| e.seq <= last && connection(&e.what).is_some_and(|conn| conns.contains(&conn)))
+        .filter(|e| e.seq <= last && connection(&e.what).is_some_and(|conn| whole || conns.contains(&conn)))
         .cloned()
         .collect()
 }
