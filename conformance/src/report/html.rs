@@ -1,7 +1,7 @@
 //! The form that people open in a browser: one page that needs no network. What failed comes first, each with a picture of what
 //! went over the wire.
 //!
-//! Everything that a target said goes through [`told::Told`], and no script but our own may run. The page is bounded: the more
+//! Everything that a target said goes through `Told`, and no script but our own may run. The page is bounded: the more
 //! failures there are, the less of each transcript it shows.
 
 mod failure;

@@ -93,7 +93,7 @@ fn told(check: &Check, report: &Report, links: &Links, lengths: Lengths, open: b
                     @if index > 0 { i.or { " or " } }
                     code { (text(expected)) }
                 } }
-                @if let Some(actual) = &check.actual { dt { "Came" } dd.came { code { (text(actual)) } } }
+                @if let Some(actual) = &check.actual { dt { "Came" } dd.came tabindex="0" { code { (text(actual)) } } }
             }
         }
         @if lengths.rows > 0 && !check.events.is_empty() {
@@ -159,7 +159,7 @@ fn lane_name(lane: &Lane<'_>) -> Markup {
 
 fn line(shown: &Shown<'_>, span_us: u64, columns: usize, lengths: Lengths) -> Markup {
     let (class, sign, words) = kind(&shown.event.what);
-    let part = |us: u64| if span_us == 0 { 0 } else { us.saturating_mul(100) / span_us };
+    let part = |us: u64| us.saturating_mul(100).checked_div(span_us).unwrap_or(0);
     let at = part(shown.after_us);
     let width = shown.took_us.map(part);
     let what = html! {
@@ -206,7 +206,8 @@ fn content(what: &What, lengths: Lengths, decides: bool) -> Markup {
     let text = |said: &str| html! { (Told::upto(said, lengths.text)) };
     html! {
         @match what {
-            What::Opened { conn, peer } => { "#" (conn) " opened, " (text(peer)) },
+            // Whom it leads to stands above its lane.
+            What::Opened { conn, .. } => { "#" (conn) " opened" },
             What::Sent { conn, message: said } | What::Received { conn, message: said, .. } => {
                 (message(*conn, said, lengths, decides))
             },
