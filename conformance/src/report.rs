@@ -81,6 +81,12 @@ pub struct Report {
     /// Why the target could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<String>,
+    /// The paths of what checks made and nobody could remove.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
+    /// The check at whose failure the run stopped, because it was to stop at the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<String>,
     /// Every requirement of the protocol, in the order of its document.
     pub requirements: Vec<Requirement>,
     /// Every check of the suite, in its order.
@@ -143,6 +149,9 @@ pub struct How {
     pub time_scale: f64,
     /// How many checks ran at once.
     pub jobs: usize,
+    /// How many requests left in a second, at most, where that was bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
     /// The limits of the target, as known.
     pub limits: BTreeMap<String, u64>,
     /// How long the runner waits, in milliseconds, by what for.
@@ -151,6 +160,9 @@ pub struct How {
     pub filters: Vec<String>,
     /// Whether a broken SHOULD counts in the exit code.
     pub strict: bool,
+    /// The day of the run (UTC), by which entries of the baseline expire: `2026-12-31`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
     /// The round trip to the target in milliseconds, where it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip_ms: Option<f64>,
@@ -168,6 +180,9 @@ pub struct Known {
     /// What is listed as failing sometimes, and did not fail this time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<KnownFailure>,
+    /// What is listed until a day that is over: it excuses nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expired: Vec<KnownFailure>,
 }
 
 /// An entry of a baseline.
@@ -183,6 +198,9 @@ pub struct KnownFailure {
     /// What it depends on whether a run sees the failure. Then a run that does not see it makes the entry unseen, not stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sometimes: Option<String>,
+    /// The last day (UTC) on which it excuses the failure: `2026-12-31`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
     /// The clause of the protocol that decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,

@@ -9,18 +9,20 @@ use crate::{
     observers::{Observed, Told},
     protocol::{Declined, Protocol},
     redact::Redaction,
-    target::{Features, Kind, Target},
+    target::{Features, Kind, Target, baseline::Baseline},
     verdict::{self, Verdict},
-    wire::{Link, limit::Times},
+    wire::{Link, limit::Times, pace::Pace, sweep::Made},
 };
+use chrono::{DateTime, NaiveDate, Utc};
+use futures_util::future::join_all;
 use globset::GlobSet;
 use schemas::Schemas;
 use select::Choice;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex, atomic::AtomicU64},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    time::{Duration, SystemTime},
 };
 use tokio::{
     sync::watch,
@@ -34,6 +36,8 @@ use wireproof_spec::requirement::Level;
 pub struct Settings {
     /// How many checks of the shared lane run at once.
     pub jobs: usize,
+    /// How many requests leave in a second, at most.
+    pub rate: Option<u32>,
     /// From which names and tokens are made.
     pub seed: u64,
     /// For an answer that has no reason to wait.
@@ -54,6 +58,10 @@ pub struct Settings {
     pub strict: bool,
     /// Without probe, canary and early stop: each check is judged by itself.
     pub bare: bool,
+    /// Stop at the first check that fails and is not excused by this: what it does not list, or no longer excuses.
+    pub fail_fast: Option<Arc<Baseline>>,
+    /// The day of the run (UTC), by which entries of the baseline expire; none: the day on which it begins.
+    pub date: Option<NaiveDate>,
     /// The command that chooses this target again, without the name of the program; none: `run PROTOCOL URL`.
     pub again: Option<String>,
     /// Becomes true when the run is to end.
@@ -64,6 +72,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             jobs: 16,
+            rate: None,
             seed: 1,
             timeout: Duration::from_secs(5),
             time_scale: 1.0,
@@ -74,6 +83,8 @@ impl Default for Settings {
             fast: false,
             strict: false,
             bare: false,
+            fail_fast: None,
+            date: None,
             again: None,
             interrupt: None,
         }
@@ -100,6 +111,10 @@ pub struct Finished {
     pub interrupted: bool,
     /// Why the target could not be reached.
     pub unreachable: Option<String>,
+    /// The paths of what checks made and nobody could remove.
+    pub left: Vec<String>,
+    /// The check at whose failure it stopped, if it was to stop at the first.
+    pub stopped_at: Option<String>,
     /// How long it took.
     pub took: Duration,
 }
@@ -118,6 +133,20 @@ pub struct Checked {
     pub events: Vec<Arc<Event>>,
 }
 
+impl Checked {
+    /// The requirements that it found broken.
+    pub fn broken(&self) -> BTreeSet<&str> {
+        if !matches!(self.verdict, Verdict::Fail | Verdict::Warn) {
+            return BTreeSet::new();
+        }
+        let broken = self.events.iter().filter_map(|e| match &e.what {
+            What::Broken { requirement, .. } => Some(requirement.as_str()),
+            _ => None,
+        });
+        broken.collect()
+    }
+}
+
 /// Runs every check of a protocol that fits against a target. `seen` is told each event as it happens.
 ///
 /// # Errors
@@ -125,33 +154,39 @@ pub struct Checked {
 pub async fn run(
     protocol: &'static Protocol,
     target: Target,
-    settings: Settings,
+    mut settings: Settings,
     seen: impl FnMut(&Event) + Send + 'static,
 ) -> Result<Finished, String> {
     let started = Instant::now();
+    let date = *settings.date.get_or_insert_with(|| DateTime::<Utc>::from(SystemTime::now()).date_naive());
+    settings.fail_fast = settings.fail_fast.map(|known| Arc::new(Arc::unwrap_or_clone(known).on(Some(date))));
     let schemas = protocol.validators()?;
     let (sink, events) = Sink::new(Redaction::new(&target.secrets));
     let collector = tokio::spawn(collect(events, seen));
-    let mut runner = Runner {
-        protocol,
-        target: Arc::new(target),
-        features: Arc::default(),
-        times: Times::new(settings.timeout, settings.time_scale),
-        settings,
-        sink,
-        checked: BTreeMap::new(),
-        unreachable: None,
-        interrupted: false,
-    };
+    let mut runner = Runner::new(protocol, target, settings, sink);
     runner.start();
     let round_trip = runner.meet().await;
     runner.adapt(round_trip);
     runner.drive().await;
     runner.observe(schemas);
-    let Runner { target, features, settings, sink, mut checked, unreachable, interrupted, .. } = runner;
+    let Runner {
+        target,
+        features,
+        settings,
+        sink,
+        mut checked,
+        unreachable,
+        interrupted,
+        left,
+        stopped_at,
+        ..
+    } = runner;
+    let left = left.take();
     sink.record(What::RunFinished {
         interrupted,
         unreachable: unreachable.clone(),
+        left: left.clone(),
+        stopped_at: stopped_at.clone(),
         round_trip_us: round_trip.and_then(|t| u64::try_from(t.as_micros()).ok()),
     });
     drop(sink);
@@ -167,6 +202,8 @@ pub async fn run(
         events,
         interrupted,
         unreachable,
+        left,
+        stopped_at,
         took: started.elapsed(),
     })
 }
@@ -188,17 +225,37 @@ struct Runner {
     target: Arc<Target>,
     features: Arc<Features>,
     times: Times,
+    pace: Option<Arc<Pace>>,
     settings: Settings,
     sink: Sink,
     checked: BTreeMap<&'static str, Checked>,
     unreachable: Option<String>,
     interrupted: bool,
+    left: Left,
+    stopped_at: Option<String>,
 }
 
 /// The entry under which the runner itself talks to a target.
 const GREETING: Check = Check::new("greeting", &[], Body::Observes(|_| {}));
 
 impl Runner {
+    fn new(protocol: &'static Protocol, target: Target, settings: Settings, sink: Sink) -> Self {
+        Self {
+            protocol,
+            target: Arc::new(target),
+            features: Arc::default(),
+            times: Times::new(settings.timeout, settings.time_scale),
+            pace: settings.rate.map(|rate| Arc::new(Pace::new(rate))),
+            settings,
+            sink,
+            checked: BTreeMap::new(),
+            unreachable: None,
+            interrupted: false,
+            left: Left::default(),
+            stopped_at: None,
+        }
+    }
+
     fn start(&self) {
         self.sink.record(What::RunStarted {
             protocol: self.protocol.name.into(),
@@ -220,6 +277,7 @@ impl Runner {
                 round_trip = Some(asked.elapsed());
                 let probe = (self.protocol.probe)(&cx);
                 probed = timeout(self.times.check, probe).await.unwrap_or_default();
+                self.left.sweep(&cx.made, &cx.link, self.times.alive).await;
             }
         }
         let features = Features::gather(self.protocol, &self.target, probed);
@@ -231,10 +289,16 @@ impl Runner {
     }
 
     /// A target that is far away or slow gets more time for a check, and fewer checks at once: so many requests of ours may
-    /// stand in one queue that its end would look like silence.
+    /// stand in one queue that its end would look like silence. So does one that takes few requests in a second.
     fn adapt(&mut self, round_trip: Option<Duration>) {
         const REQUESTS: u32 = 200;
         const AT_ONCE: u128 = 16;
+        if let Some(rate) = self.settings.rate {
+            // Who has the only turn of a second leaves none to another.
+            self.settings.jobs = self.settings.jobs.min(usize::try_from(rate).unwrap_or(usize::MAX)).max(1);
+            let turns = REQUESTS.saturating_mul(u32::try_from(self.settings.jobs).unwrap_or(u32::MAX));
+            self.times.check += Duration::from_secs(1) * turns / rate.max(1);
+        }
         let Some(round_trip) = round_trip else { return };
         self.times.check = self.times.check.max(round_trip * REQUESTS);
         let queue = self.times.answer.as_micros() / (round_trip.as_micros().max(1) * AT_ONCE);
@@ -268,10 +332,10 @@ impl Runner {
 
     async fn lane(&mut self, lane: Lane, mut queue: VecDeque<&'static Check>, jobs: usize) {
         let mut running: JoinSet<()> = JoinSet::new();
-        let mut flying: BTreeMap<Id, (&'static Check, Log, Instant)> = BTreeMap::new();
+        let mut flying: BTreeMap<Id, Flying> = BTreeMap::new();
         let mut interrupt = self.settings.interrupt.clone();
         loop {
-            while running.len() < jobs && self.unreachable.is_none() && !self.interrupted {
+            while running.len() < jobs && self.goes_on() {
                 let Some(check) = queue.pop_front() else { break };
                 if lane != Lane::Shared
                     && self.target.hooks.as_ref().is_some_and(|h| h.is_launched())
@@ -283,10 +347,10 @@ impl Runner {
                 }
                 let budget = self.budget(check);
                 let cx = self.cx(check, budget);
-                let log = cx.log.clone();
+                let (log, link, made) = (cx.log.clone(), cx.link.clone(), cx.made.clone());
                 let over = budget + self.times.answer + self.times.slack;
-                let id = running.spawn(drive(cx, over)).id();
-                flying.insert(id, (check, log, Instant::now()));
+                let id = running.spawn(drive(cx, over, self.left.clone())).id();
+                flying.insert(id, Flying { check, log, link, made, since: Instant::now() });
             }
             if running.is_empty() {
                 break;
@@ -301,24 +365,51 @@ impl Runner {
             };
             let Some(joined) = joined else { break };
             let id = joined.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
-            let Some((check, log, since)) = flying.remove(&id) else { continue };
+            let Some(Flying { check, log, link, made, since }) = flying.remove(&id) else { continue };
             if let Err(e) = joined {
                 log.record(What::Harness { message: format!("the check ended with {e}") });
+                self.left.sweep(&made, &link, self.times.alive).await;
             }
             self.finish(check, &log, since.elapsed());
+            if self.stopped_at.is_some() {
+                running.shutdown().await;
+                break;
+            }
             self.look_after(&log).await;
         }
-        for (check, log, since) in flying.into_values() {
-            log.record(What::Stopped { why: "the run was interrupted".into(), unreachable: false });
+        // Whoever interrupts does not want to wait: all at once, and not for long.
+        let (left, within) = (&self.left, self.times.alive);
+        join_all(flying.values().map(|f| left.sweep(&f.made, &f.link, within))).await;
+        for Flying { check, log, since, .. } in flying.into_values() {
+            log.record(What::Stopped { why: self.cut_short(), unreachable: false });
             self.finish(check, &log, since.elapsed());
         }
         for check in queue {
-            let why = self.unreachable.clone().map_or_else(
-                || "the run was interrupted".into(),
-                |w| format!("the target is unreachable: {w}"),
-            );
-            self.leave_out(check, Verdict::Inconclusive, why);
+            self.leave_out(check, Verdict::Inconclusive, self.cut_short());
         }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.unreachable.is_none() && !self.interrupted && self.stopped_at.is_none()
+    }
+
+    /// Why a check did not come to its end, or not to its beginning.
+    fn cut_short(&self) -> String {
+        match &self.unreachable {
+            Some(why) => format!("the target is unreachable: {why}"),
+            None if self.stopped_at.is_some() => STOPPED.into(),
+            None => "the run was interrupted".into(),
+        }
+    }
+
+    /// Whether a run that stops at the first failure stops at this one.
+    fn is_first_failure(&self, checked: &Checked) -> bool {
+        self.settings.fail_fast.as_ref().is_some_and(|known| match checked.verdict {
+            Verdict::Error => true,
+            Verdict::Fail => !known.excuses(checked),
+            Verdict::Warn => self.settings.strict && !known.excuses(checked),
+            _ => false,
+        })
     }
 
     /// After a check that could not reach the target: is it still there?
@@ -386,7 +477,8 @@ impl Runner {
         }
         let deadline = Instant::now() + budget;
         let declined = self.declined(check);
-        let link = Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol, declined);
+        let (reach, pace) = (self.target.reach(), self.pace.clone());
+        let link = Link::new(reach, log.clone(), self.times, deadline, self.protocol, declined, pace);
         Cx {
             check,
             protocol: self.protocol,
@@ -397,7 +489,7 @@ impl Runner {
             log,
             seed: self.settings.seed,
             names: AtomicU64::new(0),
-            made: Mutex::default(),
+            made: Made::default(),
         }
     }
 
@@ -434,8 +526,11 @@ impl Runner {
         let verdict = verdict::fold(names, |id| self.protocol.level(id), &log.events(), observations);
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         log.record(What::CheckFinished { verdict: verdict.name().into(), ms });
-        let events = log.events();
-        self.checked.insert(check.name, Checked { check, verdict, reason: None, took, events });
+        let checked = Checked { check, verdict, reason: None, took, events: log.events() };
+        if self.stopped_at.is_none() && self.is_first_failure(&checked) {
+            self.stopped_at = Some(check.name.to_owned());
+        }
+        self.checked.insert(check.name, checked);
     }
 
     fn leave_out(&mut self, check: &'static Check, verdict: Verdict, reason: String) {
@@ -471,20 +566,9 @@ pub(crate) async fn drive_alone(
     flow: for<'a> fn(&'a Cx) -> crate::check::BoxFuture<'a, crate::check::Outcome>,
 ) -> Result<Vec<Arc<Event>>, String> {
     let (sink, events) = Sink::new(Redaction::new(&target.secrets));
-    let times = Times::new(settings.timeout, settings.time_scale);
     let features = Arc::new(Features::gather(protocol, &target, Vec::new()));
-    let runner = Runner {
-        protocol,
-        target: Arc::new(target),
-        features,
-        times,
-        settings,
-        sink,
-        checked: BTreeMap::new(),
-        unreachable: None,
-        interrupted: false,
-    };
-    let cx = runner.cx(&GREETING, times.check);
+    let runner = Runner { features, ..Runner::new(protocol, target, settings, sink) };
+    let cx = runner.cx(&GREETING, runner.times.check);
     let outcome = flow(&cx).await;
     drop(events);
     match outcome {
@@ -493,11 +577,14 @@ pub(crate) async fn drive_alone(
     }
 }
 
+/// Why a check was not driven to its end in a run that stopped at the first failure.
+pub const STOPPED: &str = "the run stopped at the first failure";
+
 /// How long a wait may be for a limit that the target did not declare, in milliseconds.
 pub const UNKNOWN_LIMIT_MS: u64 = 65_000;
 
 /// Drives one check and then removes what it made.
-async fn drive(cx: Cx, over: Duration) {
+async fn drive(cx: Cx, over: Duration, left: Left) {
     if let Body::Drives(function) = cx.check.body
         && timeout(over, function(&cx)).await.is_err()
     {
@@ -505,8 +592,32 @@ async fn drive(cx: Cx, over: Duration) {
             message: format!("the check did not end within {} ms", over.as_millis()),
         });
     }
-    let made = std::mem::take(&mut *cx.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    crate::wire::http::sweep(&cx.link, made).await;
+    left.sweep(&cx.made, &cx.link, cx.link.times.check).await;
+}
+
+/// The paths of what checks made and nobody could remove.
+#[derive(Clone, Default)]
+struct Left(Arc<Mutex<BTreeSet<String>>>);
+
+impl Left {
+    /// Removes what a check made, within this time.
+    async fn sweep(&self, made: &Made, link: &Link, within: Duration) {
+        let left = made.sweep(link, within).await;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
+    }
+}
+
+/// A check that is on its way.
+struct Flying {
+    check: &'static Check,
+    log: Log,
+    link: Link,
+    made: Made,
+    since: Instant,
 }
 
 async fn interrupted(interrupt: &mut Option<watch::Receiver<bool>>) {
@@ -543,10 +654,14 @@ fn written(settings: &Settings, target: &Target) -> BTreeMap<String, String> {
     let all = [
         ("seed", text(&settings.seed)),
         ("jobs", text(&settings.jobs)),
+        ("rate", settings.rate.map(|rate| rate.to_string())),
+        ("socket", target.via.socket.as_ref().map(|path| path.to_string_lossy().into_owned())),
+        ("ca", target.via.tls.ca.as_ref().map(|path| path.to_string_lossy().into_owned())),
         ("timeout ms", text(&settings.timeout.as_millis())),
         ("time scale", text(&settings.time_scale)),
         ("tier", text(&if settings.fast { "fast" } else { "full" })),
         ("strict", text(&settings.strict)),
+        ("date", settings.date.as_ref().and_then(|date| text(date))),
         ("level", settings.level.map(|l| l.name().to_owned())),
         ("only", (!settings.patterns.is_empty()).then(|| settings.patterns.join(" "))),
         ("names", settings.names.as_ref().map(|n| n.iter().copied().collect::<Vec<_>>().join(" "))),

@@ -14,9 +14,10 @@ use std::{
 };
 use wireproof::{embed, protocol::Reference, target::Target};
 
-fn wireproof(arguments: &[&str]) -> Command {
+pub(crate) fn wireproof(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wireproof"));
-    command.args(arguments).current_dir(workspace()).env("COLUMNS", "100").env_remove("NO_COLOR");
+    command.args(arguments).current_dir(workspace()).env("COLUMNS", "100");
+    command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
     command
 }
 
@@ -25,22 +26,36 @@ fn workspace() -> PathBuf {
 }
 
 /// What it printed, what it said beside that, and its exit code.
-fn done(arguments: &[&str]) -> (String, String, i32) {
+pub(crate) fn done(arguments: &[&str]) -> (String, String, i32) {
     let Output { status, stdout, stderr } = wireproof(arguments).output().expect("the binary runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (text(stdout), text(stderr), status.code().expect("an exit code"))
 }
 
-fn json(text: &str) -> Value {
+pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("no JSON: {e}: {text}"))
 }
 
 #[test]
 fn helps() {
-    let verbs = ["run", "list", "explain", "serve", "schema", "selftest", "report"];
+    let verbs = [
+        "init",
+        "run",
+        "list",
+        "explain",
+        "serve",
+        "schema",
+        "selftest",
+        "report",
+        "baseline",
+        "completions",
+    ];
     let mut all = done(&["--help"]).0;
     for verb in verbs {
         all += &format!("\n$ wireproof {verb} --help\n{}", done(&[verb, "--help"]).0);
+    }
+    for verb in ["write", "prune"] {
+        all += &format!("\n$ wireproof baseline {verb} --help\n{}", done(&["baseline", verb, "--help"]).0);
     }
     insta::assert_snapshot!(all);
 }
@@ -76,6 +91,21 @@ fn usage_errors_help() {
         vec!["run", "stream", "http://localhost/", "--header", "authorization"],
         vec!["run", "stream", "http://localhost/", "--header", "authorization: env:WIREPROOF_NO_SUCH"],
         vec!["run", "stream", "http://localhost/", "--time-scale", "0"],
+        vec!["run", "http://127.0.0.1:4437/v1/stream"],
+        vec!["run", "wireproof.toml"],
+        vec!["run", "stream", "http://localhost/", "--limit", "long-poll-ms=0"],
+        vec!["run", "stream", "http://localhost/", "--limit", "long-poll-ms=99999999999999999999"],
+        vec!["run", "stream", "http://localhost/", "--jobs", "0"],
+        vec!["run", "stream", "http://localhost/", "--jobs", "99999"],
+        vec!["run", "stream", "http://localhost/", "--seed", "-1"],
+        vec!["run", "stream", "http://localhost/", "--timeout", "0"],
+        vec!["run", "stream", "http://localhost/", "--time-scale", "NaN"],
+        vec!["run", "stream", "http://localhost/", "--level", "shall"],
+        vec!["run", "stream", "http://localhost/", "--tier", "slow"],
+        vec!["run", "stream", "http://localhost/", "--quiet", "--verbose"],
+        vec!["run", "stream", "http://localhost/", "--feature", "stream.crash-safe=maybe"],
+        vec!["run", "stream", "http://localhost/", "--strictly"],
+        vec!["run", "--reference", "--target", "wireproof.toml"],
         vec!["run", "--reference", "--variant", "huge"],
         vec!["run", "--reference", "--defect", "stream/none"],
         vec!["run", "--target", "/nonexistent/wireproof.toml"],
@@ -89,6 +119,14 @@ fn usage_errors_help() {
         vec!["serve", "stream", "--variant", "durable"],
         vec!["schema"],
         vec!["report", "/nonexistent"],
+        vec!["init"],
+        vec!["init", "localhost:80"],
+        vec!["init", "http://localhost/", "--protocol", "steam"],
+        vec!["baseline"],
+        vec!["baseline", "write", "/nonexistent", "--reason", "x", "--target", "/nonexistent/wireproof.toml"],
+        vec!["baseline", "prune"],
+        vec!["completions", "tcsh"],
+        vec!["test"],
         vec!["report", "/nonexistent", "--against", "/nonexistent/result.json"],
         vec!["report", "/nonexistent", "--strict"],
         vec!["report", "/nonexistent", "--format", "pdf"],
@@ -318,7 +356,7 @@ fn a_dead_target_is_inconclusive_and_said_once() {
     assert_eq!(said.matches("could not be reached").count(), 1, "{said}");
 }
 
-struct Killed(Child);
+pub(crate) struct Killed(pub(crate) Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {

@@ -245,7 +245,17 @@ fn log(protocol: &Protocol, failing: usize, exchanges: u64, text: &str) -> Vec<E
         );
         add(of, What::CheckFinished { verdict: "pass".into(), ms: 3 });
     }
-    add(None, What::RunFinished { interrupted: false, unreachable: None, round_trip_us: Some(100) });
+    let (left, stopped_at) = (Vec::new(), None);
+    add(
+        None,
+        What::RunFinished {
+            interrupted: false,
+            unreachable: None,
+            left,
+            stopped_at,
+            round_trip_us: Some(100),
+        },
+    );
     events
 }
 

@@ -80,6 +80,7 @@ pub(super) const fn bare(
         event_shape: |_, _| None,
         accepts_request: |_| Ok(()),
         alive: |_| Box::pin(async { None }),
+        asks: &[],
         probe: |_| Box::pin(async { Vec::new() }),
         trial: Trial { reference: &Nobody, defects: Vec::new, agreeable: None, ordinary: None },
         registry: OnceLock::new(),
@@ -160,6 +161,8 @@ pub(super) fn finished(checks: Vec<Checked>) -> Finished {
         events: Vec::new(),
         interrupted: false,
         unreachable: None,
+        left: Vec::new(),
+        stopped_at: None,
         took: Duration::from_millis(40),
     }
 }
@@ -186,10 +189,11 @@ pub(super) fn known(index: usize, requirement: RequirementId) -> Baseline {
         requirement: requirement.to_string(),
         reason: "it is older than the protocol".into(),
         sometimes: None,
+        expires: None,
         clause: None,
         frame: None,
     };
-    Baseline { known: vec![known], accepted: BTreeMap::new() }
+    Baseline { known: vec![known], ..Baseline::default() }
 }
 
 fn known_sometimes(index: usize, requirement: RequirementId) -> Baseline {
@@ -200,7 +204,7 @@ fn known_sometimes(index: usize, requirement: RequirementId) -> Baseline {
 
 fn accepting(index: usize) -> Baseline {
     let accepted = BTreeMap::from([(CHECKS[index].name.to_owned(), "nobody restarts it".to_owned())]);
-    Baseline { known: Vec::new(), accepted }
+    Baseline { accepted, ..Baseline::default() }
 }
 
 #[test]

@@ -190,6 +190,7 @@ static TICK: Protocol = Protocol {
     event_shape: |_, name| (name == "tick").then_some((TWO, "tick/number")),
     accepts_request: |_| Ok(()),
     alive: |link| Box::pin(http::alive(link)),
+    asks: &[],
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial { reference: &Nobody, defects: Vec::new, agreeable: None, ordinary: None },
     registry: OnceLock::new(),

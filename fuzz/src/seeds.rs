@@ -162,7 +162,13 @@ fn logs() -> Vec<Vec<u8>> {
         What::Broken { requirement: requirement(), expected: expected(), actual: "500".into(), on: vec![3] };
     let set_up =
         What::SetUp { requirement: requirement(), expected: expected(), actual: "500".into(), on: vec![3] };
-    let ended = What::RunFinished { interrupted: false, unreachable: None, round_trip_us: Some(90) };
+    let ended = What::RunFinished {
+        interrupted: false,
+        unreachable: None,
+        left: vec!["/v1/stream/wp-1".into()],
+        stopped_at: None,
+        round_trip_us: Some(90),
+    };
     let others = [
         What::Stopped { why: "no answer".into(), unreachable: true },
         What::Harness { message: "we slipped".into() },

@@ -158,6 +158,7 @@ fn written(log: &Path, protocol: &Protocol) -> Result<Baseline, Failed> {
     Ok(Baseline {
         known: report.baseline.listed.clone(),
         accepted: accepted.filter_map(|c| Some((c.id.clone(), c.accepted.clone()?))).collect(),
+        ..Baseline::default()
     })
 }
 

@@ -1,21 +1,26 @@
 //! `wireproof run`: test a target.
 
-use super::{Done, Failed, print, protocol, say};
+mod config;
+mod dry;
+mod progress;
+
+use super::{Done, Failed, nearest, print, protocol, say};
 use crate::{
     embed,
-    event::{Event, What},
+    event::Event,
+    exit,
     protocol::{Defect, Protocol},
     report::{Outcome, Report, files, html::Links, json, replay, terminal, transcript::word},
     run::{self, Settings, select},
     target::{
         Target,
         baseline::Baseline,
-        file::{self, Pace, Read, SCALES, TIMEOUTS_MS},
+        file::{self, Pace, RATES, Read, SCALES, TIMEOUTS_MS},
         proper,
     },
 };
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use progress::Progress;
 use std::{
     fs::File,
     io::{IsTerminal, LineWriter, Write},
@@ -51,9 +56,9 @@ pub(super) struct Args {
     /// Only requirements of this level or a stronger one.
     #[arg(long)]
     level: Option<LevelArg>,
-    /// `fast` leaves out checks that have to wait for more than about a second on this target.
-    #[arg(long, default_value = "full")]
-    tier: Tier,
+    /// `fast` leaves out checks that have to wait for more than about a second on this target; otherwise full.
+    #[arg(long)]
+    tier: Option<Tier>,
     /// What the target has; may be repeated. `auto` takes a declaration of the target file back.
     #[arg(long, value_name = "NAME=on|off|auto|VALUE")]
     feature: Vec<String>,
@@ -61,14 +66,18 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME=NUMBER")]
     limit: Vec<String>,
     /// How many checks run at once; otherwise what the target file says, or 16.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
-    /// From which names and tokens are made.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// How long an answer may take that has no reason to wait, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(TIMEOUTS_MS))]
-    timeout: u64,
+    /// How many requests leave in a second, at most, over all connections; otherwise what the target file says, or as many as
+    /// there are.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(RATES))]
+    rate: Option<u32>,
+    /// From which names and tokens are made; otherwise 1.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// How long an answer may take that has no reason to wait, in milliseconds; otherwise 5000.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(TIMEOUTS_MS))]
+    timeout: Option<u64>,
     /// Multiplies every wait of ours: greater than 1 for a slow target or a busy machine. Otherwise what the target file says,
     /// or 1.
     #[arg(long, value_name = "X", value_parser = scale)]
@@ -79,6 +88,16 @@ pub(super) struct Args {
     /// A broken SHOULD counts in the exit code.
     #[arg(long)]
     strict: bool,
+    /// Stop at the first failure that the baseline does not excuse. What was not seen then is inconclusive.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Show every setting with its value and where it comes from, and test nothing. A target that is running is asked what it
+    /// has, unless --dry-run forbids that.
+    #[arg(long, conflicts_with_all = ["out", "quiet", "verbose", "fail_fast"])]
+    show_config: bool,
+    /// Tell which checks would run and why the others would not. Nothing is started, and nothing is sent.
+    #[arg(long, conflicts_with_all = ["out", "verbose", "fail_fast"])]
+    dry_run: bool,
     /// Write events.jsonl, result.json, junit.xml, report.html and summary.md into this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -88,6 +107,9 @@ pub(super) struct Args {
     /// Print only the first line, and no progress.
     #[arg(long)]
     quiet: bool,
+    /// Tell of each check as it ends: its verdict, how long it took, what was seen. On stderr, beside the report.
+    #[arg(long, conflicts_with = "quiet")]
+    verbose: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -122,27 +144,69 @@ struct Chosen {
 /// Tests a target.
 pub(super) async fn run(protocols: &[&'static Protocol], args: Args) -> Done {
     let mut settings = settings(&args)?;
+    if args.dry_run || args.show_config {
+        return look(protocols, &args, settings).await;
+    }
     let outputs = Outputs::open(&args)?;
     settings.interrupt = Some(interrupt());
     let mut reports = Vec::new();
     for chosen in plan(protocols, &args)? {
         let mut stopped = settings.interrupt.clone();
         let chosen = tokio::select! {
-            chosen = chosen.start(&args) => chosen?,
+            chosen = chosen.start(&args, true) => chosen?,
             () = ended(&mut stopped) => return Err(Failed::unknown("interrupted before the target was there")),
         };
-        let settings = Settings { again: Some(chosen.again), ..paced(settings.clone(), &args, chosen.pace) };
-        let progress = progress(&args);
-        let seen = outputs.listener(progress.clone());
+        let fail_fast = args.fail_fast.then(|| Arc::new(chosen.baseline.clone()));
+        let settings =
+            Settings { again: Some(chosen.again), fail_fast, ..paced(settings.clone(), &args, chosen.pace) };
+        let mut progress = Progress::new(!args.quiet && !args.json, args.verbose);
+        let bar = progress.bar();
+        let mut written = outputs.listener();
+        let seen = move |event: &Event| {
+            progress.see(event);
+            written(event);
+        };
         let finished =
             run::run(chosen.protocol, chosen.target, settings, seen).await.map_err(Failed::harness)?;
-        progress.finish_and_clear();
+        bar.finish_and_clear();
         reports.push(Report::new(&finished, &chosen.baseline));
     }
     let outcome = Outcome::of(reports);
     outputs.write(&outcome)?;
     show(&outcome, args.json, args.quiet)?;
     Ok(outcome.exit_code())
+}
+
+/// Shows what a run would do, and does not do it.
+async fn look(protocols: &[&'static Protocol], args: &Args, settings: Settings) -> Done {
+    let (mut shown, mut plans) = (Vec::new(), Vec::new());
+    for planned in plan(protocols, args)? {
+        let is_running = planned.is_running();
+        let chosen = planned.start(args, false).await?;
+        let settings = paced(settings.clone(), args, chosen.pace);
+        if args.show_config {
+            let asks = is_running && !args.dry_run;
+            shown.push(config::of(args, &chosen, settings.clone(), asks).await?);
+        }
+        if args.dry_run {
+            plans.push(dry::Plan::of(chosen.protocol, &chosen.target, &settings));
+        }
+    }
+    let paint = terminal::Paint::for_terminal(std::io::stdout().is_terminal());
+    if args.json {
+        let value = match (args.show_config, args.dry_run) {
+            (true, true) => serde_json::json!({"config": shown, "plan": plans}),
+            (true, false) => serde_json::json!(shown),
+            _ => serde_json::json!(plans),
+        };
+        print(&super::json(&value)?);
+    } else {
+        let texts = shown.iter().map(config::Config::text);
+        let texts: Vec<String> = texts.chain(plans.iter().map(|plan| plan.text(args.quiet, paint))).collect();
+        print(&texts.join("\n"));
+    }
+    let nothing = args.dry_run && plans.iter().all(dry::Plan::is_empty);
+    Ok(if nothing { exit::UNKNOWN } else { exit::OK })
 }
 
 /// Prints what came of it.
@@ -173,7 +237,7 @@ enum From {
 }
 
 fn plan(protocols: &[&'static Protocol], args: &Args) -> Result<Vec<Planned>, Failed> {
-    let named = args.protocol.as_deref().map(|name| protocol(protocols, name)).transpose()?;
+    let named = args.protocol.as_deref().map(|name| named(protocols, name)).transpose()?;
     if args.reference {
         let all = named.map_or_else(|| protocols.to_vec(), |one| vec![one]);
         return Ok(all.into_iter().map(|protocol| Planned { protocol, from: From::Reference }).collect());
@@ -202,19 +266,72 @@ fn plan(protocols: &[&'static Protocol], args: &Args) -> Result<Vec<Planned>, Fa
             "what is to be tested? `wireproof run {} URL` with the protocol's root, or --target FILE, or --reference",
             protocol.name
         ))),
-        (None, _) => Err(Failed::usage(
-            "what is to be tested? `wireproof run PROTOCOL URL`, or --target FILE, or --reference",
-        )),
+        (None, _) => {
+            let here = if Path::new(INIT).exists() {
+                ". wireproof.toml is here: --target wireproof.toml"
+            } else {
+                ""
+            };
+            Err(Failed::usage(format!(
+                "what is to be tested? `wireproof run PROTOCOL URL`, or --target FILE, or --reference{here}"
+            )))
+        }
     }
 }
 
+/// What `wireproof init` writes, unless it is told otherwise.
+const INIT: &str = "wireproof.toml";
+
+/// The protocol of this name; something else in its place is told from a wrong name.
+fn named(protocols: &[&'static Protocol], name: &str) -> Result<&'static Protocol, Failed> {
+    if name.contains("://") {
+        return Err(Failed::usage(format!(
+            "`{name}` is a URL, and the protocol comes first: `wireproof run PROTOCOL {}`",
+            word(name)
+        )));
+    }
+    if name.ends_with(".toml") {
+        return Err(Failed::usage(format!("`{name}` is a file: `wireproof run --target {}`", word(name))));
+    }
+    protocol(protocols, name)
+}
+
+/// Tells of patterns that match nothing, which is more likely a slip than a wish.
+fn tell_of_idle_patterns(protocol: &Protocol, patterns: &[String]) -> Result<(), Failed> {
+    for pattern in patterns {
+        let one = std::slice::from_ref(pattern);
+        let Some(set) = select::globs(one).map_err(Failed::usage)? else { continue };
+        let ids = protocol.requirements().iter().map(|r| r.id.as_str());
+        let features = protocol.features.iter().map(|f| f.name);
+        let names: Vec<&str> = protocol.checks().map(|c| c.name).chain(ids).chain(features).collect();
+        if names.iter().any(|name| set.is_match(name)) {
+            continue;
+        }
+        let near = nearest(pattern, names.into_iter());
+        let hint = if near.is_empty() {
+            "it takes ids of checks, requirements and features".to_owned()
+        } else {
+            format!("did you mean {}?", near.join(", "))
+        };
+        say(&format!("--only {} matches nothing of {}; {hint}", word(pattern), protocol.name));
+    }
+    Ok(())
+}
+
 impl Planned {
-    async fn start(self, args: &Args) -> Result<Chosen, Failed> {
+    /// Whether it is there without being started.
+    fn is_running(&self) -> bool {
+        !matches!(&self.from, From::File(read, _) if read.file.launch.is_some())
+    }
+
+    /// The target; one that a file launches is started only if it is meant.
+    async fn start(self, args: &Args, is_meant: bool) -> Result<Chosen, Failed> {
         let Planned { protocol, from } = self;
         let (mut baseline, mut again) = (Baseline::default(), String::new());
         let mut pace = Pace::default();
         // What is wrong with the options is said before anything is started.
         let declared = declared(protocol, args)?;
+        tell_of_idle_patterns(protocol, &args.only)?;
         let mut target = match from {
             From::Reference => {
                 let reference = protocol.trial.reference;
@@ -235,17 +352,19 @@ impl Planned {
                 again = format!("run {} {}", protocol.name, word(&url));
                 target
             }
-            From::File(read, url) => {
+            From::File(mut read, url) => {
+                let stays_away = !is_meant && dry::unlaunch(&mut read.file);
                 baseline = read.baseline(protocol).map_err(Failed::usage)?;
                 pace = read.file.pace;
                 let path = args.target.as_deref().unwrap_or(Path::new("wireproof.toml"));
                 again += &format!("run {}", protocol.name);
                 again.extend(url.as_deref().map(|url| format!(" {}", word(url))));
                 again += &format!(" --target {}", word(&path.to_string_lossy()));
-                read.target(protocol, url.as_deref()).await.map_err(|failed| match failed {
+                let target = read.target(protocol, url.as_deref()).await.map_err(|failed| match failed {
                     file::Failed::File(why) => Failed::usage(why),
                     file::Failed::Start(why) => Failed::unknown(why),
-                })?
+                })?;
+                if stays_away { target.hooks(Arc::new(dry::Promised)) } else { target }
             }
         };
         for (name, value) in declared {
@@ -256,21 +375,29 @@ impl Planned {
                 target = target.declare(&name, value);
             }
         }
-        for header in &args.header {
-            let (name, value) =
-                header.split_once(':').map(|(name, value)| (name.trim(), value.trim())).ok_or_else(|| {
-                    Failed::usage("--header takes 'NAME: VALUE', 'NAME: env:VAR' or 'NAME: file:PATH'")
-                })?;
-            target = file::header(target, name, value, Path::new("."))
-                .map_err(|e| Failed::usage(format!("--header: {e}")))?;
-            let is_pointer = value.starts_with("env:") || value.starts_with("file:");
-            let shown = if is_pointer { value } else { "[redacted]" };
+        for given in &args.header {
+            let (with, name, value, is_pointer) = header(target, given)?;
+            target = with;
+            let shown = if is_pointer { &value } else { "[redacted]" };
             again += &format!(" --header {}", word(&format!("{name}: {shown}")));
         }
-        again.extend((args.timeout != 5_000).then(|| format!(" --timeout {}", args.timeout)));
+        again.extend(args.timeout.filter(|ms| *ms != 5_000).map(|ms| format!(" --timeout {ms}")));
+        again.extend(args.rate.map(|rate| format!(" --rate {rate}")));
         again.extend(args.time_scale.map(|scale| format!(" --time-scale {scale}")));
         Ok(Chosen { protocol, target, baseline, pace, again })
     }
+}
+
+/// The target with a header as `--header` gives it; the name, the value, and whether that says where the value is.
+pub(super) fn header(target: Target, given: &str) -> Result<(Target, String, String, bool), Failed> {
+    let (name, value) = given
+        .split_once(':')
+        .map(|(name, value)| (name.trim(), value.trim()))
+        .ok_or_else(|| Failed::usage("--header takes 'NAME: VALUE', 'NAME: env:VAR' or 'NAME: file:PATH'"))?;
+    let target = file::header(target, name, value, Path::new("."))
+        .map_err(|e| Failed::usage(format!("--header: {e}")))?;
+    let is_pointer = value.starts_with("env:") || value.starts_with("file:");
+    Ok((target, name.to_owned(), value.to_owned(), is_pointer))
 }
 
 /// The variant that was asked for; otherwise the one that the defect breaks, or the one that survives restarts.
@@ -313,6 +440,7 @@ fn paced(mut settings: Settings, args: &Args, pace: Pace) -> Settings {
     if let Some(jobs) = args.jobs.or(pace.jobs) {
         settings.jobs = usize::from(jobs);
     }
+    settings.rate = args.rate.or(pace.rate);
     if let Some(scale) = args.time_scale.or(pace.time_scale) {
         settings.time_scale = scale;
     }
@@ -320,9 +448,10 @@ fn paced(mut settings: Settings, args: &Args, pace: Pace) -> Settings {
 }
 
 fn settings(args: &Args) -> Result<Settings, Failed> {
+    let default = Settings::default();
     Ok(Settings {
-        seed: args.seed,
-        timeout: Duration::from_millis(args.timeout),
+        seed: args.seed.unwrap_or(default.seed),
+        timeout: args.timeout.map_or(default.timeout, Duration::from_millis),
         only: select::globs(&args.only).map_err(|e| Failed::usage(format!("--only: {e}")))?,
         patterns: args.only.clone(),
         level: args.level.map(|level| match level {
@@ -330,9 +459,9 @@ fn settings(args: &Args) -> Result<Settings, Failed> {
             LevelArg::Should => Level::Should,
             LevelArg::May => Level::May,
         }),
-        fast: args.tier == Tier::Fast,
+        fast: args.tier == Some(Tier::Fast),
         strict: args.strict,
-        ..Settings::default()
+        ..default
     })
 }
 
@@ -356,17 +485,6 @@ async fn ended(stopped: &mut Option<watch::Receiver<bool>>) {
         return;
     }
     std::future::pending().await
-}
-
-fn progress(args: &Args) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if args.quiet || args.json || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} checks, {elapsed}: {msg}") {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// The files of `--out`.
@@ -394,14 +512,9 @@ impl Outputs {
     }
 
     /// Writes each event as it happens: what is known survives a crash.
-    fn listener(&self, progress: ProgressBar) -> impl FnMut(&Event) + Send + 'static {
+    fn listener(&self) -> impl FnMut(&Event) + Send + 'static {
         let log = self.events.clone();
         move |event| {
-            match &event.what {
-                What::CheckStarted { .. } => progress.set_message(event.check.clone().unwrap_or_default()),
-                What::CheckFinished { .. } => progress.inc(1),
-                _ => {}
-            }
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(file) = &mut log.file else { return };
             let written = serde_json::to_vec(event).map_err(std::io::Error::from).and_then(|mut line| {

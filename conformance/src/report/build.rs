@@ -22,6 +22,7 @@ use wireproof_spec::requirement::{Level, Requirement as Sentence, Role};
 impl Report {
     /// The report of a run.
     pub fn new(run: &Finished, baseline: &Baseline) -> Self {
+        let baseline = &baseline.clone().on(run.settings.date);
         let checks: Vec<Check> = run.checks.iter().map(|checked| check(run, checked, baseline)).collect();
         let requirements: Vec<Requirement> =
             run.protocol.requirements().iter().map(|sentence| requirement(run, sentence, baseline)).collect();
@@ -53,6 +54,8 @@ impl Report {
             counts: counts(run, &checks, &requirements),
             interrupted: run.interrupted,
             unreachable: run.unreachable.clone(),
+            left: run.left.clone(),
+            stopped_at: run.stopped_at.clone(),
             requirements,
             checks,
         }
@@ -99,10 +102,12 @@ fn how(run: &Finished) -> How {
         seed: s.seed,
         time_scale: s.time_scale,
         jobs: s.jobs,
+        rate: s.rate,
         limits: limits.filter_map(|l| Some((l.name.to_owned(), run.features.limit(l.name)?))).collect(),
         waits_ms: waits.into_iter().map(|(name, wait)| (name.to_owned(), whole_ms(wait))).collect(),
         filters: filters(run),
         strict: s.strict,
+        date: s.date.map(|date| date.to_string()),
         round_trip_ms: run.round_trip.map(ms),
         duration_ms: whole_ms(run.took),
     }
@@ -184,7 +189,7 @@ fn requirement(run: &Finished, sentence: &Sentence, baseline: &Baseline) -> Requ
             .filter(|c| verdict::about(id, c.verdict, &c.events) == status)
             .all(|c| match status {
                 Status::Violated => baseline.entry(c.check.name, id).is_some(),
-                _ => set_up_known(c, baseline).is_some() || all_known(c, baseline),
+                _ => set_up_known(c, baseline).is_some() || baseline.excuses(c),
             }),
         // Luck is no change: what is broken at other times is not kept for good because it was kept this time.
         Status::Satisfied => unseen(run, baseline).any(|entry| entry.requirement == id),
@@ -211,38 +216,23 @@ fn set_up_known<'a>(checked: &Checked, baseline: &'a Baseline) -> Option<&'a Kno
     })
 }
 
-/// Whether everything that a check found broken is in the baseline: then what it did not come to is explained by that.
-fn all_known(checked: &Checked, baseline: &Baseline) -> bool {
-    let broken = broken(checked);
-    !broken.is_empty() && broken.iter().all(|id| baseline.entry(checked.check.name, id).is_some())
-}
-
-/// The requirements that a check found broken.
-fn broken(checked: &Checked) -> BTreeSet<&str> {
-    if !matches!(checked.verdict, Verdict::Fail | Verdict::Warn) {
-        return BTreeSet::new();
-    }
-    let broken = checked.events.iter().filter_map(|e| match &e.what {
-        What::Broken { requirement, .. } => Some(requirement.as_str()),
-        _ => None,
-    });
-    broken.collect()
-}
-
 fn known(run: &Finished, baseline: &Baseline) -> Known {
+    let stale: Vec<KnownFailure> =
+        kept(run, baseline).filter(|entry| entry.sometimes.is_none()).cloned().collect();
     Known {
-        listed: baseline.known.clone(),
-        stale: kept(run, baseline).filter(|entry| entry.sometimes.is_none()).cloned().collect(),
+        listed: baseline.entries().cloned().collect(),
         unseen: unseen(run, baseline).cloned().collect(),
+        expired: baseline.expired.iter().filter(|entry| !stale.contains(entry)).cloned().collect(),
+        stale,
     }
 }
 
 /// The entries whose check ran and did not find them broken.
 fn kept<'a>(run: &'a Finished, baseline: &'a Baseline) -> impl Iterator<Item = &'a KnownFailure> {
-    baseline.known.iter().filter(|entry| {
+    baseline.entries().filter(|entry| {
         run.checks.iter().any(|c| {
             c.check.name == entry.check
-                && !broken(c).contains(entry.requirement.as_str())
+                && !c.broken().contains(entry.requirement.as_str())
                 // A check that another claim stopped has not come to this one.
                 && matches!(c.verdict, Verdict::Pass | Verdict::Warn)
         })
@@ -260,7 +250,7 @@ fn facts(run: &Finished, checks: &[Check], requirements: &[Requirement], known: 
         ran: run.checks.iter().filter(|c| !c.events.is_empty() && c.verdict.ran()).count(),
         passed: run.checks.iter().filter(|c| c.verdict == Verdict::Pass).count(),
         stale: known.stale.len(),
-        cut_short: run.interrupted || run.unreachable.is_some(),
+        cut_short: run.interrupted || run.unreachable.is_some() || run.stopped_at.is_some(),
         filtered: run.checks.iter().any(|c| c.verdict == Verdict::NotSelected),
         strict: run.settings.strict,
         ..Facts::default()
@@ -313,9 +303,9 @@ fn check(run: &Finished, checked: &Checked, baseline: &Baseline) -> Check {
         }
         _ => (None, Vec::new(), None, &[][..]),
     };
-    let broken = broken(checked);
+    let broken = checked.broken();
     let entry = match checked.verdict {
-        Verdict::Fail | Verdict::Warn if all_known(checked, baseline) => {
+        Verdict::Fail | Verdict::Warn if baseline.excuses(checked) => {
             broken.iter().find_map(|id| baseline.entry(name, id))
         }
         Verdict::Inconclusive => set_up_known(checked, baseline),

@@ -271,6 +271,13 @@ fn baseline(
                     li { code { (Told::line(&entry.check)) } " with " code { (Told::line(&entry.requirement)) } }
                 } }
             }
+            @if !baseline.expired.is_empty() {
+                p { "These were excused until a day that is over; mend them, or give their entries a new day:" }
+                ul { @for entry in &baseline.expired {
+                    li { code { (Told::line(&entry.check)) } " with " code { (Told::line(&entry.requirement)) } ", until "
+                        (Told::line(entry.expires.as_deref().unwrap_or_default())) }
+                } }
+            }
             @if !baseline.unseen.is_empty() {
                 p { "These fail sometimes, and did not this time:" }
                 ul { @for entry in &baseline.unseen {

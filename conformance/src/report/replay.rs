@@ -7,14 +7,14 @@ use crate::{
     protocol::Protocol,
     run::{Checked, Finished, Settings},
     target::{
-        Features, Target,
+        Features, Target, Tls, Via,
         file::{SCALES, TIMEOUTS_MS},
     },
     verdict::{self, Verdict},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -86,13 +86,15 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
     let target = tested(&target, &settings, &events)?;
     let settings = read_settings(protocol, &settings)?;
     let end = events.iter().find_map(|e| match &e.what {
-        What::RunFinished { interrupted, unreachable, round_trip_us } => {
-            Some((*interrupted, unreachable.clone(), round_trip_us.map(Duration::from_micros)))
+        What::RunFinished { interrupted, unreachable, left, stopped_at, round_trip_us } => {
+            let round_trip = round_trip_us.map(Duration::from_micros);
+            Some((*interrupted, unreachable.clone(), left.clone(), stopped_at.clone(), round_trip))
         }
         _ => None,
     });
     // Without an end it was not even interrupted in order.
-    let (interrupted, unreachable, round_trip) = end.unwrap_or((true, None, None));
+    let (interrupted, unreachable, left, stopped_at, round_trip) =
+        end.unwrap_or((true, None, Vec::new(), None, None));
     let took = Duration::from_micros(events.last().map_or(0, |e| e.at_us));
     Ok(Finished {
         protocol,
@@ -104,12 +106,17 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
         events,
         interrupted,
         unreachable,
+        left,
+        stopped_at,
         took,
     })
 }
 
 fn tested(shown: &str, settings: &BTreeMap<String, String>, events: &[Arc<Event>]) -> Result<Target, String> {
     let mut target = Target::server(shown)?;
+    let path = |name| settings.get(name).map(PathBuf::from);
+    // For the commands that show it again: nothing is dialled.
+    target.via = Via { socket: path("socket"), tls: Tls { ca: path("ca") } };
     target.implementation = settings
         .get("implementation")
         .map(|name| (name.clone(), settings.get("version").cloned().unwrap_or_default()));
@@ -147,6 +154,7 @@ fn read_settings(protocol: &Protocol, written: &BTreeMap<String, String>) -> Res
     Ok(Settings {
         seed: number(written, "seed", default.seed),
         jobs: number(written, "jobs", default.jobs),
+        rate: written.get("rate").and_then(|rate| rate.parse().ok()),
         timeout: Duration::from_millis(timeout),
         time_scale,
         only: crate::run::select::globs(&patterns)?,
@@ -155,6 +163,7 @@ fn read_settings(protocol: &Protocol, written: &BTreeMap<String, String>) -> Res
         level: written.get("level").and_then(|level| Level::parse(level)),
         fast: written.get("tier").is_some_and(|tier| tier == "fast"),
         strict: number(written, "strict", false),
+        date: written.get("date").and_then(|date| date.parse().ok()),
         again: written.get("again").cloned(),
         ..default
     })

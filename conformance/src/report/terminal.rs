@@ -1,6 +1,7 @@
 //! The form that people read: the verdict first, then what to do about it, then what was not seen.
 
 use super::{Check, Counts, Report, Requirement, transcript::clean};
+use crate::run::STOPPED;
 use crate::verdict::{RunVerdict, Status, Verdict};
 use std::fmt::Write;
 
@@ -15,16 +16,18 @@ impl Paint {
     /// Without colour.
     pub const PLAIN: Paint = Paint(false);
 
-    /// With colour if this is a terminal, unless the environment has `NO_COLOR`.
+    /// With colour if this is a terminal or the environment has `CLICOLOR_FORCE`, unless it has `NO_COLOR`.
     pub fn for_terminal(is_terminal: bool) -> Self {
-        Self(is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let forced = is_set("CLICOLOR_FORCE") && std::env::var_os("CLICOLOR_FORCE").is_none_or(|v| v != "0");
+        Self((is_terminal || forced) && !is_set("NO_COLOR"))
     }
 
     fn on(self, code: &str, text: &str) -> String {
         if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.on("1", text)
     }
 
@@ -52,8 +55,16 @@ fn write_all(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Resul
     section(out, "errors: mistakes of this suite, please report them", shown(Verdict::Error), report, paint)?;
     section(out, "failed: a MUST is broken", shown(Verdict::Fail), report, paint)?;
     section(out, "warned: a SHOULD is broken", shown(Verdict::Warn), report, paint)?;
+    // What a run left alone because it stopped is said once, above.
+    let reached = |c: &&Check| c.message.as_deref() != Some(STOPPED);
     let limit = if report.unreachable.is_some() { UNREACHED } else { usize::MAX };
-    section(out, "inconclusive: nobody knows", shown(Verdict::Inconclusive).take(limit), report, paint)?;
+    section(
+        out,
+        "inconclusive: nobody knows",
+        shown(Verdict::Inconclusive).filter(reached).take(limit),
+        report,
+        paint,
+    )?;
     reasons(out, "untestable: the target offers no way to drive it", shown(Verdict::Untestable), paint)?;
     baseline(out, report, paint)?;
     unseen(out, report, paint)
@@ -87,6 +98,7 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     writeln!(out, "checks    {}", by_verdict(counts))?;
     let settings = &report.settings;
     let mut how = vec![format!("seed {}", settings.seed), format!("{} ms", settings.duration_ms)];
+    how.extend(settings.rate.map(|rate| format!("{rate} requests a second")));
     how.extend((settings.time_scale != 1.0).then(|| format!("time scale {}", settings.time_scale)));
     how.extend(settings.round_trip_ms.map(|ms| format!("round trip {ms} ms")));
     how.extend(settings.filters.iter().map(|filter| clean(filter)));
@@ -101,6 +113,14 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     }
     if report.interrupted {
         writeln!(out, "The run was interrupted. What is known is below; the rest was not seen.")?;
+    }
+    if let [first, others @ ..] = &report.left[..] {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        writeln!(out, "Left behind, because the target does not remove it: {}{more}.", clean(first))?;
+    }
+    if let Some(check) = &report.stopped_at {
+        let check = clean(check);
+        writeln!(out, "The run stopped at the first failure, {check} (--fail-fast). The rest was not seen.")?;
     }
     let left_out = counts.not_selected + counts.not_applicable + counts.untestable;
     if counts.total == left_out && report.unreachable.is_none() {
@@ -247,6 +267,9 @@ fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result
     }
     let (listed, stale) = (known.listed.len(), known.stale.len());
     let mut title = format!("baseline: {listed} listed, {stale} stale");
+    if !known.expired.is_empty() {
+        title += &format!(", {} expired", known.expired.len());
+    }
     if !known.unseen.is_empty() {
         title += &format!(", {} not seen this time", known.unseen.len());
     }
@@ -260,6 +283,15 @@ fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result
             out,
             "  stale {} with {}: it no longer fails; remove the entry",
             entry.check, entry.requirement
+        )?;
+    }
+    for entry in &known.expired {
+        writeln!(
+            out,
+            "  expired {} with {}: it was excused until {}; mend it, or give the entry a new day",
+            entry.check,
+            entry.requirement,
+            clean(entry.expires.as_deref().unwrap_or_default())
         )?;
     }
     for entry in &known.unseen {

@@ -70,7 +70,7 @@ impl<'a> Timeline<'a> {
         for (index, event) in visible.iter().enumerate() {
             let decides = deciding.contains(&event.seq);
             let is_near = index < keep || index + keep >= visible.len();
-            let is_shown = is_near || decides && decided < keep;
+            let is_shown = is_near || (decides && decided < keep);
             if !is_shown {
                 left_out += 1;
                 continue;

@@ -83,7 +83,7 @@ fn filtered(protocol: &Protocol, check: &Check, features: &Features, settings: &
         }
     }
     let length = match check.waits {
-        Waits::Limit(name, times) => match features.limit(name).map(|ms| ms * u64::from(times)) {
+        Waits::Limit(name, times) => match features.limit(name).map(|ms| ms.saturating_mul(times.into())) {
             Some(ms) if ms <= FAST_MS => None,
             Some(ms) => Some(format!("about {ms} ms")),
             None => Some(format!("{name}, which is not known")),

@@ -1,7 +1,12 @@
 //! What the owner of a target knows and accepts: failures that are known, each with a reason, and checks that cannot be
 //! driven, each with a reason.
 
-use crate::{protocol::Protocol, report::KnownFailure};
+mod document;
+
+pub use document::Document;
+
+use crate::{protocol::Protocol, report::KnownFailure, run::Checked};
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{collections::BTreeMap, path::Path};
@@ -11,8 +16,16 @@ use std::{collections::BTreeMap, path::Path};
 pub struct Baseline {
     /// Failures that are known.
     pub known: Vec<KnownFailure>,
+    /// Those whose day is over: they excuse nothing. [`Baseline::on`] sorts them out.
+    pub expired: Vec<KnownFailure>,
     /// Untestable checks, and why that is accepted.
     pub accepted: BTreeMap<String, String>,
+}
+
+/// The last day of an entry, if it has one and it is a day.
+fn expiry(entry: &KnownFailure) -> Option<NaiveDate> {
+    let day = entry.expires.as_deref()?;
+    NaiveDate::parse_from_str(day, "%Y-%m-%d").ok().filter(|found| found.to_string() == day)
 }
 
 /// The file of a baseline.
@@ -51,6 +64,11 @@ impl Baseline {
                     "gives no reason in `sometimes`; say what it depends on, or take the key out",
                 ));
             }
+            if let Some(day) = entry.expires.as_deref()
+                && expiry(entry).is_none()
+            {
+                return Err(said(&format!("`expires` is no day: `{day}`; write one as in \"2026-12-31\"")));
+            }
             let Some(found) = protocol.checks().find(|c| c.name == check) else {
                 return Err(said("the suite has no such check; `wireproof list checks` shows what it has"));
             };
@@ -59,7 +77,7 @@ impl Baseline {
                 return Err(said(&format!("that check is about {}", names.join(", "))));
             }
         }
-        Ok(Self { known: read.known, accepted: BTreeMap::new() })
+        Ok(Self { known: read.known, ..Self::default() })
     }
 
     /// The entry for this check and requirement.
@@ -67,8 +85,63 @@ impl Baseline {
         self.known.iter().find(|k| k.check == check && k.requirement == requirement)
     }
 
+    /// As it is on this day: what has expired excuses nothing. Without a day nothing expires.
+    #[must_use]
+    pub fn on(mut self, day: Option<NaiveDate>) -> Self {
+        let is_over =
+            |entry: &KnownFailure| day.is_some_and(|day| expiry(entry).is_some_and(|end| day > end));
+        self.expired.extend(self.known.extract_if(.., |entry| is_over(entry)));
+        self
+    }
+
+    /// Every entry, expired or not.
+    pub fn entries(&self) -> impl Iterator<Item = &KnownFailure> {
+        self.known.iter().chain(&self.expired)
+    }
+
+    /// Whether everything that a check found broken is listed: then what it did not come to is explained by that.
+    pub fn excuses(&self, checked: &Checked) -> bool {
+        let broken = checked.broken();
+        !broken.is_empty() && broken.iter().all(|id| self.entry(checked.check.name, id).is_some())
+    }
+
     /// The entry of any check for this requirement: whoever stands on it stands on something known to be broken.
     pub fn about(&self, requirement: &str) -> Option<&KnownFailure> {
         self.known.iter().find(|k| k.requirement == requirement)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(expires: &str) -> Result<Baseline, String> {
+        let protocol = crate::PROTOCOLS[0];
+        let check = protocol.checks().next().ok_or("no check")?;
+        let (name, requirement) = (check.name, check.requirements[0]);
+        let text = format!(
+            "[[known]]\ncheck = \"{name}\"\nrequirement = \"{requirement}\"\nreason = \"old\"\nexpires = {expires}\n"
+        );
+        Baseline::parse(&text, Path::new("known.toml"), protocol)
+    }
+
+    #[test]
+    fn an_entry_excuses_to_the_end_of_its_last_day() {
+        let baseline = read("\"2026-12-31\"").unwrap_or_else(|e| panic!("{e}"));
+        let day = |text: &str| text.parse::<NaiveDate>().ok();
+        for (on, known) in [(None, 1), (day("2026-12-30"), 1), (day("2026-12-31"), 1), (day("2027-01-01"), 0)]
+        {
+            let then = baseline.clone().on(on);
+            assert_eq!((then.known.len(), then.expired.len()), (known, 1 - known), "{on:?}");
+            assert_eq!(then.entries().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_day_is_written_in_one_way() {
+        for wrong in ["\"2026-2-3\"", "\"2026-02-30\"", "\"31.12.2026\"", "\"soon\"", "\"\"", "2026-12-31"] {
+            let Err(why) = read(wrong) else { panic!("{wrong} is no day") };
+            assert!(why.contains("expires"), "{why}");
+        }
     }
 }

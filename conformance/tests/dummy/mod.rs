@@ -34,6 +34,7 @@ static BELL: Protocol = Protocol {
     event_shape: |_, _| None,
     accepts_request: |_| Ok(()),
     alive: |link| Box::pin(ws::alive(link, "/agent")),
+    asks: &[],
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial {
         reference: &reference::BELL,

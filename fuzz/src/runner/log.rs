@@ -51,6 +51,7 @@ pub static TINY: Protocol = Protocol {
     openapi: None,
     accepts_request: |_| Ok(()),
     alive: |_| Box::pin(async { None }),
+    asks: &[],
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial { reference: &Nobody, defects: Vec::new, agreeable: None, ordinary: None },
     registry: OnceLock::new(),

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Longer than this the probe does not wait; a server that does is left to the declaration of its owner.
 pub(super) const PATIENCE: Duration = Duration::from_millis(2_500);
 
+/// What [`probe`] asks for.
+pub(super) const ASKS: &[&str] = &["long-poll-ms", "stream.http2"];
+
 /// Asks for the limit `long-poll-ms` and the feature `stream.http2`, unless they are declared.
 pub(super) async fn probe(cx: &Cx) -> Vec<(&'static str, String)> {
     let asks = |name: &str| !cx.target.declared.contains_key(name);
