@@ -215,6 +215,24 @@ fn committed_target_files_and_baselines_are_what_their_schemas_say() {
 }
 
 #[test]
+fn a_run_is_reported_again_with_the_baseline_that_it_had() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let out = dir.path().to_string_lossy().into_owned();
+    let defect = ["--variant", "full", "--defect", "stream/create/answered-200"];
+    let run = ["run", "--reference", "stream", "--only", "stream/create/free-url", "--quiet", "--out", &out];
+    assert_eq!(done(&[run.as_slice(), &defect].concat()).2, 1);
+    let path = dir.path().join("result.json");
+    let mut result = json(&std::fs::read_to_string(&path).expect("a result"));
+    let entry = serde_json::json!({"check": "stream/create/free-url", "requirement": "STREAM-CREATE-1", "reason": "old"});
+    result["baseline"]["listed"] = Value::Array(vec![entry]);
+    std::fs::write(&path, result.to_string()).expect("a result");
+    let (text, said, _) = done(&["report", &out]);
+    assert!(text.contains("fail stream/create/free-url: old"), "{text}{said}");
+    // The log alone knows of no baseline.
+    assert_eq!(done(&["report", &dir.path().join("events.jsonl").to_string_lossy()]).2, 1);
+}
+
+#[test]
 fn what_changed_since_another_run_is_told() {
     let dir = tempfile::tempdir().expect("a directory");
     let run = |name: &str, more: &[&str]| -> String {
@@ -238,7 +256,10 @@ fn what_changed_since_another_run_is_told() {
     let events = dir.path().join("good/events.jsonl");
     let (text, said, code) = done(&["report", &events.to_string_lossy(), "--against", &bad]);
     assert_eq!(code, 0, "{said}");
-    assert!(text.starts_with("no worse: 0 regressions; 1 checks") && text.contains("\nfixed\n"), "{text}");
+    assert!(
+        text.starts_with("no worse: 0 regressions; 1 check said") && text.contains("\nfixed\n"),
+        "{text}"
+    );
     let result = dir.path().join("good/result.json").to_string_lossy().into_owned();
     assert_eq!(done(&["report", &good, "--against", &result, "--strict", "--quiet"]).2, 0);
 }

@@ -11,6 +11,7 @@ use crate::{
         replay,
     },
     target::{baseline::Baseline, file},
+    verdict::Verdict,
 };
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ pub(super) struct Args {
     /// The directory of `run --out`, or its events.jsonl.
     #[arg(value_name = "DIR_OR_EVENTS")]
     log: PathBuf,
-    /// The target file of that run, for its baseline and what it accepts.
+    /// A target file, for its baseline and what it accepts; otherwise what the result in the directory lists.
     #[arg(long, value_name = "FILE")]
     target: Option<PathBuf>,
     /// The form to print.
@@ -146,7 +147,22 @@ fn result(protocols: &[&'static Protocol], path: &Path) -> Result<Outcome, Faile
     compare::parse(&text).map_err(|e| Failed::usage(format!("{shown}: this is no result of a run: {e}")))
 }
 
-/// The runs of a log, judged with the baseline of a target file.
+/// What the owner knew and accepted when the run wrote its own result, if that is beside the log.
+fn written(log: &Path, protocol: &Protocol) -> Result<Baseline, Failed> {
+    let written = if log.is_dir() { compare::in_directory(log).map_err(Failed::usage)? } else { None };
+    let runs = written.as_ref().map(Outcome::runs).unwrap_or_default();
+    let Some(report) = runs.iter().find(|r| r.suite.protocol == protocol.name) else {
+        return Ok(Baseline::default());
+    };
+    let accepted = report.checks.iter().filter(|c| c.verdict == Verdict::Untestable);
+    Ok(Baseline {
+        known: report.baseline.listed.clone(),
+        accepted: accepted.filter_map(|c| Some((c.id.clone(), c.accepted.clone()?))).collect(),
+        ..Baseline::default()
+    })
+}
+
+/// The runs of a log, judged with the baseline of a target file, or with the one that they were judged with.
 fn read(protocols: &[&'static Protocol], log: &Path, target: Option<&Path>) -> Result<Outcome, Failed> {
     let events = replay::read(log).map_err(Failed::usage)?;
     let read = target.map(file::read).transpose().map_err(Failed::usage)?;
@@ -156,7 +172,8 @@ fn read(protocols: &[&'static Protocol], log: &Path, target: Option<&Path>) -> R
             Some(read) if read.file.protocol == run.protocol.name => {
                 read.baseline(run.protocol).map_err(Failed::usage)?
             }
-            _ => Baseline::default(),
+            Some(_) => Baseline::default(),
+            None => written(log, run.protocol)?,
         };
         reports.push(Report::new(&run, &baseline));
     }

@@ -417,11 +417,12 @@ pub fn text(comparison: &Comparison) -> String {
 
 fn write_all(out: &mut String, comparison: &Comparison) -> fmt::Result {
     let Comparison { judgement, regressions, compared, strict, .. } = comparison;
-    let plural = if *regressions == 1 { "" } else { "s" };
+    let plural = |count: &usize| if *count == 1 { "" } else { "s" };
+    let (steps, checks) = (plural(regressions), plural(compared));
     let strict = if *strict { ", strictly" } else { "" };
     writeln!(
         out,
-        "{}: {regressions} regression{plural}{strict}; {compared} checks said something in both results",
+        "{}: {regressions} regression{steps}{strict}; {compared} check{checks} said something in both results",
         judgement.words()
     )?;
     for one in &comparison.protocols {
@@ -450,21 +451,33 @@ fn write_all(out: &mut String, comparison: &Comparison) -> fmt::Result {
     Ok(())
 }
 
+/// How many are listed that changed in one way and do not count; of those that count, all.
+const MOST: usize = 30;
+
 fn list(out: &mut String, of: &str, all: &[Moved]) -> fmt::Result {
-    let mut last = None;
-    for moved in all {
-        if last != Some(moved.change) {
-            writeln!(out, "\n{of}{}", moved.change.title())?;
-            last = Some(moved.change);
+    for group in all.chunk_by(|a, b| a.change == b.change) {
+        let Some(first) = group.first() else { continue };
+        writeln!(out, "\n{of}{}", first.change.title())?;
+        let (counting, others): (Vec<&Moved>, Vec<&Moved>) = group.iter().partition(|m| m.regression);
+        let left_out = others.len().saturating_sub(MOST);
+        for moved in counting.into_iter().chain(others.into_iter().take(MOST)) {
+            one(out, moved)?;
         }
-        let word = |word: &Option<String>| clean(word.as_deref().unwrap_or("none"));
-        let counts = if moved.regression { "  (counts)" } else { "" };
-        writeln!(out, "  {}: {} -> {}{counts}", clean(&moved.id), word(&moved.old), word(&moved.new))?;
-        if let (Some(message), Change::Regressed | Change::Failing | Change::Warned | Change::Unseen) =
-            (&moved.message, moved.change)
-        {
-            writeln!(out, "    {}", short(message))?;
+        if left_out > 0 {
+            writeln!(out, "  {left_out} more, with --json")?;
         }
+    }
+    Ok(())
+}
+
+fn one(out: &mut String, moved: &Moved) -> fmt::Result {
+    let word = |word: &Option<String>| clean(word.as_deref().unwrap_or("none"));
+    let counts = if moved.regression { "  (counts)" } else { "" };
+    writeln!(out, "  {}: {} -> {}{counts}", clean(&moved.id), word(&moved.old), word(&moved.new))?;
+    if let (Some(message), Change::Regressed | Change::Failing | Change::Warned | Change::Unseen) =
+        (&moved.message, moved.change)
+    {
+        writeln!(out, "    {}", short(message))?;
     }
     Ok(())
 }

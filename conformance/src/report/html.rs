@@ -1,7 +1,7 @@
 //! The form that people open in a browser: one page that needs no network. What failed comes first, each with a picture of what
 //! went over the wire.
 //!
-//! Everything that a target said goes through [`told::Told`], and no script but our own may run. The page is bounded: the more
+//! Everything that a target said goes through `Told`, and no script but our own may run. The page is bounded: the more
 //! failures there are, the less of each transcript it shows.
 
 mod failure;
@@ -269,6 +269,13 @@ fn baseline(
                 p { "These no longer fail; remove their entries:" }
                 ul { @for entry in &baseline.stale {
                     li { code { (Told::line(&entry.check)) } " with " code { (Told::line(&entry.requirement)) } }
+                } }
+            }
+            @if !baseline.expired.is_empty() {
+                p { "These were excused until a day that is over; mend them, or give their entries a new day:" }
+                ul { @for entry in &baseline.expired {
+                    li { code { (Told::line(&entry.check)) } " with " code { (Told::line(&entry.requirement)) } ", until "
+                        (Told::line(entry.expires.as_deref().unwrap_or_default())) }
                 } }
             }
             @if !baseline.unseen.is_empty() {

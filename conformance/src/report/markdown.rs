@@ -157,6 +157,11 @@ impl Summary {
             let (check, requirement) = (told(&entry.check), told(&entry.requirement));
             format!("- stale: {check} with {requirement} no longer fails; remove the entry\n")
         });
+        self.listed(self.tables, &known.expired, |entry| {
+            let (check, requirement) = (told(&entry.check), told(&entry.requirement));
+            let until = told(entry.expires.as_deref().unwrap_or_default());
+            format!("- expired: {check} with {requirement} was excused until {until}\n")
+        });
         let seen: Vec<&Check> = report.checks.iter().filter(|c| c.baselined).collect();
         self.listed(self.tables, &seen, |check| {
             let reason = told(check.accepted.as_deref().unwrap_or_default());

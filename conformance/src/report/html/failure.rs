@@ -93,7 +93,7 @@ fn told(check: &Check, report: &Report, links: &Links, lengths: Lengths, open: b
                     @if index > 0 { i.or { " or " } }
                     code { (text(expected)) }
                 } }
-                @if let Some(actual) = &check.actual { dt { "Came" } dd.came { code { (text(actual)) } } }
+                @if let Some(actual) = &check.actual { dt { "Came" } dd.came tabindex="0" { code { (text(actual)) } } }
             }
         }
         @if lengths.rows > 0 && !check.events.is_empty() {
@@ -206,7 +206,8 @@ fn content(what: &What, lengths: Lengths, decides: bool) -> Markup {
     let text = |said: &str| html! { (Told::upto(said, lengths.text)) };
     html! {
         @match what {
-            What::Opened { conn, peer } => { "#" (conn) " opened, " (text(peer)) },
+            // Whom it leads to stands above its lane.
+            What::Opened { conn, .. } => { "#" (conn) " opened" },
             What::Sent { conn, message: said } | What::Received { conn, message: said, .. } => {
                 (message(*conn, said, lengths, decides))
             },
