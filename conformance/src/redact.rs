@@ -146,7 +146,8 @@ fn written(text: &str) -> Vec<String> {
         text.to_owned(),
         percent.replace("%20", "+"),
         percent,
-        // JSON may stand in JSON.
+        // As logs quote it, and as JSON in JSON.
+        text.replace('\\', "\\\\"),
         escaped(&json),
         escaped(&slashed),
         json,

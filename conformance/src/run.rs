@@ -335,7 +335,7 @@ impl Runner {
             self.look_after(&log).await;
         }
         // Whoever interrupts does not want to wait: all at once, and not for long.
-        let (left, within) = (&self.left, self.times.alive);
+        let (left, within) = (&self.left, self.times.alive.min(Duration::from_secs(1)));
         join_all(flying.values().map(|f| left.sweep(&f.made, &f.link, within))).await;
         for Flying { check, log, since, .. } in flying.into_values() {
             log.record(What::Stopped { why: "the run was interrupted".into(), unreachable: false });
