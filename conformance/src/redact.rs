@@ -153,6 +153,9 @@ fn written(text: &str) -> Vec<String> {
         slashed,
         text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;"),
     ];
+    // As logs quote what has backslashes.
+    let quoted: Vec<String> = forms.iter().map(|form| form.replace('\\', "\\\\")).collect();
+    forms.extend(quoted);
     // Three places at which it may begin in a longer text: what its own bytes decide of the digits stands there in any case.
     for before in 0..3 {
         let longer = [&vec![0; before][..], text.as_bytes()].concat();

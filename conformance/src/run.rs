@@ -11,7 +11,12 @@ use crate::{
     redact::Redaction,
     target::{Features, Kind, Target, baseline::Baseline},
     verdict::{self, Verdict},
-    wire::{Link, limit::Times, pace::Pace, sweep::Made},
+    wire::{
+        Link,
+        limit::Times,
+        pace::Pace,
+        sweep::{Left, Made},
+    },
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::future::join_all;
@@ -21,7 +26,7 @@ use select::Choice;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -378,7 +383,7 @@ impl Runner {
             self.look_after(&log).await;
         }
         // Whoever interrupts does not want to wait: all at once, and not for long.
-        let (left, within) = (&self.left, self.times.alive);
+        let (left, within) = (&self.left, self.times.alive.min(Duration::from_secs(1)));
         join_all(flying.values().map(|f| left.sweep(&f.made, &f.link, within))).await;
         for Flying { check, log, since, .. } in flying.into_values() {
             log.record(What::Stopped { why: self.cut_short(), unreachable: false });
@@ -593,22 +598,6 @@ async fn drive(cx: Cx, over: Duration, left: Left) {
         });
     }
     left.sweep(&cx.made, &cx.link, cx.link.times.check).await;
-}
-
-/// The paths of what checks made and nobody could remove.
-#[derive(Clone, Default)]
-struct Left(Arc<Mutex<BTreeSet<String>>>);
-
-impl Left {
-    /// Removes what a check made, within this time.
-    async fn sweep(&self, made: &Made, link: &Link, within: Duration) {
-        let left = made.sweep(link, within).await;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
-    }
 }
 
 /// A check that is on its way.

@@ -13,6 +13,7 @@ use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -21,6 +22,26 @@ use wireproof_spec::http::{Request, Response};
 
 /// How often a removal is tried that the target has no time for.
 const TRIES: u32 = 4;
+
+/// The paths of what the checks of a run made and nobody could remove.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Left(Arc<Mutex<BTreeSet<String>>>);
+
+impl Left {
+    /// Removes what a check made, within this time.
+    pub(crate) async fn sweep(&self, made: &Made, link: &Link, within: Duration) {
+        let left = made.sweep(link, within).await;
+        self.list().extend(left);
+    }
+
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.list()).into_iter().collect()
+    }
+
+    fn list(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The requests that remove what a check made. It outlives the check.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +59,7 @@ impl Made {
     /// Sends the requests, within this time, and tells the paths of what is still there.
     ///
     /// A request is forgotten when it was answered: who is interrupted here goes on where it was.
-    pub(crate) async fn sweep(&self, link: &Link, within: Duration) -> Vec<String> {
+    async fn sweep(&self, link: &Link, within: Duration) -> Vec<String> {
         let until = Instant::now() + within;
         let mut left = Vec::new();
         let mut client = Client { link, until, sender: None };
@@ -59,8 +80,6 @@ impl Made {
         }
         let rest = std::mem::take(&mut *self.list());
         left.extend(rest.into_iter().map(|removal| removal.path).filter(|path| was_made(link, path)));
-        left.sort_unstable();
-        left.dedup();
         left
     }
 
