@@ -320,7 +320,7 @@ long-poll-ms = 500
 [pace]
 jobs = 3
 [accepted]
-\"stream/append/acknowledged-survives-restart\" = \"not yet\"
+\"stream/content/restart\" = \"not yet\"
 ",
     )
     .expect("a file");
