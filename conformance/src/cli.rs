@@ -10,6 +10,7 @@ mod run;
 mod schema;
 mod selftest;
 mod serve;
+mod site;
 
 use crate::{exit, protocol::Protocol};
 use clap::{Parser, Subcommand};
@@ -40,9 +41,11 @@ enum Verb {
     Serve(serve::Args),
     /// Write the JSON Schemas, or check that they are those of the types.
     Schema(schema::Args),
+    /// Write the specification as a site: each requirement with its checks, defects and an example.
+    Site(site::Args),
     /// Test the suite itself: references, null targets, defects.
     Selftest(selftest::Args),
-    /// Report a run from its events again.
+    /// Report a run again, in any form, or tell what changed since another.
     Report(report::Args),
     /// Write and prune the list of known failures.
     Baseline(baseline::Args),
@@ -83,6 +86,7 @@ pub async fn main(protocols: &[&'static Protocol]) -> ExitCode {
         Verb::Explain(args) => explain::explain(protocols, &args),
         Verb::Serve(args) => serve::serve(protocols, args).await,
         Verb::Schema(args) => schema::schema(protocols, &args),
+        Verb::Site(args) => site::site(protocols, &args).await,
         Verb::Selftest(args) => selftest::selftest(protocols, args).await,
         Verb::Report(args) => report::report(protocols, &args),
         Verb::Baseline(args) => baseline::baseline(protocols, &args),

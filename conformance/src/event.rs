@@ -188,6 +188,9 @@ pub enum What {
         /// Why the target could not be reached, where it could not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unreachable: Option<String>,
+        /// The paths of what checks made and nobody could remove.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<String>,
         /// The check at whose failure it stopped, if it was to stop at the first.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stopped_at: Option<String>,

@@ -18,6 +18,7 @@ pub mod redact;
 pub mod report;
 pub mod run;
 pub mod selftest;
+pub mod site;
 pub mod target;
 pub mod verdict;
 pub mod wire;

@@ -112,6 +112,17 @@ pub enum Cut {
     Log,
 }
 
+impl Cut {
+    /// `wire`, `port` or `log`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wire => "wire",
+            Self::Port => "port",
+            Self::Log => "log",
+        }
+    }
+}
+
 /// When a defect bites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
@@ -125,6 +136,19 @@ pub enum Trigger {
     Race,
     /// At a restart.
     Restart,
+}
+
+impl Trigger {
+    /// `always`, `second`, `boundary`, `race` or `restart`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Second => "second",
+            Self::Boundary => "boundary",
+            Self::Race => "race",
+            Self::Restart => "restart",
+        }
+    }
 }
 
 /// A way to break exactly one requirement.

@@ -1,7 +1,11 @@
 //! Takes secrets out before an event exists.
 
 use crate::event::{What, hex};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE},
+};
 use serde_json::Value;
 
 /// What stands where a secret stood.
@@ -41,11 +45,12 @@ pub fn is_secret(header: &str) -> bool {
 #[derive(Clone, Debug, Default)]
 pub struct Redaction {
     forms: Vec<String>,
+    finder: Option<AhoCorasick>,
 }
 
 impl Redaction {
     /// For these secrets. An empty one is none; the part of an `Authorization` behind its scheme is one by itself, and so
-    /// is what it holds in base64.
+    /// is what it holds in base64, and the password in that.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a String>) -> Self {
         let mut forms: Vec<String> = Vec::new();
         for secret in secrets {
@@ -53,35 +58,39 @@ impl Redaction {
             let held =
                 STANDARD.decode(token.unwrap_or(secret)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             let held = held.filter(|text| text.len() >= SHORTEST_PART);
-            for part in [Some(secret.as_str()), token, held.as_deref()].into_iter().flatten() {
+            let password =
+                held.as_deref().and_then(|held| held.split_once(':')).map(|(_, password)| password);
+            let password = password.filter(|text| text.len() >= SHORTEST_PART);
+            for part in [Some(secret.as_str()), token, held.as_deref(), password].into_iter().flatten() {
                 if !part.trim().is_empty() {
-                    forms.extend([
-                        part.to_owned(),
-                        part.to_ascii_lowercase(),
-                        part.to_ascii_uppercase(),
-                        wireproof_spec::http::percent_encode(part),
-                        hex(part.as_bytes()),
-                        STANDARD.encode(part),
-                    ]);
+                    forms.extend(written(part));
                 }
             }
         }
+        forms.sort_unstable();
+        forms.dedup();
         // The longest first: a secret may be part of another.
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        forms.dedup();
-        Self { forms }
+        let finder = AhoCorasickBuilder::new()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&forms);
+        // It fails for more than can be counted; what a header or a variable holds is less.
+        Self { finder: finder.ok().filter(|_| !forms.is_empty()), forms }
     }
 
     /// A text without the secrets.
     pub fn text(&self, text: &str) -> String {
-        let mut clean = self.forms.iter().fold(text.to_owned(), |text, form| text.replace(form, MARK));
+        let Some(finder) = &self.finder else { return text.to_owned() };
+        let mut clean = String::with_capacity(text.len());
+        finder.replace_all_with(text, &mut clean, |_, _, clean| {
+            clean.push_str(MARK);
+            true
+        });
         if text.len() >= CUT
-            && let Some(start) = self.forms.iter().find_map(|form| {
-                let starts = (SHORTEST_START..form.len()).rev().filter(|end| form.is_char_boundary(*end));
-                starts.map(|end| &form[..end]).find(|start| clean.ends_with(start))
-            })
+            && let Some(start) = self.forms.iter().find_map(|form| start_of(form, &clean))
         {
-            clean.truncate(clean.len() - start.len());
+            clean.truncate(clean.len() - start);
             clean.push_str(MARK);
         }
         clean
@@ -93,7 +102,7 @@ impl Redaction {
             what,
             What::Feature { .. } | What::Hook { .. } | What::CheckStarted { .. } | What::CheckFinished { .. }
         );
-        if ours || self.forms.is_empty() {
+        if ours || self.finder.is_none() {
             return what;
         }
         let clean = serde_json::to_value(&what).and_then(|mut value| {
@@ -111,10 +120,122 @@ impl Redaction {
             Value::String(text) => *text = self.text(text),
             Value::Array(list) => list.iter_mut().for_each(|v| self.walk(v)),
             Value::Object(map) => {
+                // A target can call a header by a secret too.
+                if let Some(Value::Object(headers)) = map.get_mut("headers") {
+                    let all = std::mem::take(headers).into_iter();
+                    headers.extend(all.map(|(name, value)| (self.text(&name), value)));
+                }
                 let theirs = map.iter_mut().filter(|(name, _)| !OURS.contains(&name.as_str()));
                 theirs.for_each(|(_, v)| self.walk(v));
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
+    }
+}
+
+/// Every way in which a text may be written, whatever stands around it. Case is left to who looks for them.
+fn written(text: &str) -> Vec<String> {
+    let escaped = |text: &str| {
+        let quoted = Value::from(text).to_string();
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    let json = escaped(text);
+    let slashed = json.replace('/', "\\/");
+    let percent = wireproof_spec::http::percent_encode(text);
+    let mut forms = vec![
+        text.to_owned(),
+        percent.replace("%20", "+"),
+        percent,
+        // JSON may stand in JSON.
+        escaped(&json),
+        escaped(&slashed),
+        json,
+        slashed,
+        text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;"),
+    ];
+    // Three places at which it may begin in a longer text: what its own bytes decide of the digits stands there in any case.
+    for before in 0..3 {
+        let longer = [&vec![0; before][..], text.as_bytes()].concat();
+        let own = (before * 8).div_ceil(6)..longer.len() * 8 / 6;
+        if own.len() >= SHORTEST_PART {
+            forms.extend([STANDARD, URL_SAFE].map(|digits| digits.encode(&longer)[own.clone()].to_owned()));
+        }
+    }
+    // Bytes that are no text are shown in digits, in whatever case they came.
+    let cases = |form: &String| [form.clone(), form.to_ascii_lowercase(), form.to_ascii_uppercase()];
+    let digits: Vec<String> = forms.iter().flat_map(cases).map(|form| hex(form.as_bytes())).collect();
+    forms.extend(digits);
+    forms
+}
+
+/// How long a beginning of this form is at the end of a text.
+fn start_of(form: &str, text: &str) -> Option<usize> {
+    (SHORTEST_START..form.len()).rev().filter(|length| form.is_char_boundary(*length)).find(|length| {
+        let at = text.len().checked_sub(*length);
+        let end = at.and_then(|at| text.get(at..));
+        end.is_some_and(|end| end.eq_ignore_ascii_case(&form[..*length]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "s3cret/with+\"odd\"=characters & <more>";
+
+    #[test]
+    fn a_secret_is_found_however_it_is_written() {
+        let redaction =
+            Redaction::new([&format!("Bearer {SECRET}"), &"Basic dXNlcjpodW50ZXIyMg==".to_owned()]);
+        let percent = wireproof_spec::http::percent_encode(SECRET);
+        let json = Value::from(SECRET).to_string();
+        for text in [
+            SECRET.to_owned(),
+            SECRET.to_uppercase(),
+            "S3cRET/With+\"odd\"=Characters & <More>".to_owned(),
+            percent.clone(),
+            percent.to_lowercase(),
+            percent.replace("%20", "+"),
+            json.clone(),
+            json.replace('/', "\\/"),
+            Value::from(json.clone()).to_string(),
+            "s3cret/with+&quot;odd&quot;=characters &amp; &lt;more&gt;".to_owned(),
+            hex(SECRET.as_bytes()),
+            hex(SECRET.to_uppercase().as_bytes()),
+            hex(percent.as_bytes()),
+            STANDARD.encode(SECRET),
+            STANDARD.encode(format!("Bearer {SECRET}")),
+            STANDARD.encode(format!("a user:{SECRET}")),
+            URL_SAFE.encode(format!("a longer user:{SECRET} and more")),
+            "dXNlcjpodW50ZXIyMg==".to_owned(),
+            "user:hunter22".to_owned(),
+            "the password is HUNTER22".to_owned(),
+        ] {
+            let clean = redaction.text(&format!("before {text} behind"));
+            assert!(clean.starts_with("before ") && clean.ends_with(" behind"), "{text}: {clean}");
+            assert!(clean.contains(MARK), "{text}");
+            // Beside the mark stands what was beside the secret, and at most three digits of it.
+            assert!(clean.len() < "before  behind".len() + MARK.len() + 40, "{text}: {clean}");
+        }
+        assert_eq!(redaction.text("nothing of it"), "nothing of it");
+    }
+
+    #[test]
+    fn a_text_that_was_cut_within_a_secret_shows_nothing_of_it() {
+        let redaction = Redaction::new([&SECRET.to_owned()]);
+        for length in SHORTEST_START..SECRET.len() {
+            let text = format!("{}{}", "x".repeat(CUT), SECRET[..length].to_uppercase());
+            assert_eq!(redaction.text(&text), format!("{}{MARK}", "x".repeat(CUT)), "{length}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_headers_are_cleaned_too() {
+        let redaction = Redaction::new([&"very-secret".to_owned()]);
+        let headers = [("x-very-secret".to_owned(), "Very-Secret".to_owned())].into();
+        let body = crate::event::Bytes::default();
+        let message = crate::event::Message::Response { status: 200, headers, body };
+        let clean = redaction.take_out(What::Received { conn: 0, message, answers: None });
+        assert!(!format!("{clean:?}").to_lowercase().contains("very-secret"), "{clean:?}");
     }
 }

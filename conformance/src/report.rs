@@ -1,28 +1,35 @@
 //! What a run says at its end, as data. Every form in which people or programs read it is a view of this.
 
 mod build;
+pub mod compare;
+pub mod files;
+pub mod html;
 pub mod json;
 pub mod judge;
 pub mod junit;
+pub mod markdown;
 pub mod replay;
 pub mod terminal;
+mod timeline;
 pub mod transcript;
 
 use crate::{
-    event::Source,
+    event::{Event, Source},
     verdict::{RunVerdict, Status, Verdict},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use wireproof_spec::schema::Schema;
 
 /// The schemas of what the runner itself reads and writes.
 pub fn schemas() -> Vec<Schema> {
     vec![
-        Schema::named::<crate::event::Event>("report/event"),
+        Schema::named::<Event>("report/event"),
         Schema::named::<Outcome>("report/result"),
+        Schema::named::<compare::Comparison>("report/comparison"),
         Schema::named::<crate::target::file::TargetFile>("report/target"),
+        Schema::named::<crate::target::baseline::File>("report/baseline"),
     ]
 }
 
@@ -74,6 +81,9 @@ pub struct Report {
     /// Why the target could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<String>,
+    /// The paths of what checks made and nobody could remove.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
     /// The check at whose failure the run stopped, because it was to stop at the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<String>,
@@ -139,6 +149,9 @@ pub struct How {
     pub time_scale: f64,
     /// How many checks ran at once.
     pub jobs: usize,
+    /// How many requests left in a second, at most, where that was bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
     /// The limits of the target, as known.
     pub limits: BTreeMap<String, u64>,
     /// How long the runner waits, in milliseconds, by what for.
@@ -332,6 +345,10 @@ pub struct Check {
     /// Why the owner accepts that it is untestable, or knows that it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
+    /// What happened in it, unless it passed or did not run: for the forms that show more than the transcript does. In no
+    /// machine form; events.jsonl has all of it.
+    #[serde(skip)]
+    pub events: Vec<Arc<Event>>,
 }
 
 /// How to see a check again.

@@ -11,16 +11,17 @@ use crate::{
     redact::Redaction,
     target::{Features, Kind, Target, baseline::Baseline},
     verdict::{self, Verdict},
-    wire::{Link, limit::Times},
+    wire::{Link, limit::Times, pace::Pace, sweep::Made},
 };
 use chrono::{DateTime, NaiveDate, Utc};
+use futures_util::future::join_all;
 use globset::GlobSet;
 use schemas::Schemas;
 use select::Choice;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -35,6 +36,8 @@ use wireproof_spec::requirement::Level;
 pub struct Settings {
     /// How many checks of the shared lane run at once.
     pub jobs: usize,
+    /// How many requests leave in a second, at most.
+    pub rate: Option<u32>,
     /// From which names and tokens are made.
     pub seed: u64,
     /// For an answer that has no reason to wait.
@@ -69,6 +72,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             jobs: 16,
+            rate: None,
             seed: 1,
             timeout: Duration::from_secs(5),
             time_scale: 1.0,
@@ -107,6 +111,8 @@ pub struct Finished {
     pub interrupted: bool,
     /// Why the target could not be reached.
     pub unreachable: Option<String>,
+    /// The paths of what checks made and nobody could remove.
+    pub left: Vec<String>,
     /// The check at whose failure it stopped, if it was to stop at the first.
     pub stopped_at: Option<String>,
     /// How long it took.
@@ -164,11 +170,22 @@ pub async fn run(
     runner.drive().await;
     runner.observe(schemas);
     let Runner {
-        target, features, settings, sink, mut checked, unreachable, interrupted, stopped_at, ..
+        target,
+        features,
+        settings,
+        sink,
+        mut checked,
+        unreachable,
+        interrupted,
+        left,
+        stopped_at,
+        ..
     } = runner;
+    let left = left.take();
     sink.record(What::RunFinished {
         interrupted,
         unreachable: unreachable.clone(),
+        left: left.clone(),
         stopped_at: stopped_at.clone(),
         round_trip_us: round_trip.and_then(|t| u64::try_from(t.as_micros()).ok()),
     });
@@ -185,6 +202,7 @@ pub async fn run(
         events,
         interrupted,
         unreachable,
+        left,
         stopped_at,
         took: started.elapsed(),
     })
@@ -207,11 +225,13 @@ struct Runner {
     target: Arc<Target>,
     features: Arc<Features>,
     times: Times,
+    pace: Option<Arc<Pace>>,
     settings: Settings,
     sink: Sink,
     checked: BTreeMap<&'static str, Checked>,
     unreachable: Option<String>,
     interrupted: bool,
+    left: Left,
     stopped_at: Option<String>,
 }
 
@@ -225,11 +245,13 @@ impl Runner {
             target: Arc::new(target),
             features: Arc::default(),
             times: Times::new(settings.timeout, settings.time_scale),
+            pace: settings.rate.map(|rate| Arc::new(Pace::new(rate))),
             settings,
             sink,
             checked: BTreeMap::new(),
             unreachable: None,
             interrupted: false,
+            left: Left::default(),
             stopped_at: None,
         }
     }
@@ -255,6 +277,7 @@ impl Runner {
                 round_trip = Some(asked.elapsed());
                 let probe = (self.protocol.probe)(&cx);
                 probed = timeout(self.times.check, probe).await.unwrap_or_default();
+                self.left.sweep(&cx.made, &cx.link, self.times.alive).await;
             }
         }
         let features = Features::gather(self.protocol, &self.target, probed);
@@ -266,10 +289,16 @@ impl Runner {
     }
 
     /// A target that is far away or slow gets more time for a check, and fewer checks at once: so many requests of ours may
-    /// stand in one queue that its end would look like silence.
+    /// stand in one queue that its end would look like silence. So does one that takes few requests in a second.
     fn adapt(&mut self, round_trip: Option<Duration>) {
         const REQUESTS: u32 = 200;
         const AT_ONCE: u128 = 16;
+        if let Some(rate) = self.settings.rate {
+            // Who has the only turn of a second leaves none to another.
+            self.settings.jobs = self.settings.jobs.min(usize::try_from(rate).unwrap_or(usize::MAX)).max(1);
+            let turns = REQUESTS.saturating_mul(u32::try_from(self.settings.jobs).unwrap_or(u32::MAX));
+            self.times.check += Duration::from_secs(1) * turns / rate.max(1);
+        }
         let Some(round_trip) = round_trip else { return };
         self.times.check = self.times.check.max(round_trip * REQUESTS);
         let queue = self.times.answer.as_micros() / (round_trip.as_micros().max(1) * AT_ONCE);
@@ -303,7 +332,7 @@ impl Runner {
 
     async fn lane(&mut self, lane: Lane, mut queue: VecDeque<&'static Check>, jobs: usize) {
         let mut running: JoinSet<()> = JoinSet::new();
-        let mut flying: BTreeMap<Id, (&'static Check, Log, Instant)> = BTreeMap::new();
+        let mut flying: BTreeMap<Id, Flying> = BTreeMap::new();
         let mut interrupt = self.settings.interrupt.clone();
         loop {
             while running.len() < jobs && self.goes_on() {
@@ -318,10 +347,10 @@ impl Runner {
                 }
                 let budget = self.budget(check);
                 let cx = self.cx(check, budget);
-                let log = cx.log.clone();
+                let (log, link, made) = (cx.log.clone(), cx.link.clone(), cx.made.clone());
                 let over = budget + self.times.answer + self.times.slack;
-                let id = running.spawn(drive(cx, over)).id();
-                flying.insert(id, (check, log, Instant::now()));
+                let id = running.spawn(drive(cx, over, self.left.clone())).id();
+                flying.insert(id, Flying { check, log, link, made, since: Instant::now() });
             }
             if running.is_empty() {
                 break;
@@ -336,9 +365,10 @@ impl Runner {
             };
             let Some(joined) = joined else { break };
             let id = joined.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
-            let Some((check, log, since)) = flying.remove(&id) else { continue };
+            let Some(Flying { check, log, link, made, since }) = flying.remove(&id) else { continue };
             if let Err(e) = joined {
                 log.record(What::Harness { message: format!("the check ended with {e}") });
+                self.left.sweep(&made, &link, self.times.alive).await;
             }
             self.finish(check, &log, since.elapsed());
             if self.stopped_at.is_some() {
@@ -347,7 +377,10 @@ impl Runner {
             }
             self.look_after(&log).await;
         }
-        for (check, log, since) in flying.into_values() {
+        // Whoever interrupts does not want to wait: all at once, and not for long.
+        let (left, within) = (&self.left, self.times.alive);
+        join_all(flying.values().map(|f| left.sweep(&f.made, &f.link, within))).await;
+        for Flying { check, log, since, .. } in flying.into_values() {
             log.record(What::Stopped { why: self.cut_short(), unreachable: false });
             self.finish(check, &log, since.elapsed());
         }
@@ -444,7 +477,8 @@ impl Runner {
         }
         let deadline = Instant::now() + budget;
         let declined = self.declined(check);
-        let link = Link::new(self.target.reach(), log.clone(), self.times, deadline, self.protocol, declined);
+        let (reach, pace) = (self.target.reach(), self.pace.clone());
+        let link = Link::new(reach, log.clone(), self.times, deadline, self.protocol, declined, pace);
         Cx {
             check,
             protocol: self.protocol,
@@ -455,7 +489,7 @@ impl Runner {
             log,
             seed: self.settings.seed,
             names: AtomicU64::new(0),
-            made: Mutex::default(),
+            made: Made::default(),
         }
     }
 
@@ -550,7 +584,7 @@ pub const STOPPED: &str = "the run stopped at the first failure";
 pub const UNKNOWN_LIMIT_MS: u64 = 65_000;
 
 /// Drives one check and then removes what it made.
-async fn drive(cx: Cx, over: Duration) {
+async fn drive(cx: Cx, over: Duration, left: Left) {
     if let Body::Drives(function) = cx.check.body
         && timeout(over, function(&cx)).await.is_err()
     {
@@ -558,8 +592,32 @@ async fn drive(cx: Cx, over: Duration) {
             message: format!("the check did not end within {} ms", over.as_millis()),
         });
     }
-    let made = std::mem::take(&mut *cx.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    crate::wire::http::sweep(&cx.link, made).await;
+    left.sweep(&cx.made, &cx.link, cx.link.times.check).await;
+}
+
+/// The paths of what checks made and nobody could remove.
+#[derive(Clone, Default)]
+struct Left(Arc<Mutex<BTreeSet<String>>>);
+
+impl Left {
+    /// Removes what a check made, within this time.
+    async fn sweep(&self, made: &Made, link: &Link, within: Duration) {
+        let left = made.sweep(link, within).await;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
+    }
+}
+
+/// A check that is on its way.
+struct Flying {
+    check: &'static Check,
+    log: Log,
+    link: Link,
+    made: Made,
+    since: Instant,
 }
 
 async fn interrupted(interrupt: &mut Option<watch::Receiver<bool>>) {
@@ -596,6 +654,9 @@ fn written(settings: &Settings, target: &Target) -> BTreeMap<String, String> {
     let all = [
         ("seed", text(&settings.seed)),
         ("jobs", text(&settings.jobs)),
+        ("rate", settings.rate.map(|rate| rate.to_string())),
+        ("socket", target.via.socket.as_ref().map(|path| path.to_string_lossy().into_owned())),
+        ("ca", target.via.tls.ca.as_ref().map(|path| path.to_string_lossy().into_owned())),
         ("timeout ms", text(&settings.timeout.as_millis())),
         ("time scale", text(&settings.time_scale)),
         ("tier", text(&if settings.fast { "fast" } else { "full" })),

@@ -136,7 +136,11 @@ pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, 
     })
 }
 
-async fn honest(protocol: &'static Protocol) -> Result<Vec<(&'static str, Finished)>, String> {
+/// Runs all checks against the reference in each of its variants.
+///
+/// # Errors
+/// A reference that does not start.
+pub async fn honest(protocol: &'static Protocol) -> Result<Vec<(&'static str, Finished)>, String> {
     stream::iter(protocol.trial.reference.variants().iter().copied())
         .map(|variant| {
             apart(async move {

@@ -9,9 +9,11 @@ use crate::{
     check::{BoxFuture, Hook},
     event::Source,
     protocol::Protocol,
-    wire::{Reach, app::Apps},
+    wire::{Reach, app::Apps, dial::Way},
 };
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc};
 
 /// A server or a client under test.
 #[derive(Clone)]
@@ -24,6 +26,8 @@ pub struct Target {
     pub declared: BTreeMap<String, String>,
     /// Texts that may not stand in any report.
     pub secrets: Vec<String>,
+    /// The way to it, as far as the URL does not say it.
+    pub via: Via,
     pub(crate) kind: Kind,
     pub(crate) hooks: Option<Arc<dyn Hooks>>,
 }
@@ -32,6 +36,24 @@ pub struct Target {
 pub(crate) enum Kind {
     Server(Arc<Reach>),
     Client(Arc<dyn Apps>),
+}
+
+/// The way to a target, as far as its URL does not say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Via {
+    /// A unix socket at which it listens; host and port of the URL are then only names.
+    pub socket: Option<PathBuf>,
+    /// How TLS is spoken.
+    pub tls: Tls,
+}
+
+/// How TLS is spoken with a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// A file with the certificates, in PEM, of the authorities that may vouch for the target; otherwise those of the system.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
 }
 
 /// Acts on the process of a target.
@@ -54,10 +76,11 @@ impl Target {
     pub fn server(url: &str) -> Result<Self, String> {
         let reach = reach(url)?;
         Ok(Self {
-            shown: format!("http://{}{}", reach.authority, reach.root),
+            shown: reach.url(),
             implementation: None,
             declared: BTreeMap::new(),
             secrets: Vec::new(),
+            via: Via::default(),
             kind: Kind::Server(Arc::new(reach)),
             hooks: None,
         })
@@ -70,9 +93,34 @@ impl Target {
             implementation: None,
             declared: BTreeMap::new(),
             secrets: Vec::new(),
+            via: Via::default(),
             kind: Kind::Client(apps),
             hooks: None,
         }
+    }
+
+    /// Reached this way.
+    ///
+    /// # Errors
+    /// A sentence that says what cannot be.
+    pub fn via(mut self, via: Via) -> Result<Self, String> {
+        if let Kind::Server(reach) = &mut self.kind {
+            let reach = Arc::make_mut(reach);
+            if let Some(ca) = &via.tls.ca {
+                if !reach.way.is_secure() {
+                    let shown = &self.shown;
+                    return Err(format!(
+                        "[tls] is for https://, and the URL is {shown}; leave out one of them"
+                    ));
+                }
+                reach.way = reach.way.clone().ca(ca.clone());
+            }
+            if let Some(socket) = &via.socket {
+                reach.way = reach.way.clone().socket(socket.clone());
+            }
+        }
+        self.via = via;
+        Ok(self)
     }
 
     /// With this feature or limit declared.
@@ -111,7 +159,7 @@ impl Target {
             Kind::Server(reach) => reach.clone(),
             Kind::Client(_) => Arc::new(Reach {
                 authority: String::new(),
-                address: String::new(),
+                way: Way::tcp("", 0, false),
                 root: String::new(),
                 headers: Vec::new(),
             }),
@@ -137,28 +185,36 @@ impl Target {
     }
 }
 
+/// What a URL says. What is wrong with it is told without what may be a secret: what stands before an @, or behind a ?.
 fn reach(url: &str) -> Result<Reach, String> {
     let example = "give the protocol's root as in http://127.0.0.1:4437/v1/stream";
-    let uri: hyper::Uri = url.parse().map_err(|e| format!("`{url}` is no URL ({e}); {example}"))?;
-    let default = match uri.scheme_str() {
-        Some("http" | "ws") => 80,
-        Some("https" | "wss") => return Err(format!("`{url}`: TLS is not spoken yet; {example}")),
-        _ => return Err(format!("`{url}` does not begin with http:// or ws://; {example}")),
-    };
-    let authority = uri.authority().ok_or_else(|| format!("`{url}` has no host; {example}"))?;
-    if authority.as_str().contains('@') {
+    let (shown, rest) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+    if shown.contains('@') {
         return Err(
             "credentials do not belong into the URL, where reports would show them; use --header".into()
         );
     }
-    if uri.query().is_some() {
-        return Err(format!("`{url}` has a query, and a root has none; {example}"));
+    if let Some(sign) = rest.chars().next() {
+        let what = if sign == '?' { "a query" } else { "a fragment" };
+        return Err(format!("`{shown}` is followed by {what}, and a root has none; {example}"));
     }
+    let uri: hyper::Uri = shown.parse().map_err(|e| format!("`{shown}` is no URL ({e}); {example}"))?;
+    let secure = match uri.scheme_str() {
+        Some("http" | "ws") => false,
+        Some("https" | "wss") => true,
+        _ => return Err(format!("`{shown}` does not begin with http:// or https://; {example}")),
+    };
+    let authority = uri.authority().ok_or_else(|| format!("`{shown}` has no host; {example}"))?;
     let host = authority.host();
-    let port = authority.port_u16().unwrap_or(default);
+    let port = match authority.as_str()[host.len()..].strip_prefix(':') {
+        None | Some("") if secure => 443,
+        None | Some("") => 80,
+        Some(port) => port.parse().map_err(|_| format!("`{shown}`: {port} is no port; {example}"))?,
+    };
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     Ok(Reach {
         authority: authority.to_string(),
-        address: format!("{host}:{port}"),
+        way: Way::tcp(address, port, secure),
         root: uri.path().trim_end_matches('/').to_owned(),
         headers: Vec::new(),
     })

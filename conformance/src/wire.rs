@@ -4,14 +4,18 @@
 //! time ([`limit`]).
 
 pub mod app;
+pub(crate) mod dial;
 pub(crate) mod framing;
 pub mod http;
 pub(crate) mod http2;
 pub mod limit;
 mod link;
+mod overload;
+pub(crate) mod pace;
 pub mod raw;
 mod seen;
 pub mod sse;
+pub(crate) mod sweep;
 mod tap;
 pub mod ws;
 

@@ -127,6 +127,11 @@ fn usage_errors_help() {
         vec!["baseline", "prune"],
         vec!["completions", "tcsh"],
         vec!["test"],
+        vec!["report", "/nonexistent", "--against", "/nonexistent/result.json"],
+        vec!["report", "/nonexistent", "--strict"],
+        vec!["report", "/nonexistent", "--format", "pdf"],
+        vec!["report", "/nonexistent", "--spec-site", "javascript:alert(1)"],
+        vec!["report", &malformed, "--against", &malformed],
     ];
     let mut all = String::new();
     for case in cases {
@@ -187,6 +192,57 @@ fn the_committed_schemas_are_those_of_the_types() {
     assert!(code == 1 && said.contains("report/event.json is stale"), "{said}");
 }
 
+#[test]
+fn committed_target_files_and_baselines_are_what_their_schemas_say() {
+    let (target, baseline) = (validator("target.json"), validator("baseline.json"));
+    let mut seen = (0, 0);
+    for entry in std::fs::read_dir(workspace().join("conformance/interop/stream")).expect("the servers") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let value: Value = toml::from_str(&text).expect("TOML");
+        let is_baseline = path.to_string_lossy().ends_with(".baseline.toml");
+        let schema = if is_baseline { &baseline } else { &target };
+        let errors: Vec<String> = schema.iter_errors(&value).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+        if is_baseline { seen.1 += 1 } else { seen.0 += 1 }
+    }
+    assert!(seen.0 > 0 && seen.1 > 0, "{seen:?}");
+    assert!(!baseline.is_valid(&serde_json::json!({"known": [{"check": "a", "requirement": "B"}]})));
+    assert!(!target.is_valid(&serde_json::json!({"protocol": "stream", "uri": "http://a/"})));
+}
+
+#[test]
+fn what_changed_since_another_run_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = |name: &str, more: &[&str]| -> String {
+        let out = dir.path().join(name).to_string_lossy().into_owned();
+        let run =
+            ["run", "--reference", "stream", "--only", "stream/create/free-url", "--quiet", "--out", &out];
+        done(&[run.as_slice(), more].concat());
+        out
+    };
+    let good = run("good", &[]);
+    let bad = run("bad", &["--variant", "full", "--defect", "stream/create/answered-200"]);
+    let (text, said, code) = done(&["report", &bad, "--against", &good, "--json"]);
+    assert_eq!(code, 1, "{said}");
+    let comparison = json(&text);
+    let errors: Vec<String> =
+        validator("comparison.json").iter_errors(&comparison).map(|e| e.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(comparison["regressions"], 1, "{text}");
+    assert_eq!(comparison["protocols"][0]["checks"][0]["id"], "stream/create/free-url", "{text}");
+    // Back again, and from the events alone.
+    let events = dir.path().join("good/events.jsonl");
+    let (text, said, code) = done(&["report", &events.to_string_lossy(), "--against", &bad]);
+    assert_eq!(code, 0, "{said}");
+    assert!(text.starts_with("no worse: 0 regressions; 1 checks") && text.contains("\nfixed\n"), "{text}");
+    let result = dir.path().join("good/result.json").to_string_lossy().into_owned();
+    assert_eq!(done(&["report", &good, "--against", &result, "--strict", "--quiet"]).2, 0);
+}
+
 fn validator(name: &str) -> jsonschema::Validator {
     let text = std::fs::read_to_string(workspace().join("schemas/report").join(name)).expect("a schema");
     jsonschema::validator_for(&json(&text)).expect("a valid schema")
@@ -213,6 +269,13 @@ fn a_run_writes_what_its_schemas_say_and_can_be_reported_again() {
     let file = |name: &str| std::fs::read_to_string(dir.path().join(name)).expect("an output");
     assert_eq!(file("result.json"), text);
     assert!(file("junit.xml").contains("<testcase name=\"stream/create/"));
+    for (format, name) in
+        [("json", "result.json"), ("junit", "junit.xml"), ("html", "report.html"), ("markdown", "summary.md")]
+    {
+        let (again, said, code) = done(&["report", &out, "--format", format]);
+        assert_eq!((code, said.as_str()), (0, ""), "{format}");
+        assert_eq!(again.lines().next(), file(name).lines().next(), "{format}");
+    }
     let event = validator("event.json");
     for line in file("events.jsonl").lines() {
         assert!(event.is_valid(&json(line)), "{line}");
@@ -299,7 +362,7 @@ fn serve_says_where_and_stops_in_order_and_secrets_stay_out() {
         .expect("it runs");
     assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stdout));
     let mut seen = [run.stdout, run.stderr].concat();
-    for name in ["events.jsonl", "result.json", "junit.xml"] {
+    for name in ["events.jsonl", "result.json", "junit.xml", "report.html", "summary.md"] {
         seen.extend(std::fs::read(dir.path().join(name)).expect("an output"));
     }
     let seen = String::from_utf8_lossy(&seen);

@@ -9,7 +9,7 @@ use wireproof::{
     check::{Body, BoxFuture, Check, Need},
     event::{Bytes, Event, Expected, Message, Source, What},
     protocol::{Feature, Protocol, Reference, Trial},
-    report::{KnownFailure, Outcome, Report, json, junit, terminal},
+    report::{KnownFailure, Outcome, Report, html, json, junit, markdown, terminal},
     run::{Checked, Finished, Settings},
     target::{Features, Target, baseline::Baseline},
     verdict::{RunVerdict, Status, Verdict},
@@ -34,12 +34,12 @@ const DOCUMENT: &str = "# Tiny
 **TINY-SAY-6** · MUST · client — A GET carries no body.
 ";
 
-const ONE: RequirementId = RequirementId::new("TINY-SAY-1");
-const TWO: RequirementId = RequirementId::new("TINY-SAY-2");
+pub(super) const ONE: RequirementId = RequirementId::new("TINY-SAY-1");
+pub(super) const TWO: RequirementId = RequirementId::new("TINY-SAY-2");
 const THREE: RequirementId = RequirementId::new("TINY-SAY-3");
 const FOUR: RequirementId = RequirementId::new("TINY-SAY-4");
 
-static CHECKS: [Check; 4] = [
+pub(super) static CHECKS: [Check; 4] = [
     Check::new("tiny/say/says", &[ONE], Body::Observes(|_| {})),
     Check::new("tiny/say/tagged", &[TWO], Body::Observes(|_| {})),
     Check::new("tiny/say/loud", &[THREE], Body::Observes(|_| {})),
@@ -58,26 +58,35 @@ impl Reference for Nobody {
     }
 }
 
-static TINY: Protocol = Protocol {
-    name: "tiny",
-    document: DOCUMENT,
-    rows: "",
-    features: &[Feature { name: "tiny.loud", default: "off", text: "It shouts." }],
-    declines: &[],
-    limits: &[],
-    checks: &[&CHECKS],
-    schemas: Vec::new,
-    openapi: None,
-    shape: |_, _| None,
-    event_shape: |_, _| None,
-    accepts_request: |_| Ok(()),
-    alive: |_| Box::pin(async { None }),
-    asks: &[],
-    probe: |_| Box::pin(async { Vec::new() }),
-    trial: Trial { reference: &Nobody, defects: Vec::new, agreeable: None, ordinary: None },
-    registry: OnceLock::new(),
-    validators: OnceLock::new(),
-};
+static TINY: Protocol = bare("tiny", DOCUMENT, &[&CHECKS]);
+
+/// A protocol that nobody speaks.
+pub(super) const fn bare(
+    name: &'static str,
+    document: &'static str,
+    checks: &'static [&'static [Check]],
+) -> Protocol {
+    Protocol {
+        name,
+        document,
+        rows: "",
+        features: &[Feature { name: "tiny.loud", default: "off", text: "It shouts." }],
+        declines: &[],
+        limits: &[],
+        checks,
+        schemas: Vec::new,
+        openapi: None,
+        shape: |_, _| None,
+        event_shape: |_, _| None,
+        accepts_request: |_| Ok(()),
+        alive: |_| Box::pin(async { None }),
+        asks: &[],
+        probe: |_| Box::pin(async { Vec::new() }),
+        trial: Trial { reference: &Nobody, defects: Vec::new, agreeable: None, ordinary: None },
+        registry: OnceLock::new(),
+        validators: OnceLock::new(),
+    }
+}
 
 fn expected(name: &str) -> Vec<Expected> {
     vec![Expected { name: name.into(), answer: None }]
@@ -111,12 +120,12 @@ fn log(check: &str, then: Vec<What>) -> Vec<Arc<Event>> {
         .collect()
 }
 
-fn met(id: RequirementId) -> What {
+pub(super) fn met(id: RequirementId) -> What {
     let requirement = id.to_string();
     What::Met { requirement, alternative: "200".into(), expected: expected("200"), on: vec![11] }
 }
 
-fn broken(id: RequirementId) -> What {
+pub(super) fn broken(id: RequirementId) -> What {
     let requirement = id.to_string();
     What::Broken { requirement, expected: expected("200"), actual: "500".into(), on: vec![11] }
 }
@@ -126,7 +135,7 @@ fn set_up(id: RequirementId) -> What {
     What::SetUp { requirement, expected: expected("200"), actual: "500".into(), on: vec![11] }
 }
 
-fn ran(index: usize, then: Vec<What>) -> Checked {
+pub(super) fn ran(index: usize, then: Vec<What>) -> Checked {
     let check = &CHECKS[index];
     let events = log(check.name, then);
     let observations = wireproof::verdict::observations(&events);
@@ -135,12 +144,12 @@ fn ran(index: usize, then: Vec<What>) -> Checked {
     Checked { check, verdict, reason: None, took: Duration::from_millis(3), events }
 }
 
-fn left_out(index: usize, verdict: Verdict) -> Checked {
+pub(super) fn left_out(index: usize, verdict: Verdict) -> Checked {
     let check = &CHECKS[index];
     Checked { check, verdict, reason: Some("a reason".into()), took: Duration::ZERO, events: Vec::new() }
 }
 
-fn finished(checks: Vec<Checked>) -> Finished {
+pub(super) fn finished(checks: Vec<Checked>) -> Finished {
     let loud = ("tiny.loud".to_owned(), "off".to_owned(), Source::Default);
     Finished {
         protocol: &TINY,
@@ -152,13 +161,14 @@ fn finished(checks: Vec<Checked>) -> Finished {
         events: Vec::new(),
         interrupted: false,
         unreachable: None,
+        left: Vec::new(),
         stopped_at: None,
         took: Duration::from_millis(40),
     }
 }
 
 /// All is well: what runs passes, the feature is absent.
-fn good() -> Vec<Checked> {
+pub(super) fn good() -> Vec<Checked> {
     vec![
         ran(0, vec![met(ONE)]),
         ran(1, vec![met(TWO)]),
@@ -167,13 +177,13 @@ fn good() -> Vec<Checked> {
     ]
 }
 
-fn with(index: usize, checked: Checked) -> Vec<Checked> {
+pub(super) fn with(index: usize, checked: Checked) -> Vec<Checked> {
     let mut all = good();
     all[index] = checked;
     all
 }
 
-fn known(index: usize, requirement: RequirementId) -> Baseline {
+pub(super) fn known(index: usize, requirement: RequirementId) -> Baseline {
     let known = KnownFailure {
         check: CHECKS[index].name.into(),
         requirement: requirement.to_string(),
@@ -339,7 +349,7 @@ fn an_unreachable_or_interrupted_run_is_inconclusive() {
 }
 
 /// One of everything.
-fn everything() -> Report {
+pub(super) fn everything() -> Report {
     let silent = What::Silence { conn: 0, ms: 400, alive: vec![3] };
     let mut run = finished(vec![
         ran(0, vec![silent, broken(ONE)]),
@@ -393,6 +403,8 @@ fn no_form_holds_a_secret_or_what_a_terminal_would_obey() {
         terminal::text(&report, terminal::Paint::PLAIN),
         json::text(&outcome).expect("JSON"),
         junit::text(&outcome).expect("XML"),
+        html::text(&outcome, &html::Links::default()),
+        markdown::text(&outcome),
     ];
     for text in forms {
         assert!(!text.contains("sekret"), "{text}");

@@ -1,14 +1,21 @@
 //! The one test binary of this crate: linking many is what makes test runs slow.
 
+mod cleanup;
 mod cli;
+mod comparisons;
 mod crash;
 mod dummy;
+mod front;
 mod gate;
 mod hostile;
 mod openapi;
+mod overload;
+mod pages;
 mod reports;
+mod secrets;
 mod sse;
 mod targets;
+mod transport;
 mod verbs;
 
 use std::{collections::BTreeSet, path::Path};

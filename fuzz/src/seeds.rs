@@ -165,6 +165,7 @@ fn logs() -> Vec<Vec<u8>> {
     let ended = What::RunFinished {
         interrupted: false,
         unreachable: None,
+        left: vec!["/v1/stream/wp-1".into()],
         stopped_at: None,
         round_trip_us: Some(90),
     };

@@ -9,6 +9,10 @@ pub use parse::{Kind, Level, ParseError, Requirement, Role, requirements};
 
 use std::fmt;
 
+/// How the documents are to be read.
+#[cfg(feature = "registry")]
+pub const CONVENTIONS: &str = include_str!("../conventions.md");
+
 /// The id of a requirement. Only generated constants hold one, so an unknown id does not compile.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequirementId(&'static str);

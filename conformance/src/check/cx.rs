@@ -5,12 +5,12 @@ use crate::{
     event::{Expected, Log, What},
     protocol::Protocol,
     target::{Features, Target},
-    wire::{Link, Seen, app::App, http, http2, raw, sse, ws},
+    wire::{Link, Seen, app::App, http, http2, raw, sse, sweep::Made, ws},
 };
 use sha2::{Digest, Sha256};
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -30,7 +30,7 @@ pub struct Cx {
     pub(crate) log: Log,
     pub(crate) seed: u64,
     pub(crate) names: AtomicU64,
-    pub(crate) made: Mutex<Vec<Request>>,
+    pub(crate) made: Made,
     pub(crate) kept: tokio::sync::Mutex<http::Peer>,
 }
 
@@ -220,9 +220,9 @@ impl Cx {
         format!("{}/{name}", self.link.reach.root)
     }
 
-    /// The origin of the target: `http://host:port`.
+    /// The origin of the target: `http://host:port`, or with `https`.
     pub fn origin(&self) -> String {
-        format!("http://{}", self.link.reach.authority)
+        format!("{}://{}", self.link.reach.scheme(), self.link.reach.authority)
     }
 
     /// What is known of the target.
@@ -242,7 +242,7 @@ impl Cx {
 
     /// Has this request sent when the check is over, so that nothing of it stays behind.
     pub fn clean_up(&self, request: Request) {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        self.made.add(request);
     }
 
     /// Acts on the process of the target.

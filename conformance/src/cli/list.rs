@@ -4,7 +4,7 @@ use super::{Done, Failed, json, print, protocol};
 use crate::{
     check::{Body, Check, Lane, Need, Waits},
     exit,
-    protocol::{Cut, Defect, Protocol, Trigger},
+    protocol::{Defect, Protocol},
 };
 use clap::ValueEnum;
 use serde::Serialize;
@@ -127,18 +127,8 @@ pub(super) fn defect(defect: &Defect) -> DefectRow {
     DefectRow {
         id: defect.id,
         requirement: defect.requirement.as_str(),
-        cut: match defect.cut {
-            Cut::Wire => "wire",
-            Cut::Port => "port",
-            Cut::Log => "log",
-        },
-        trigger: match defect.trigger {
-            Trigger::Always => "always",
-            Trigger::Second => "second",
-            Trigger::Boundary => "boundary",
-            Trigger::Race => "race",
-            Trigger::Restart => "restart",
-        },
+        cut: defect.cut.name(),
+        trigger: defect.trigger.name(),
         shape: defect.shape,
         wide: defect.wide,
     }

@@ -10,12 +10,12 @@ use crate::{
     event::Event,
     exit,
     protocol::{Defect, Protocol},
-    report::{Outcome, Report, json, junit, replay, terminal, transcript::word},
+    report::{Outcome, Report, files, html::Links, json, replay, terminal, transcript::word},
     run::{self, Settings, select},
     target::{
         Target,
         baseline::Baseline,
-        file::{self, Pace, Read, SCALES, TIMEOUTS_MS},
+        file::{self, Pace, RATES, Read, SCALES, TIMEOUTS_MS},
         proper,
     },
 };
@@ -68,6 +68,10 @@ pub(super) struct Args {
     /// How many checks run at once; otherwise what the target file says, or 16.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
+    /// How many requests leave in a second, at most, over all connections; otherwise what the target file says, or as many as
+    /// there are.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(RATES))]
+    rate: Option<u32>,
     /// From which names and tokens are made; otherwise 1.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -94,7 +98,7 @@ pub(super) struct Args {
     /// Tell which checks would run and why the others would not. Nothing is started, and nothing is sent.
     #[arg(long, conflicts_with_all = ["out", "verbose", "fail_fast"])]
     dry_run: bool,
-    /// Write events.jsonl, result.json and junit.xml into this directory.
+    /// Write events.jsonl, result.json, junit.xml, report.html and summary.md into this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the machine form, alone.
@@ -378,6 +382,7 @@ impl Planned {
             again += &format!(" --header {}", word(&format!("{name}: {shown}")));
         }
         again.extend(args.timeout.filter(|ms| *ms != 5_000).map(|ms| format!(" --timeout {ms}")));
+        again.extend(args.rate.map(|rate| format!(" --rate {rate}")));
         again.extend(args.time_scale.map(|scale| format!(" --time-scale {scale}")));
         Ok(Chosen { protocol, target, baseline, pace, again })
     }
@@ -435,6 +440,7 @@ fn paced(mut settings: Settings, args: &Args, pace: Pace) -> Settings {
     if let Some(jobs) = args.jobs.or(pace.jobs) {
         settings.jobs = usize::from(jobs);
     }
+    settings.rate = args.rate.or(pace.rate);
     if let Some(scale) = args.time_scale.or(pace.time_scale) {
         settings.time_scale = scale;
     }
@@ -523,15 +529,10 @@ impl Outputs {
 
     fn write(&self, outcome: &Outcome) -> Result<(), Failed> {
         let Some(dir) = &self.dir else { return Ok(()) };
-        let failed = |what: &str, e: &dyn std::fmt::Display| Failed {
-            code: exit::HARNESS,
-            message: format!("{} cannot be written: {e}", dir.join(what).display()),
-        };
-        let result = json::text(outcome).map_err(|e| failed("result.json", &e))?;
-        std::fs::write(dir.join("result.json"), result).map_err(|e| failed("result.json", &e))?;
-        let junit = junit::text(outcome).map_err(|e| failed("junit.xml", &e))?;
-        std::fs::write(dir.join("junit.xml"), junit).map_err(|e| failed("junit.xml", &e))?;
+        files::write(dir, outcome, &Links::default()).map_err(Failed::harness)?;
         let log = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        log.failed.as_ref().map_or(Ok(()), |e| Err(failed(replay::EVENTS, e)))
+        let file = dir.join(replay::EVENTS);
+        let failed = |e| Failed::harness(format!("{} cannot be written: {e}", file.display()));
+        log.failed.as_ref().map_or(Ok(()), |e| Err(failed(e)))
     }
 }

@@ -54,6 +54,7 @@ impl Report {
             counts: counts(run, &checks, &requirements),
             interrupted: run.interrupted,
             unreachable: run.unreachable.clone(),
+            left: run.left.clone(),
             stopped_at: run.stopped_at.clone(),
             requirements,
             checks,
@@ -101,6 +102,7 @@ fn how(run: &Finished) -> How {
         seed: s.seed,
         time_scale: s.time_scale,
         jobs: s.jobs,
+        rate: s.rate,
         limits: limits.filter_map(|l| Some((l.name.to_owned(), run.features.limit(l.name)?))).collect(),
         waits_ms: waits.into_iter().map(|(name, wait)| (name.to_owned(), whole_ms(wait))).collect(),
         filters: filters(run),
@@ -329,7 +331,13 @@ fn check(run: &Finished, checked: &Checked, baseline: &Baseline) -> Check {
         },
         baselined: entry.is_some(),
         accepted,
+        events: if is_told(checked.verdict) { checked.events.clone() } else { Vec::new() },
     }
+}
+
+/// Whether a report tells what went over the wire in a check that ended so.
+fn is_told(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Fail | Verdict::Warn | Verdict::Inconclusive | Verdict::Error)
 }
 
 /// The event that decided the verdict of a check.

@@ -1,8 +1,9 @@
-//! The form that continuous integration reads. One class an area; what did not run is skipped, with the reason.
+//! The form that continuous integration reads. One class an area; what did not run is skipped, with the reason. The verdict of
+//! the run is a case by itself: skipped checks alone would look like a green.
 
-use super::{Check, Outcome, Report, transcript::is_obeyed};
-use crate::verdict::Verdict;
-use quick_junit::{NonSuccessKind, SerializeError, TestCase, TestCaseStatus, TestSuite};
+use super::{Check, Outcome, Report, terminal::how_many, transcript::is_obeyed};
+use crate::{exit, verdict::Verdict};
+use quick_junit::{NonSuccessKind, Property, SerializeError, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
 /// As text.
@@ -12,9 +13,53 @@ use std::time::Duration;
 pub fn text(outcome: &Outcome) -> Result<String, SerializeError> {
     let mut all = quick_junit::Report::new("wireproof");
     for report in outcome.runs() {
+        all.add_test_suite(whole(report));
         all.add_test_suites(suites(report));
     }
     all.to_string()
+}
+
+/// The verdict of the run, and what it was found under.
+fn whole(report: &Report) -> TestSuite {
+    let name = format!("{}.run", report.suite.protocol);
+    let mut case = TestCase::new(format!("{}/verdict", report.suite.protocol), whole_status(report));
+    case.set_classname(name.as_str());
+    case.set_time(Duration::from_millis(report.settings.duration_ms));
+    let mut suite = TestSuite::new(name);
+    let implementation = report.target.implementation.as_ref();
+    let properties = [
+        ("target", Some(report.target.url.clone())),
+        ("implementation", implementation.map(|i| format!("{} {}", i.name, i.version))),
+        ("verdict", Some(report.verdict.name().to_owned())),
+        ("exit code", Some(report.exit_code.to_string())),
+        ("suite", Some(format!("{} {}", report.suite.name, report.suite.version))),
+        ("requirements", Some(report.suite.requirements_digest.clone())),
+        ("seed", Some(report.settings.seed.to_string())),
+        ("filters", Some(report.settings.filters.join(", ")).filter(|filters| !filters.is_empty())),
+    ];
+    for (name, value) in properties {
+        suite.properties.extend(value.map(|value| Property::new(name, xml(&value))));
+    }
+    suite.add_test_case(case);
+    suite
+}
+
+fn whole_status(report: &Report) -> TestCaseStatus {
+    let kind = match report.exit_code {
+        exit::OK => return TestCaseStatus::success(),
+        exit::VIOLATED => NonSuccessKind::Failure,
+        _ => NonSuccessKind::Error,
+    };
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_type(report.verdict.name());
+    status.set_message(xml(&format!("{}: {}", report.verdict.name(), how_many(report))));
+    let mut more: Vec<String> = report.unreachable.iter().cloned().collect();
+    more.extend(report.interrupted.then(|| "the run was interrupted".to_owned()));
+    more.extend(report.baseline.stale.iter().map(|entry| {
+        format!("the baseline is stale: {} with {} no longer fails", entry.check, entry.requirement)
+    }));
+    status.set_description(xml(&more.join("\n")));
+    status
 }
 
 fn suites(report: &Report) -> Vec<TestSuite> {

@@ -7,14 +7,14 @@ use crate::{
     protocol::Protocol,
     run::{Checked, Finished, Settings},
     target::{
-        Features, Target,
+        Features, Target, Tls, Via,
         file::{SCALES, TIMEOUTS_MS},
     },
     verdict::{self, Verdict},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -86,14 +86,15 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
     let target = tested(&target, &settings, &events)?;
     let settings = read_settings(protocol, &settings)?;
     let end = events.iter().find_map(|e| match &e.what {
-        What::RunFinished { interrupted, unreachable, stopped_at, round_trip_us } => {
+        What::RunFinished { interrupted, unreachable, left, stopped_at, round_trip_us } => {
             let round_trip = round_trip_us.map(Duration::from_micros);
-            Some((*interrupted, unreachable.clone(), stopped_at.clone(), round_trip))
+            Some((*interrupted, unreachable.clone(), left.clone(), stopped_at.clone(), round_trip))
         }
         _ => None,
     });
     // Without an end it was not even interrupted in order.
-    let (interrupted, unreachable, stopped_at, round_trip) = end.unwrap_or((true, None, None, None));
+    let (interrupted, unreachable, left, stopped_at, round_trip) =
+        end.unwrap_or((true, None, Vec::new(), None, None));
     let took = Duration::from_micros(events.last().map_or(0, |e| e.at_us));
     Ok(Finished {
         protocol,
@@ -105,6 +106,7 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
         events,
         interrupted,
         unreachable,
+        left,
         stopped_at,
         took,
     })
@@ -112,6 +114,9 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
 
 fn tested(shown: &str, settings: &BTreeMap<String, String>, events: &[Arc<Event>]) -> Result<Target, String> {
     let mut target = Target::server(shown)?;
+    let path = |name| settings.get(name).map(PathBuf::from);
+    // For the commands that show it again: nothing is dialled.
+    target.via = Via { socket: path("socket"), tls: Tls { ca: path("ca") } };
     target.implementation = settings
         .get("implementation")
         .map(|name| (name.clone(), settings.get("version").cloned().unwrap_or_default()));
@@ -149,6 +154,7 @@ fn read_settings(protocol: &Protocol, written: &BTreeMap<String, String>) -> Res
     Ok(Settings {
         seed: number(written, "seed", default.seed),
         jobs: number(written, "jobs", default.jobs),
+        rate: written.get("rate").and_then(|rate| rate.parse().ok()),
         timeout: Duration::from_millis(timeout),
         time_scale,
         only: crate::run::select::globs(&patterns)?,

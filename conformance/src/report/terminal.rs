@@ -98,6 +98,7 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     writeln!(out, "checks    {}", by_verdict(counts))?;
     let settings = &report.settings;
     let mut how = vec![format!("seed {}", settings.seed), format!("{} ms", settings.duration_ms)];
+    how.extend(settings.rate.map(|rate| format!("{rate} requests a second")));
     how.extend((settings.time_scale != 1.0).then(|| format!("time scale {}", settings.time_scale)));
     how.extend(settings.round_trip_ms.map(|ms| format!("round trip {ms} ms")));
     how.extend(settings.filters.iter().map(|filter| clean(filter)));
@@ -113,6 +114,10 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     if report.interrupted {
         writeln!(out, "The run was interrupted. What is known is below; the rest was not seen.")?;
     }
+    if let [first, others @ ..] = &report.left[..] {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        writeln!(out, "Left behind, because the target does not remove it: {}{more}.", clean(first))?;
+    }
     if let Some(check) = &report.stopped_at {
         let check = clean(check);
         writeln!(out, "The run stopped at the first failure, {check} (--fail-fast). The rest was not seen.")?;
@@ -124,7 +129,8 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     Ok(())
 }
 
-fn nothing(report: &Report) -> String {
+/// Why nothing ran.
+pub(super) fn nothing(report: &Report) -> String {
     if report.settings.filters.is_empty() {
         return "no check fits this target.".into();
     }
@@ -134,7 +140,8 @@ fn nothing(report: &Report) -> String {
     )
 }
 
-fn how_many(report: &Report) -> String {
+/// How many of how many MUSTs were seen kept, and what became of the others.
+pub(super) fn how_many(report: &Report) -> String {
     let counts = report.counts;
     let mut said = format!("{} of {} MUSTs were seen kept", counts.musts_satisfied, counts.musts);
     let open = |status: Status, known: bool| {
@@ -158,7 +165,8 @@ fn how_many(report: &Report) -> String {
     said
 }
 
-fn by_verdict(counts: Counts) -> String {
+/// How many checks ended how.
+pub(super) fn by_verdict(counts: Counts) -> String {
     let parts = Verdict::ALL.into_iter().map(|v| (counts.of(v), v)).filter(|(count, _)| *count > 0);
     let parts: Vec<String> = parts.map(|(count, verdict)| format!("{count} {verdict}")).collect();
     if parts.is_empty() { "none".into() } else { parts.join(", ") }
@@ -216,13 +224,8 @@ fn one(out: &mut String, check: &Check, report: &Report, paint: Paint) -> std::f
     Ok(())
 }
 
-/// Checks that share a reason stand under it.
-fn reasons<'a>(
-    out: &mut String,
-    title: &str,
-    checks: impl Iterator<Item = &'a Check>,
-    paint: Paint,
-) -> std::fmt::Result {
+/// The ids of checks that did not run, under the reasons that they share.
+pub(super) fn explained<'a>(checks: impl Iterator<Item = &'a Check>) -> Vec<(String, Vec<&'a str>)> {
     let mut by_reason: Vec<(String, Vec<&str>)> = Vec::new();
     for check in checks {
         let why = match (&check.accepted, &check.message) {
@@ -234,6 +237,17 @@ fn reasons<'a>(
             None => by_reason.push((why, vec![&check.id])),
         }
     }
+    by_reason
+}
+
+/// Checks that share a reason stand under it.
+fn reasons<'a>(
+    out: &mut String,
+    title: &str,
+    checks: impl Iterator<Item = &'a Check>,
+    paint: Paint,
+) -> std::fmt::Result {
+    let by_reason = explained(checks);
     if !by_reason.is_empty() {
         writeln!(out, "\n{}", paint.bold(title))?;
     }

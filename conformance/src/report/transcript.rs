@@ -5,6 +5,7 @@ use crate::{
     protocol::Protocol,
     redact::Redaction,
     run::Finished,
+    target::Via,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -90,7 +91,8 @@ fn fields(headers: &BTreeMap<String, String>) -> String {
     telling.map(|(name, value)| format!(" | {}: {}", clean(name), clean(&cut(value)))).collect()
 }
 
-fn is_noise(header: &str) -> bool {
+/// Whether a header says nothing about the protocol.
+pub(super) fn is_noise(header: &str) -> bool {
     const NOISE: [&str; 11] = [
         "accept",
         "connection",
@@ -183,6 +185,13 @@ pub fn curl(run: &Finished, events: &[Arc<Event>], on: &[u64]) -> Option<String>
         "HEAD" => "curl --head".to_owned(),
         method => format!("curl -i -X {}", word(method)),
     };
+    let Via { socket, tls } = &run.target.via;
+    line.extend(socket.iter().map(|path| format!(" --unix-socket {}", word(&path.to_string_lossy()))));
+    line.extend(tls.ca.iter().map(|path| format!(" --cacert {}", word(&path.to_string_lossy()))));
+    if authority.contains('[') {
+        // Or curl takes the address for a pattern.
+        line += " --globoff";
+    }
     line += &format!(" {}", word(&format!("{scheme}://{authority}{path}")));
     for (name, value) in headers.iter().filter(|(name, _)| !is_noise(name)) {
         line += &format!(" -H {}", word(&format!("{name}: {value}")));

@@ -31,7 +31,7 @@ fn expiry(entry: &KnownFailure) -> Option<NaiveDate> {
 /// The file of a baseline.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
+pub(crate) struct File {
     /// Failures that are known.
     #[serde(default)]
     known: Vec<KnownFailure>,

@@ -1,12 +1,12 @@
 //! The target file, `wireproof.toml`: where a target is, what it has, how it is started. For its users: spec/target.md.
 
 use super::{
-    Target,
+    Target, Tls, Via,
     baseline::Baseline,
-    launch::{Commands, Launched},
+    launch::{Commands, Given, Launched},
     proper,
 };
-use crate::{protocol::Protocol, report::Implementation};
+use crate::{protocol::Protocol, report::Implementation, wire::dial::filled};
 use hyper::header::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,12 +26,18 @@ pub struct TargetFile {
     pub protocol: String,
     /// The protocol's root; `{port}` stands for the port that a launched target is given.
     pub url: String,
+    /// A unix socket at which the target listens, relative to this file; `url` still names host and root.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
     /// A file of known failures, relative to this file.
     #[serde(default)]
     pub baseline: Option<PathBuf>,
     /// Name and version of the program under test.
     #[serde(default)]
     pub implementation: Option<Implementation>,
+    /// How TLS is spoken with the target.
+    #[serde(default)]
+    pub tls: Tls,
     /// Headers that go with every request: `env:VARIABLE`, `file:PATH` or the value. They are secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -59,6 +65,8 @@ pub struct TargetFile {
 pub const JOBS: RangeInclusive<u16> = 1..=1024;
 /// By what waits can be multiplied.
 pub const SCALES: RangeInclusive<f64> = 0.01..=100.0;
+/// How many requests can leave in a second.
+pub const RATES: RangeInclusive<i64> = 1..=100_000;
 /// How long an answer may take that has no reason to wait, in milliseconds.
 pub const TIMEOUTS_MS: RangeInclusive<u64> = 1..=600_000;
 
@@ -70,6 +78,10 @@ pub struct Pace {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1024))]
     pub jobs: Option<u16>,
+    /// How many requests leave in a second, at most, over all connections, 1 to 100000: `--rate`.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub rate: Option<u32>,
     /// Multiplies every wait of ours, 0.01 to 100: `--time-scale`.
     #[serde(default)]
     #[schemars(range(min = 0.01, max = 100.0))]
@@ -132,8 +144,9 @@ impl Read {
     /// Reads the text of a target file that is at this path.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, String> {
         let file = toml::from_str(text).map_err(|e| {
-            let shown = path.display();
-            format!("the target file {shown} is malformed: {e}spec/target.md lists what may stand in it")
+            let (shown, place) = (path.display(), place(text, e.span()));
+            let why = without_values(e.message());
+            format!("the target file {shown} is malformed{place}: {why}; spec/target.md lists what may stand in it")
         })?;
         Ok(Self { file, path: path.to_owned() })
     }
@@ -192,6 +205,9 @@ impl Read {
         if file.pace.jobs.is_some_and(|jobs| !JOBS.contains(&jobs)) {
             return Err(self.said(format!("[pace] jobs is from {} to {}", JOBS.start(), JOBS.end())));
         }
+        if file.pace.rate.is_some_and(|rate| !RATES.contains(&i64::from(rate))) {
+            return Err(self.said(format!("[pace] rate is from {} to {}", RATES.start(), RATES.end())));
+        }
         if file.pace.time_scale.is_some_and(|scale| !SCALES.contains(&scale)) {
             return Err(self.said(format!(
                 "[pace] time_scale is from {} to {}",
@@ -218,15 +234,15 @@ impl Read {
         let url = url.unwrap_or(&file.url);
         let mut target = match &file.launch {
             Some(launch) => self.launched(launch, url).await?,
-            None => Target::server(url).map_err(|e| Failed::File(self.said(e)))?,
+            None => {
+                let target = self.at(url, &|text| text.to_owned())?;
+                target.reach().way.prepare().map_err(|e| Failed::File(self.said(e)))?;
+                target
+            }
         };
         if let Some(commands) = &file.hooks {
-            let hooks = commands.clone().at(target.shown.clone(), self.directory());
+            let hooks = commands.clone().at(target.reach(), self.directory());
             target = target.hooks(Arc::new(hooks));
-        }
-        for (name, value) in &file.headers {
-            target = header(target, name, value, &self.directory())
-                .map_err(|e| Failed::File(self.said(format!("[headers]: {e}"))))?;
         }
         for (name, value) in &file.features {
             target = target.declare(name, value.text());
@@ -247,13 +263,49 @@ impl Read {
             secrets.extend((found != *value).then(|| found.clone()));
             env.insert(name.clone(), found);
         }
-        // What is wrong with the URL is said before anything is started.
-        Target::server(&url.replace("{port}", "1")).map_err(|e| Failed::File(self.said(e)))?;
-        let cwd = launch.cwd.as_ref().map_or_else(|| self.directory(), |cwd| self.path(cwd));
-        let started = Launched::start(launch, url, cwd, env, &secrets).await.map_err(Failed::Start)?;
-        let mut target = Target::server(started.url()).map_err(|e| Failed::File(self.said(e)))?;
+        let given = Given::new().map_err(Failed::Start)?;
+        let mut target = self.at(url, &|text| given.filled(text))?;
         target.secrets.extend(secrets);
+        let cwd = launch.cwd.as_ref().map_or_else(|| self.directory(), |cwd| self.path(cwd));
+        let started = Launched::start(launch, given, target.reach(), cwd, env, &target.secrets)
+            .await
+            .map_err(Failed::Start)?;
         Ok(target.hooks(Arc::new(started)))
+    }
+
+    /// The target at this URL, reached as the file says and with its headers.
+    fn at(&self, url: &str, fill: &dyn Fn(&str) -> String) -> Result<Target, Failed> {
+        let path = |path: &PathBuf| self.path(&filled(path, fill));
+        let via = Via {
+            socket: self.file.socket.as_ref().map(path),
+            tls: Tls { ca: self.file.tls.ca.as_ref().map(path) },
+        };
+        let target = Target::server(&fill(url)).and_then(|target| target.via(via));
+        let mut target = target.map_err(|e| Failed::File(self.said(e)))?;
+        for (name, value) in &self.file.headers {
+            target = header(target, name, value, &self.directory())
+                .map_err(|e| Failed::File(self.said(format!("[headers]: {e}"))))?;
+        }
+        Ok(target)
+    }
+}
+
+/// Where in a text something is: of the line itself nothing is shown, because it may hold a secret.
+fn place(text: &str, span: Option<std::ops::Range<usize>>) -> String {
+    let Some(before) = span.and_then(|span| text.get(..span.start)) else { return String::new() };
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!(" at line {line}, column {column}")
+}
+
+/// What is wrong, without the value that is: `invalid type: string "…", expected a map`.
+fn without_values(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((found, expected)) if found.starts_with("invalid ") => {
+            let what = found.split([':', '`', '"']).next().unwrap_or("invalid value");
+            format!("{what}, expected {expected}")
+        }
+        _ => message.trim_end().to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Hooks, directory::Directory, file::Launch};
 use crate::{
     check::{BoxFuture, Hook},
     redact::Redaction,
+    wire::Reach,
 };
 use nix::{
     errno::Errno,
@@ -21,8 +22,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
     sync::Mutex,
     time::{Instant, sleep, timeout},
@@ -41,12 +41,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// A target that we started. Its process group is killed when this is dropped.
 pub struct Launched {
-    url: String,
+    reach: Arc<Reach>,
     how: How,
     secrets: Redaction,
     running: Mutex<Option<Process>>,
     /// Goes last: until then the process may write into it.
-    _data: Option<Directory>,
+    _data: Directory,
 }
 
 /// How it is started, again and again in the same way.
@@ -57,46 +57,50 @@ struct How {
     ready: Duration,
 }
 
-impl Launched {
-    /// Starts a target and returns when its URL answers.
+/// What a target is given before it is started: a port, and a directory for what it keeps.
+pub struct Given {
+    port: String,
+    data: Directory,
+}
+
+impl Given {
+    /// A free port and a new directory.
     ///
     /// # Errors
-    /// It does not start, ends, or does not answer in time: with the last that it said.
+    /// There is none.
+    pub fn new() -> Result<Self, String> {
+        let port = free_port().map_err(|e| format!("there is no free port: {e}"))?;
+        let data = Directory::new().map_err(|e| format!("there is no directory for its data: {e}"))?;
+        Ok(Self { port, data })
+    }
+
+    /// A text in which `{port}` and `{data}` stand for them.
+    pub fn filled(&self, text: &str) -> String {
+        text.replace("{port}", &self.port).replace("{data}", &self.data.path().to_string_lossy())
+    }
+}
+
+impl Launched {
+    /// Starts a target that is reached so, and returns when it answers.
+    ///
+    /// # Errors
+    /// It does not start, ends, or does not answer in time: with the last that it said, and without these secrets.
     pub async fn start(
         launch: &Launch,
-        url: &str,
+        given: Given,
+        reach: Arc<Reach>,
         cwd: PathBuf,
         mut env: BTreeMap<String, String>,
         secrets: &[String],
     ) -> Result<Self, String> {
-        let port = free_port().map_err(|e| format!("there is no free port: {e}"))?;
-        let filled = |text: &str| text.replace("{port}", &port);
-        env.insert("PORT".into(), port.clone());
-        let wants_data = launch.command.contains("{data}");
-        let data = wants_data
-            .then(Directory::new)
-            .transpose()
-            .map_err(|e| format!("there is no directory for its data: {e}"))?;
-        let mut command = filled(&launch.command);
-        if let Some(data) = &data {
-            command = command.replace("{data}", &data.path().to_string_lossy());
-        }
+        let command = given.filled(&launch.command);
+        env.insert("PORT".into(), given.port);
         let how = How { command, cwd, env, ready: Duration::from_millis(launch.ready_timeout_ms) };
-        let launched = Self {
-            url: filled(url),
-            how,
-            secrets: Redaction::new(secrets),
-            running: Mutex::default(),
-            _data: data,
-        };
-        let process = launched.begin().await?;
+        let secrets = Redaction::new(secrets);
+        let launched = Self { reach, how, secrets, running: Mutex::default(), _data: given.data };
+        let process = launched.begin().await.map_err(|why| launched.secrets.text(&why))?;
         *launched.running.lock().await = Some(process);
         Ok(launched)
-    }
-
-    /// Where it is.
-    pub fn url(&self) -> &str {
-        &self.url
     }
 
     async fn begin(&self) -> Result<Process, String> {
@@ -105,20 +109,18 @@ impl Launched {
             Process::spawn(&self.how).map_err(|e| format!("`{command}` cannot be started: {e}"))?;
         let until = Instant::now() + self.how.ready;
         loop {
-            if answers(&self.url, until).await {
-                return Ok(process);
-            }
+            let Err(missed) = answers(&self.reach, until).await else { return Ok(process) };
             let failed = match process.child.try_wait() {
                 Ok(Some(status)) => Some(format!("it ended with {status}")),
                 Err(e) => Some(format!("nobody knows what became of it: {e}")),
                 Ok(None) if Instant::now() >= until => {
                     let ms = self.how.ready.as_millis();
-                    Some(format!("{} did not answer HTTP within {ms} ms", self.url))
+                    Some(format!("{} did not answer HTTP within {ms} ms ({missed})", self.reach.url()))
                 }
                 Ok(None) => None,
             };
             if let Some(why) = failed {
-                let said = self.secrets.text(&process.said());
+                let said = process.said();
                 return Err(format!(
                     "the target did not start: `{command}`: {why}. The last that it said:\n{said}"
                 ));
@@ -252,22 +254,11 @@ fn free_port() -> std::io::Result<String> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port().to_string())
 }
 
-/// Whether anything at this URL answers in HTTP.
-async fn answers(url: &str, until: Instant) -> bool {
+/// Whether anything answers there in HTTP.
+async fn answers(reach: &Reach, until: Instant) -> Result<(), String> {
     let wait = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(2));
-    timeout(wait, ask(url)).await.ok().flatten().is_some()
-}
-
-async fn ask(url: &str) -> Option<()> {
-    let url: hyper::Uri = url.parse().ok()?;
-    let authority = url.authority()?;
-    let port = authority.port_u16().unwrap_or(80);
-    let mut stream = TcpStream::connect((authority.host(), port)).await.ok()?;
-    let request = format!("GET {} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n", url.path());
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut start = [0; 5];
-    stream.read_exact(&mut start).await.ok()?;
-    (start == *b"HTTP/").then_some(())
+    let path = if reach.root.is_empty() { "/" } else { &reach.root };
+    reach.way.answers(&reach.authority, path, wait).await
 }
 
 /// Commands that act on the process of a target that somebody else started, for `sh -c`. Each returns when it is done.
@@ -283,9 +274,9 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// For the target at this URL; the commands run in this directory.
-    pub fn at(self, url: String, cwd: PathBuf) -> Commanded {
-        Commanded { commands: self, url, cwd }
+    /// For the target that is reached so; the commands run in this directory.
+    pub fn at(self, reach: Arc<Reach>, cwd: PathBuf) -> Commanded {
+        Commanded { commands: self, reach, cwd }
     }
 
     fn command(&self, hook: Hook) -> Option<&str> {
@@ -299,7 +290,7 @@ impl Commands {
 /// A target whose owner gives commands.
 pub struct Commanded {
     commands: Commands,
-    url: String,
+    reach: Arc<Reach>,
     cwd: PathBuf,
 }
 
@@ -323,9 +314,10 @@ impl Hooks for Commanded {
                 return Err(format!("`{command}` ended with {status}"));
             }
             let until = Instant::now() + COMMAND;
-            while !answers(&self.url, until).await {
+            while let Err(missed) = answers(&self.reach, until).await {
                 if Instant::now() >= until {
-                    return Err(format!("after `{command}` nothing answers at {}", self.url));
+                    let url = self.reach.url();
+                    return Err(format!("after `{command}` nothing answers at {url} ({missed})"));
                 }
                 sleep(PAUSE).await;
             }

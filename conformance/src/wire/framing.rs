@@ -48,7 +48,7 @@ fn body(head: Response, rest: &[u8], method: &str, ended: bool) -> Result<Option
 }
 
 /// A body in chunks, whole, and how many bytes it takes with its framing.
-fn chunked(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Lost> {
+pub(super) fn chunked(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Lost> {
     let malformed = |what: &str| Lost::Malformed(what.into());
     let (mut body, mut at) = (Vec::new(), 0);
     while let Some((size, length)) = line(&bytes[at..])? {

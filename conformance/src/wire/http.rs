@@ -2,7 +2,10 @@
 
 use super::{
     Link, Lost, Seen,
+    dial::Speaks,
     limit::{self, words},
+    overload::{BackOff, is_overload, overloaded},
+    pace::Waiting,
     tap::Passed,
 };
 use crate::{
@@ -15,17 +18,10 @@ use hyper::{HeaderMap, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::{
-    net::TcpStream,
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 use wireproof_spec::http::{Body, Fields, Request, Response};
-
-pub(super) const OVERLOAD: &str = "the target is overloaded: it answers 429 or 503";
-
-pub(super) fn is_overload(response: &Response) -> bool {
-    matches!(response.status, 429 | 503)
-}
 
 /// How the connection of a request that is waited for is called in events.
 pub(crate) const READER: &str = "http reader";
@@ -51,6 +47,7 @@ pub struct Pending {
     sent: u64,
     started: Instant,
     answer: JoinHandle<Result<Response, Lost>>,
+    _waiting: Waiting,
 }
 
 impl Drop for Pending {
@@ -72,7 +69,7 @@ impl Peer {
         self
     }
 
-    /// Sends a request and waits for the whole answer. 429 and 503 are tried again, with growing pauses.
+    /// Sends a request and waits for the whole answer. 429 and 503 are tried again, after the pause that the target asks for.
     ///
     /// # Errors
     /// Stops the check if the target cannot be reached or stays overloaded.
@@ -80,11 +77,12 @@ impl Peer {
         self.insist(&request, false).await
     }
 
-    /// Sends a request once, whatever the answer: for claims about 429.
+    /// Sends a request once and at once, whatever the answer: for claims about 429.
     ///
     /// # Errors
     /// Stops the check if the target cannot be reached.
     pub async fn once(&mut self, request: Request) -> Result<Seen<Response>, Stop> {
+        self.link.take_turn();
         self.exchange(&request, false).await
     }
 
@@ -94,18 +92,15 @@ impl Peer {
     }
 
     async fn insist(&mut self, request: &Request, broken: bool) -> Result<Seen<Response>, Stop> {
-        let mut pause = self.link.times.back_off;
-        for _ in 0..3 {
+        let mut pauses = BackOff::new(&self.link);
+        loop {
+            self.link.turn().await;
             let seen = self.exchange(request, broken).await?;
             match seen.look() {
-                Ok(response) if is_overload(response) => {}
+                Ok(response) if is_overload(response) => pauses.wait(&self.link, response).await?,
                 _ => return Ok(seen),
             }
-            // The one wait that is no event: the target asked for it.
-            sleep(pause).await;
-            pause *= 2;
         }
-        Err(self.link.stop(OVERLOAD))
     }
 
     async fn exchange(&mut self, request: &Request, broken: bool) -> Result<Seen<Response>, Stop> {
@@ -162,6 +157,7 @@ impl Peer {
     pub async fn begin(&self, request: Request) -> Result<Pending, Stop> {
         self.link.proper(&request)?;
         let built = build(&self.link, &request)?;
+        self.link.turn().await;
         let mut conn = open(&self.link, READER, None).await?;
         let (link, number, until) = (self.link.clone(), conn.number, self.link.until(self.wait));
         let sent = record_sent(&link, number, &request, false);
@@ -170,7 +166,8 @@ impl Peer {
         let answer = tokio::spawn(async move { read(conn.sender.send_request(built), until, started).await });
         // Ends too if the connection does, and then the answer says so.
         let _ = timeout_at(until, passed.beyond(0)).await;
-        Ok(Pending { link, conn: number, sent, started, answer })
+        let _waiting = link.waiting();
+        Ok(Pending { link, conn: number, sent, started, answer, _waiting })
     }
 }
 
@@ -187,7 +184,7 @@ impl Pending {
         let seen = finish(&self.link, self.conn, self.sent, self.started, result).await?;
         match seen.look() {
             // Who waits cannot ask again: the moment is over.
-            Ok(response) if is_overload(response) => Err(self.link.stop(OVERLOAD)),
+            Ok(response) if is_overload(response) => Err(overloaded(&self.link, response)),
             _ => Ok(seen),
         }
     }
@@ -209,36 +206,15 @@ pub async fn alive(link: &Link) -> Option<u64> {
     let request = Request::new("HEAD", &format!("{}/wireproof-alive", link.reach.root));
     let built = build(link, &request).ok()?;
     let mut conn = open(link, "http", None).await.ok()?;
+    link.take_turn();
     let sent = record_sent(link, conn.number, &request, false);
     let started = Instant::now();
     let response = read(conn.sender.send_request(built), started + link.times.alive, started).await.ok()?;
     Some(record_received(link, conn.number, sent, &response))
 }
 
-/// Sends requests that remove what a check made. What is left behind by a target that does not answer stays there.
-pub(crate) async fn sweep(link: &Link, requests: Vec<Request>) {
-    if requests.is_empty() {
-        return;
-    }
-    let all = async {
-        let Ok(stream) = TcpStream::connect(&link.reach.address).await else { return };
-        let Ok((mut sender, connection)) = http1::handshake(TokioIo::new(stream)).await else { return };
-        tokio::spawn(connection);
-        for request in requests {
-            let Ok(built) = build(link, &request) else { return };
-            let until = Instant::now() + link.times.alive;
-            if sender.ready().await.is_err()
-                || read(sender.send_request(built), until, Instant::now()).await.is_err()
-            {
-                return;
-            }
-        }
-    };
-    let _ = timeout_at(Instant::now() + link.times.alive, all).await;
-}
-
 pub(super) async fn open(link: &Link, peer: &str, room: Option<u32>) -> Result<Conn, Stop> {
-    let (number, tap, passed) = link.connect_with(peer, room).await?;
+    let (number, tap, passed) = link.connect_with(peer, room, Speaks::Http1).await?;
     let handshake = http1::Builder::new().max_buf_size(limit::HEAD).handshake(TokioIo::new(tap)).await;
     let (sender, connection) =
         handshake.map_err(|e| link.harness(&format!("the HTTP client did not start: {e}")))?;

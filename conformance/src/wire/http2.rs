@@ -1,9 +1,12 @@
-//! A peer that speaks HTTP/2 without TLS, by prior knowledge (RFC 9113, section 3.3): one request on a connection of its own.
+//! A peer that speaks HTTP/2: one request on a connection of its own. Without TLS by prior knowledge (RFC 9113, section 3.3),
+//! with TLS by agreement (section 3.2).
 
 use super::{
     Link, Seen,
+    dial::Speaks,
     http::{finish, read, record_sent},
     limit,
+    overload::{is_overload, overloaded},
 };
 use crate::check::Stop;
 use bytes::Bytes;
@@ -19,7 +22,8 @@ use wireproof_spec::http::{Request, Response};
 pub(crate) async fn send(link: &Link, request: &Request, size: usize) -> Result<Seen<Response>, Stop> {
     link.proper(request)?;
     let mut built = hyper::Request::builder().method(request.method.as_str()).uri(format!(
-        "http://{}{}",
+        "{}://{}{}",
+        link.reach.scheme(),
         link.reach.authority,
         request.target()
     ));
@@ -34,7 +38,7 @@ pub(crate) async fn send(link: &Link, request: &Request, size: usize) -> Result<
     let built = built
         .body(StreamBody::new(stream::iter(frames)))
         .map_err(|e| link.harness(&format!("{} {} cannot be written: {e}", request.method, request.path)))?;
-    let (number, tap, _) = link.connect("http/2").await?;
+    let (number, tap, _) = link.connect_with("http/2", None, Speaks::Http2).await?;
     let handshake = http2::Builder::new(TokioExecutor::new())
         .max_header_list_size(u32::try_from(limit::HEAD).unwrap_or(u32::MAX))
         .handshake(TokioIo::new(tap));
@@ -42,8 +46,13 @@ pub(crate) async fn send(link: &Link, request: &Request, size: usize) -> Result<
         handshake.await.map_err(|e| link.harness(&format!("the HTTP/2 client did not start: {e}")))?;
     // It ends when the sender is dropped or the target closes; what went wrong is told to the request.
     tokio::spawn(connection);
+    link.turn().await;
     let sent = record_sent(link, number, request, false);
     let started = Instant::now();
     let result = read(sender.send_request(built), link.until(link.times.answer), started).await;
-    finish(link, number, sent, started, result).await
+    let seen = finish(link, number, sent, started, result).await?;
+    match seen.look() {
+        Ok(response) if is_overload(response) => Err(overloaded(link, response)),
+        _ => Ok(seen),
+    }
 }

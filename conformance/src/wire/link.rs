@@ -2,7 +2,10 @@
 
 use super::{
     Lost, Seen,
+    app::Pipe,
+    dial::{Speaks, Way},
     limit::{CHECK, Times, words},
+    pace::{Pace, Waiting},
     tap::{Passed, Tap},
 };
 use crate::{
@@ -12,7 +15,6 @@ use crate::{
 };
 use std::{
     future::Future,
-    io,
     pin::Pin,
     sync::{
         Arc,
@@ -22,22 +24,33 @@ use std::{
 };
 use tokio::{
     io::AsyncReadExt,
-    net::{TcpSocket, TcpStream, lookup_host},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use wireproof_spec::http::{Request, Response};
 
 /// Where the target is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Reach {
     /// Host, and port, as in `Host`.
     pub authority: String,
-    /// What to connect to: `host:port`.
-    pub address: String,
+    /// What to connect to.
+    pub way: Way,
     /// The path of the protocol's root, without a slash at its end.
     pub root: String,
     /// Headers that go with every request.
     pub headers: Vec<(String, String)>,
+}
+
+impl Reach {
+    /// The URL of the protocol's root.
+    pub fn url(&self) -> String {
+        format!("{}://{}{}", self.scheme(), self.authority, self.root)
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.way.is_secure() { "https" } else { "http" }
+    }
 }
 
 /// Asks a target whether it is alive, and tells the event of its answer.
@@ -56,11 +69,14 @@ pub struct Link {
     declined: Option<&'static Declined>,
     connections: Arc<AtomicU32>,
     heard: Arc<AtomicU64>,
+    pace: Option<Arc<Pace>>,
+    /// How many in this check wait for an answer.
+    waiting: Arc<AtomicU32>,
 }
 
 /// A connection on which nothing is said.
 pub(crate) struct Idle {
-    stream: Option<TcpStream>,
+    stream: Option<Box<dyn Pipe>>,
     patience: Duration,
 }
 
@@ -80,9 +96,36 @@ impl Link {
         deadline: Instant,
         protocol: &'static Protocol,
         declined: Option<&'static Declined>,
+        pace: Option<Arc<Pace>>,
     ) -> Self {
-        let (connections, heard) = (Arc::default(), Arc::default());
-        Self { reach, log, times, deadline, protocol, declined, connections, heard }
+        let (connections, heard, waiting) = Default::default();
+        Self { reach, log, times, deadline, protocol, declined, connections, heard, pace, waiting }
+    }
+
+    /// Waits until a request may leave. What somebody in this check waits for leaves at once: it is made good by others.
+    pub(in crate::wire) async fn turn(&self) {
+        self.turn_by(self.deadline).await;
+    }
+
+    /// As [`Link::turn`], up to this moment.
+    pub(in crate::wire) async fn turn_by(&self, until: Instant) {
+        let Some(pace) = &self.pace else { return };
+        let turn = pace.turn();
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            sleep_until(turn.min(until)).await;
+        }
+    }
+
+    /// Takes a turn without waiting for it.
+    pub(in crate::wire) fn take_turn(&self) {
+        if let Some(pace) = &self.pace {
+            pace.turn();
+        }
+    }
+
+    /// Somebody in this check waits for an answer as long as this is kept.
+    pub(in crate::wire) fn waiting(&self) -> Waiting {
+        Waiting::new(&self.waiting)
     }
 
     /// The same way without the headers that go with every request.
@@ -107,31 +150,30 @@ impl Link {
         self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Connects, without delay of small packets, and records it.
+    /// Connects and records it.
     pub(in crate::wire) async fn connect(&self, peer: &str) -> Result<(u32, Tap, Passed), Stop> {
-        self.connect_with(peer, None).await
+        self.connect_with(peer, None, Speaks::Http1).await
     }
 
-    /// As [`Link::connect`]; with this much room, in bytes, for what came and was not read.
+    /// As [`Link::connect`]; with this much room, in bytes, for what came and was not read, and for this HTTP.
     pub(in crate::wire) async fn connect_with(
         &self,
         peer: &str,
         room: Option<u32>,
+        speaks: Speaks,
     ) -> Result<(u32, Tap, Passed), Stop> {
         let conn = self.number();
         let until = self.deadline.min(Instant::now() + self.times.connect);
-        let connected = timeout_at(until, dial(&self.reach.address, room)).await;
+        let connected = timeout_at(until, self.reach.way.dial(room, speaks)).await;
         let stream = match connected {
             Ok(Ok(stream)) => stream,
             Ok(Err(e)) => {
-                return Err(self.unreachable(&format!("cannot connect to {}: {e}", self.reach.address)));
+                return Err(self.unreachable(&format!("cannot connect to {}: {e}", self.reach.way)));
             }
             Err(_) => {
-                return Err(self.unreachable(&format!("no connection to {} in time", self.reach.address)));
+                return Err(self.unreachable(&format!("no connection to {} in time", self.reach.way)));
             }
         };
-        // A socket that refuses the option still works; it is only slower.
-        let _ = stream.set_nodelay(true);
         self.log.record(What::Opened { conn, peer: format!("{peer} {}", self.reach.authority) });
         let (tap, passed) = Tap::new(stream);
         Ok((conn, tap, passed))
@@ -139,7 +181,7 @@ impl Link {
 
     /// A connection on which nothing is said: it tells whether the process behind it goes on.
     pub(crate) async fn idle(&self) -> Idle {
-        let connected = timeout(self.times.connect, TcpStream::connect(&self.reach.address)).await;
+        let connected = timeout(self.times.connect, self.reach.way.dial(None, Speaks::Http1)).await;
         Idle { stream: connected.ok().and_then(Result::ok), patience: self.times.back_off }
     }
 
@@ -265,19 +307,4 @@ impl Link {
             self.unreachable(&format!("{shown}, and no answer on a fresh connection"))
         })
     }
-}
-
-/// Connects, with this much room for what comes and is not read.
-async fn dial(address: &str, room: Option<u32>) -> io::Result<TcpStream> {
-    let Some(room) = room else { return TcpStream::connect(address).await };
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host(address).await? {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_recv_buffer_size(room)?;
-        match socket.connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(e) => last = e,
-        }
-    }
-    Err(last)
 }

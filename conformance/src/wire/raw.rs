@@ -2,8 +2,9 @@
 
 use super::{
     Link, Lost, Seen, framing,
-    http::{OVERLOAD, is_overload, record_received, record_sent},
+    http::{record_received, record_sent},
     limit,
+    overload::{is_overload, overloaded},
     tap::Tap,
 };
 use crate::{
@@ -37,6 +38,7 @@ pub struct RawAnswer {
 
 impl Peer {
     pub(crate) async fn open(link: &Link) -> Result<Self, Stop> {
+        link.turn().await;
         let (conn, tap, _) = link.connect("tcp").await?;
         Ok(Self { link: link.clone(), conn, tap, ahead: BytesMut::new() })
     }
@@ -80,6 +82,7 @@ impl Peer {
     pub async fn send_chunked(&mut self, request: &Request, size: usize, finish: bool) -> u64 {
         let mut shown = request.clone();
         shown.headers.set("transfer-encoding", "chunked");
+        self.link.take_turn();
         let sent = record_sent(&self.link, self.conn, &shown, !finish);
         let head = self.head(&Request { body: Body::default(), ..shown.clone() });
         self.put(&head).await;
@@ -147,6 +150,7 @@ impl Peer {
         if !request.body.is_empty() {
             shown.headers.set("content-length", request.body.len().to_string());
         }
+        self.link.take_turn();
         let sent = record_sent(&self.link, self.conn, &shown, false);
         (sent, [self.head(&shown), request.body.to_vec()].concat())
     }
@@ -193,7 +197,7 @@ impl Peer {
                 let seq = record_received(&self.link, self.conn, sent, &response);
                 self.link.takes(sent, &response)?;
                 if is_overload(&response) {
-                    return Err(self.link.stop(OVERLOAD));
+                    return Err(overloaded(&self.link, &response));
                 }
                 self.link.heard(response.body.len())?;
                 Ok(Seen::new(seq, response))
@@ -229,11 +233,15 @@ impl Peer {
         };
         match result {
             Ok(answer) => {
-                let shown = Response { body: Body(answer.rest.clone()), ..answer.head.clone() };
+                // Shown is what the chunks hold: a text that they cut is whole there.
+                let is_chunked = answer.head.headers.get("transfer-encoding").is_some();
+                let whole = is_chunked.then(|| framing::chunked(&answer.rest).ok().flatten()).flatten();
+                let body = whole.map_or_else(|| answer.rest.clone(), |(body, _)| body.into());
+                let shown = Response { body: Body(body), ..answer.head.clone() };
                 let seq = record_received(&self.link, self.conn, sent, &shown);
                 self.link.takes(sent, &answer.head)?;
                 if is_overload(&answer.head) {
-                    return Err(self.link.stop(OVERLOAD));
+                    return Err(overloaded(&self.link, &answer.head));
                 }
                 Ok(Seen::new(seq, answer))
             }

@@ -8,9 +8,10 @@ mod parser;
 pub use parser::{Parser, TooLong};
 
 use super::{
-    Link, Lost, Seen,
-    http::{self, OVERLOAD, is_overload},
+    Link, Lost, Seen, http,
     limit::{self, words},
+    overload::{BackOff, is_overload},
+    pace::Waiting,
 };
 use crate::{
     check::{Shown, Stop},
@@ -22,7 +23,7 @@ use hyper::body::Incoming;
 use std::{collections::VecDeque, time::Duration};
 use tokio::{
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 use wireproof_spec::http::{Body, Request, Response};
 
@@ -57,6 +58,7 @@ pub struct Reader {
     sent: u64,
     started: Instant,
     stage: Stage,
+    _waiting: Waiting,
 }
 
 /// How an event stream is read.
@@ -121,7 +123,7 @@ impl Reader {
     async fn ask(link: &Link, request: Request, manner: Manner) -> Result<Self, Stop> {
         link.proper(&request)?;
         let (conn, sent, started, stage) = leave(link, &request, manner).await?;
-        Ok(Self { link: link.clone(), request, manner, conn, sent, started, stage })
+        Ok(Self { link: link.clone(), request, manner, conn, sent, started, stage, _waiting: link.waiting() })
     }
 
     /// A reader that waits so long for the head and for each event.
@@ -130,24 +132,21 @@ impl Reader {
         self
     }
 
-    /// The answer without its body; if it is no event stream, with what comes of it in time. 429 and 503 are asked again, with growing pauses.
+    /// The answer without its body; if it is no event stream, with what comes of it in time. 429 and 503 are asked again, after a pause.
     ///
     /// # Errors
     /// Stops the check if nothing comes and the target is not alive, or if it stays overloaded.
     pub async fn head(&mut self) -> Result<Seen<Response>, Stop> {
-        let mut pause = self.link.times.back_off;
-        for _ in 0..3 {
-            match self.answered().await? {
-                seen if seen.look().is_ok_and(is_overload) => {}
-                seen => return Ok(seen),
+        let mut pauses = BackOff::new(&self.link);
+        loop {
+            let seen = self.answered().await?;
+            match seen.look() {
+                Ok(response) if is_overload(response) => pauses.wait(&self.link, response).await?,
+                _ => return Ok(seen),
             }
-            // The one wait that is no event: the target asked for it.
-            sleep(pause).await;
-            pause *= 2;
             (self.conn, self.sent, self.started, self.stage) =
                 leave(&self.link, &self.request, self.manner).await?;
         }
-        Err(self.link.stop(OVERLOAD))
     }
 
     async fn answered(&mut self) -> Result<Seen<Response>, Stop> {
@@ -302,6 +301,7 @@ impl Reader {
 
 async fn leave(link: &Link, request: &Request, manner: Manner) -> Result<(u32, u64, Instant, Stage), Stop> {
     let built = http::build(link, request)?;
+    link.turn().await;
     let mut conn = http::open(link, "event stream reader", manner.room).await?;
     let sent = http::record_sent(link, conn.number, request, false);
     let started = Instant::now();

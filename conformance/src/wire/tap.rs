@@ -2,6 +2,7 @@
 //!
 //! It tells when what was written has left, so that a check can say "the request is on its way" without sleeping.
 
+use super::app::Pipe;
 use std::{
     io,
     pin::Pin,
@@ -9,13 +10,12 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::watch,
 };
 
 /// A connection whose bytes are counted.
 pub(crate) struct Tap {
-    inner: TcpStream,
+    inner: Box<dyn Pipe>,
     written: watch::Sender<u64>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Passed {
 }
 
 impl Tap {
-    pub(crate) fn new(inner: TcpStream) -> (Self, Passed) {
+    pub(crate) fn new(inner: Box<dyn Pipe>) -> (Self, Passed) {
         let (written, watch) = watch::channel(0);
         (Self { inner, written }, Passed { written: watch })
     }

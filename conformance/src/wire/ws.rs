@@ -59,6 +59,7 @@ pub struct Listener {
 impl Peer {
     /// Dials the target at this path and query, offering these subprotocols.
     pub(crate) async fn dial(link: &Link, path: &str, protocols: &[&str]) -> Result<Self, Stop> {
+        link.turn().await;
         let (conn, tap, _) = link.connect("websocket").await?;
         let mut request = format!("ws://{}{}{path}", link.reach.authority, link.reach.root)
             .into_client_request()
@@ -224,6 +225,7 @@ impl Peer {
 
 /// Whether a WebSocket handshake at this path below the root is answered at all, on a fresh connection.
 pub async fn alive(link: &Link, path: &str) -> Option<u64> {
+    link.take_turn();
     let (conn, tap, _) = link.connect("websocket").await.ok()?;
     let request =
         format!("ws://{}{}{path}", link.reach.authority, link.reach.root).into_client_request().ok()?;
@@ -266,7 +268,7 @@ impl Listener {
         };
         let conn = self.link.number();
         self.link.log.record(What::Opened { conn, peer: "websocket, dialled by the client".into() });
-        let (tap, _) = Tap::new(stream);
+        let (tap, _) = Tap::new(Box::new(stream));
         let watched = Watched::with_handshake(tap);
         match timeout_at(until, tokio_tungstenite::accept_async_with_config(watched, Some(config()))).await {
             Ok(Ok(socket)) => Ok(Peer { link: self.link.clone(), conn, socket }),

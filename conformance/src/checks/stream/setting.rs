@@ -6,6 +6,7 @@ use crate::{
     wire::{Seen, http::Peer},
 };
 use bytes::Bytes;
+use tokio::time::Instant;
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
@@ -193,6 +194,21 @@ impl Stream {
     /// # Errors
     /// Stops the check, inconclusive, if a read is not answered with content, or if there is no end of it.
     pub async fn walk_by(&self, cx: &Cx, peer: &mut Peer, offset: &str) -> Outcome<Seen<Vec<Response>>> {
+        let walked = self.walk_until(cx, peer, offset, None).await?;
+        walked.ok_or_else(|| cx.stop("reading takes too long"))
+    }
+
+    /// As [`Stream::walk_by`]; nothing if an answer comes later than this, whatever it is.
+    ///
+    /// # Errors
+    /// As [`Stream::walk_by`].
+    pub async fn walk_until(
+        &self,
+        cx: &Cx,
+        peer: &mut Peer,
+        offset: &str,
+        until: Option<Instant>,
+    ) -> Outcome<Option<Seen<Vec<Response>>>> {
         /// So many answers for the few megabytes that a check writes are no reading any more.
         const MOST: usize = 10_000;
         let mut offset = offset.to_owned();
@@ -200,15 +216,18 @@ impl Stream {
         let mut may_end = false;
         for _ in 0..MOST {
             let seen = peer.send(self.read_at(&offset)).await?;
+            if until.is_some_and(|until| Instant::now() > until) {
+                return Ok(None);
+            }
             if may_end && seen.look().is_ok_and(|reply| reply.status != 200) {
-                return Ok(Seen::all(replies));
+                return Ok(Some(Seen::all(replies)));
             }
             let reply = cx.need(STREAM_READ_2, &seen, &one_of![answer(200).has(NEXT_OFFSET)])?;
             let (next, end) = (next_offset(reply), is_end(&offset, reply));
             may_end = reply.headers.get(UP_TO_DATE).is_some();
             replies.push(seen);
             if end {
-                return Ok(Seen::all(replies));
+                return Ok(Some(Seen::all(replies)));
             }
             offset = next;
         }

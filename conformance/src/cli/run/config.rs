@@ -224,6 +224,13 @@ impl Rows {
             pace.jobs.map(|jobs| jobs.to_string()),
             &default.jobs.to_string(),
         );
+        self.first(
+            "rate",
+            args.rate.map(|rate| rate.to_string()),
+            "pace.rate",
+            pace.rate.map(|rate| rate.to_string()),
+            "as many as there are",
+        );
         self.first("time scale", text(args.time_scale), "pace.time_scale", text(pace.time_scale), "1");
         let flag = |is_set: bool| is_set.then(|| "on".to_owned());
         let fast = args.tier.map(|tier| if tier == Tier::Fast { "fast" } else { "full" }.to_owned());
@@ -246,6 +253,8 @@ impl Rows {
         let Some(Written { file, .. }) = &self.file else { return };
         let mut said: Vec<(&str, &str, String)> = Vec::new();
         said.extend(file.baseline.as_ref().map(|path| ("baseline", "baseline", path.display().to_string())));
+        said.extend(file.socket.as_ref().map(|path| ("socket", "socket", path.display().to_string())));
+        said.extend(file.tls.ca.as_ref().map(|path| ("tls ca", "tls.ca", path.display().to_string())));
         if let Some(launch) = &file.launch {
             said.push(("launch command", "launch.command", launch.command.clone()));
             said.extend(

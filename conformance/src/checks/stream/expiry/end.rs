@@ -61,7 +61,9 @@ async fn there(cx: &Cx, life: Life, (request, found): Ask) -> Outcome<bool> {
     if made.is_none() {
         return Ok(false);
     }
-    mortal.proven(cx, token).await?;
+    if !mortal.proven(cx, token).await? {
+        return Ok(false);
+    }
     mortal.close_to_end(MARGIN).await;
     let told = mortal.alive(cx, STREAM_EXPIRY_1, request(&mortal.stream), &one_of![found()]).await?;
     Ok(told.is_some())

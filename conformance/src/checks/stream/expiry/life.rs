@@ -6,7 +6,7 @@
 
 use crate::{
     check::{Alternative, Cx, Outcome, Stop},
-    checks::stream::setting::{Stream, created, holds, next_offset, put},
+    checks::stream::setting::{Stream, bodies, created, holds, next_offset, put},
     one_of,
     wire::Seen,
 };
@@ -25,6 +25,9 @@ use wireproof_spec::{
 
 /// How soon behind it a server has noticed an end, and how far its clock may be from ours: "Expiry".
 pub(in crate::checks::stream) const LATE: Duration = Duration::from_secs(1);
+
+/// Why a check about ends of streams ends without a verdict.
+const TOO_SLOW: &str = "the target answers too slowly to tell when its streams end";
 
 /// So often a busy machine may keep a check from measuring anything.
 const TRIES: usize = 3;
@@ -152,11 +155,15 @@ impl Mortal {
     /// A new one with a random token in it that was read back.
     ///
     /// # Errors
-    /// Stops the check, inconclusive, if it cannot be made or does not hold what it was given.
+    /// Stops the check, inconclusive, if it cannot be made, does not hold what it was given, or ends before it was read.
     pub(in crate::checks::stream) async fn new(cx: &Cx, life: Life) -> Outcome<Self> {
-        let (mut mortal, token) = Self::made(cx, life).await?;
-        mortal.proven(cx, token).await?;
-        Ok(mortal)
+        for _ in 0..TRIES {
+            let (mut mortal, token) = Self::made(cx, life).await?;
+            if mortal.proven(cx, token).await? {
+                return Ok(mortal);
+            }
+        }
+        Err(cx.stop(TOO_SLOW))
     }
 
     /// A new one, and the random token that it is to hold.
@@ -178,18 +185,20 @@ impl Mortal {
         Ok((Self { stream, life, end }, token))
     }
 
-    /// Reads the token back.
+    /// Reads the token back; whether that was done before the stream can have ended.
     ///
     /// # Errors
     /// Stops the check, inconclusive, if something else is read.
-    pub(in crate::checks::stream) async fn proven(&mut self, cx: &Cx, token: String) -> Outcome {
-        let read = self.stream.content(cx).await?;
+    pub(in crate::checks::stream) async fn proven(&mut self, cx: &Cx, token: String) -> Outcome<bool> {
+        let replies = self.stream.walk_until(cx, &mut cx.http(), "-1", Some(self.end.there)).await?;
+        let Some(replies) = replies else { return Ok(false) };
+        let read = replies.map(|replies| bodies(&replies));
         cx.need(STREAM_READ_1, &read, &[holds(token)])?;
         // There for as long as if the reading had not started the window anew, and gone as late as if it had.
         if let Life::Window(seconds) = self.life {
             self.end.gone = Instant::now() + Duration::from_secs(seconds) + LATE;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Claims this of an answer that came before the stream can have ended; tells whether it did.
@@ -257,7 +266,7 @@ where
             return Ok(());
         }
     }
-    Err(cx.stop("the target answers too slowly to tell when its streams end"))
+    Err(cx.stop(TOO_SLOW))
 }
 
 /// Whether each of these was measured.
