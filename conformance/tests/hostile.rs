@@ -121,6 +121,8 @@ async fn an_interrupted_run_leaves_a_readable_report() {
         ],
         out.path(),
     )
+    // Nobody reads it, and it is longer than a pipe holds.
+    .stdout(Stdio::null())
     .spawn()
     .unwrap_or_else(|e| panic!("{e}"));
     let events = out.path().join("events.jsonl");
