@@ -1,7 +1,7 @@
 //! Every request of a run against the reference matches an operation of the OpenAPI document, and every answer one of its
 //! responses; what is broken on purpose does not have to.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
