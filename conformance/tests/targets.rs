@@ -1,12 +1,14 @@
 //! Target files, and targets that are started by the runner: a small server in Python stands for any in any language.
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 use wireproof::{
     check::Hook,
+    event::Source,
+    run::{Settings, run},
     target::{
         Target,
         file::{self, Failed},
@@ -184,4 +186,17 @@ fn the_examples_in_the_documentation_can_be_read() {
         fs::write(&path, example).expect("a file");
         file::read(&path).unwrap_or_else(|e| panic!("{e}"));
     }
+}
+
+/// HEAD over HTTP/2 is what the question is asked with.
+#[tokio::test]
+async fn the_reference_tells_that_it_speaks_http2() {
+    let protocol = wireproof::PROTOCOLS[0];
+    let reference = protocol.trial.reference;
+    let mut target = reference.start(reference.variants()[0], None).await.expect("the reference starts");
+    target.declared.remove("stream.http2");
+    let settings = Settings { names: Some(BTreeSet::new()), ..Settings::default() };
+    let finished = run(protocol, target, settings, |_| {}).await.expect("it runs");
+    let found = finished.features.iter().find(|(name, ..)| *name == "stream.http2");
+    assert!(matches!(found, Some((_, "on", Source::Probed))), "{found:?}");
 }

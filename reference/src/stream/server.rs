@@ -438,9 +438,21 @@ async fn serve(
     }
     let body = match events {
         Some((reader, first)) => Either::Right(Events::new(reader, first)),
-        None => Either::Left(Full::new(std::mem::take(&mut reply.body.0))),
+        None => Either::Left(Full::new(content(&request, parts.version, &mut reply))),
     };
     Ok(http::response(reply, body))
+}
+
+/// The content that goes out. hyper leaves out that of an answer to HEAD in HTTP/1.1, and not in HTTP/2.
+fn content(request: &Request, version: hyper::Version, reply: &mut Response) -> Bytes {
+    let content = std::mem::take(&mut reply.body.0);
+    if request.method != "HEAD" || version != hyper::Version::HTTP_2 {
+        return content;
+    }
+    if reply.headers.get("content-length").is_none() {
+        reply.headers.push("content-length", content.len().to_string());
+    }
+    Bytes::new()
 }
 
 impl Shared {
