@@ -10,7 +10,7 @@ use crate::{
     check::{Body, Check, Waits},
     event::{Event, What},
     protocol::{Defect, Protocol},
-    run::{Finished, Settings, by_turns, last_word, run},
+    run::{Checked, Finished, Settings, by_turns, last_word, run},
     verdict::Verdict,
 };
 use futures_util::{StreamExt, TryStreamExt, future::try_join3, stream};
@@ -102,7 +102,8 @@ struct Tried {
 /// A reference or a null target that does not start.
 pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, String> {
     let defects = in_turn(protocol, (protocol.trial.defects)());
-    let honest = honest(protocol).await?;
+    let mut honest = honest(protocol).await?;
+    again(protocol, &mut honest).await?;
     let nulls = null::passes(protocol, honest.iter().map(|(_, f)| f));
     // Much of each is waiting, so they wait together.
     let (mut tried, (null_passes, nulls), late) =
@@ -158,13 +159,40 @@ pub async fn honest(protocol: &'static Protocol) -> Result<Vec<(&'static str, Fi
         .await
 }
 
+/// Runs once more, with more time, the checks that did not come to the end that they should.
+async fn again(protocol: &'static Protocol, honest: &mut [(&'static str, Finished)]) -> Result<(), String> {
+    for (variant, finished) in honest {
+        let names: BTreeSet<&'static str> =
+            finished.checks.iter().filter(|c| ends_wrongly(c)).map(|c| c.check.name).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let target = protocol.trial.reference.start(variant, None).await?;
+        let settings = Settings {
+            names: Some(names.clone()),
+            bare: true,
+            time_scale: 3.0,
+            jobs: 4,
+            ..Settings::default()
+        };
+        let tried = apart(async move { run(protocol, target, settings, |_| {}).await }).await?;
+        finished.checks.retain(|c| !names.contains(c.check.name));
+        finished.checks.extend(tried.checks.into_iter().filter(|c| names.contains(c.check.name)));
+        finished.events.extend(tried.events);
+    }
+    Ok(())
+}
+
+/// An honest check passes, or there is nothing for it to do.
+fn ends_wrongly(checked: &Checked) -> bool {
+    !matches!(
+        checked.verdict,
+        Verdict::Pass | Verdict::NotApplicable | Verdict::Untestable | Verdict::NotSelected
+    )
+}
+
 fn honest_failures(variant: &str, finished: &Finished) -> Vec<String> {
-    let wrong = finished.checks.iter().filter(|c| {
-        !matches!(
-            c.verdict,
-            Verdict::Pass | Verdict::NotApplicable | Verdict::Untestable | Verdict::NotSelected
-        )
-    });
+    let wrong = finished.checks.iter().filter(|c| ends_wrongly(c));
     wrong
         .map(|c| format!("{variant}: {} ends in {}: {}", c.check.name, c.verdict, last_word(&c.events)))
         .collect()
@@ -240,7 +268,7 @@ async fn attempt(protocol: &'static Protocol, defect: &'static Defect, full: boo
     let names = naming(protocol, defect);
     let others = if full && names.is_some() { Some(drive(None).await?) } else { None };
     let finished = drive(names).await?;
-    let red = |c: &&crate::run::Checked| matches!(c.verdict, Verdict::Fail | Verdict::Warn);
+    let red = |c: &&Checked| matches!(c.verdict, Verdict::Fail | Verdict::Warn);
     let caught_by = finished
         .checks
         .iter()

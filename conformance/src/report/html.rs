@@ -9,7 +9,7 @@ mod told;
 
 use super::{
     Check, Outcome, Report, Requirement,
-    terminal::{by_verdict, explained, how_many, nothing},
+    terminal::{by_verdict, explained, how_many, notices},
 };
 use crate::verdict::{RunVerdict, Status, Verdict};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -127,17 +127,10 @@ fn heading(level: u8, id: Option<&str>, text: &str) -> Markup {
 /// The verdict and what it was found under.
 fn head(report: &Report) -> Markup {
     let settings = &report.settings;
-    let left_out = report.counts.not_selected + report.counts.not_applicable + report.counts.untestable;
     html! {
         p.verdict { (badge(report.verdict)) " " (how_many(report)) }
-        @if let Some(why) = &report.unreachable {
-            p.notice { (Told::line(why)) ". Nobody knows what it would have done." }
-        }
-        @if report.interrupted {
-            p.notice { "The run was interrupted. What is known is below; the rest was not seen." }
-        }
-        @if report.counts.total == left_out && report.unreachable.is_none() {
-            p.notice { "Nothing ran: " (Told::line(&nothing(report))) }
+        @for notice in notices(report) {
+            p.notice { (Told::line(&notice)) }
         }
         dl.facts {
             dt { "Target" }
@@ -163,6 +156,7 @@ fn head(report: &Report) -> Markup {
             dl.facts {
                 dt { "Seed" } dd { (settings.seed) }
                 dt { "Checks at once" } dd { (settings.jobs) }
+                @if let Some(rate) = settings.rate { dt { "Requests a second" } dd { "at most " (rate) } }
                 dt { "Time scale" } dd { (settings.time_scale) }
                 @if let Some(ms) = settings.round_trip_ms { dt { "Round trip" } dd { (ms) " ms" } }
                 dt { "Duration" } dd { (settings.duration_ms) " ms" }

@@ -2,7 +2,7 @@
 
 use super::{
     Check, Outcome, Report,
-    terminal::{explained, how_many, nothing},
+    terminal::{explained, how_many, notices},
     transcript::{clean, is_obeyed},
 };
 use crate::verdict::Verdict;
@@ -87,17 +87,10 @@ impl Summary {
     fn head(&mut self, report: &Report) {
         let (protocol, verdict) = (&report.suite.protocol, report.verdict.name());
         let mut head = format!("## wireproof, {protocol}: {verdict}\n\n{}.\n\n", how_many(report));
-        if let Some(why) = &report.unreachable {
-            head += &format!("**{}** Nobody knows what it would have done.\n\n", told(why));
-        }
-        if report.interrupted {
-            head += "**The run was interrupted.** What is known is below; the rest was not seen.\n\n";
+        for notice in notices(report) {
+            head += &format!("**{}**\n\n", told(&notice));
         }
         let counts = report.counts;
-        let left_out = counts.not_selected + counts.not_applicable + counts.untestable;
-        if counts.total == left_out && report.unreachable.is_none() {
-            head += &format!("**Nothing ran:** {}\n\n", told(&nothing(report)));
-        }
         head += &format!("Target {} ({} of {protocol})", told(&report.target.url), report.target.role);
         if let Some(implementation) = &report.target.implementation {
             head += &format!(", {} {}", told(&implementation.name), told(&implementation.version));

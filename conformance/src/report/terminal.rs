@@ -103,41 +103,45 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     how.extend(settings.round_trip_ms.map(|ms| format!("round trip {ms} ms")));
     how.extend(settings.filters.iter().map(|filter| clean(filter)));
     writeln!(out, "run       {}", how.join(", "))?;
-    if let Some(why) = &report.unreachable {
-        let why = why.strip_prefix("the target could not be reached: ").unwrap_or(why);
-        writeln!(
-            out,
-            "The target could not be reached: {}. Nobody knows what it would have done.",
-            clean(why)
-        )?;
-    }
-    if report.interrupted {
-        writeln!(out, "The run was interrupted. What is known is below; the rest was not seen.")?;
-    }
-    if let [first, others @ ..] = &report.left[..] {
-        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-        writeln!(out, "Left behind, because the target does not remove it: {}{more}.", clean(first))?;
-    }
-    if let Some(check) = &report.stopped_at {
-        let check = clean(check);
-        writeln!(out, "The run stopped at the first failure, {check} (--fail-fast). The rest was not seen.")?;
-    }
-    let left_out = counts.not_selected + counts.not_applicable + counts.untestable;
-    if counts.total == left_out && report.unreachable.is_none() {
-        writeln!(out, "Nothing ran: {}", nothing(report))?;
+    for notice in notices(report) {
+        writeln!(out, "{notice}")?;
     }
     Ok(())
 }
 
-/// Why nothing ran.
-pub(super) fn nothing(report: &Report) -> String {
-    if report.settings.filters.is_empty() {
-        return "no check fits this target.".into();
+/// What has to be said of a run as a whole, a sentence or two each.
+pub(super) fn notices(report: &Report) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(why) = &report.unreachable {
+        let why = why.strip_prefix("the target could not be reached: ").unwrap_or(why);
+        let why = clean(why);
+        all.push(format!("The target could not be reached: {why}. Nobody knows what it would have done."));
     }
-    format!(
-        "no check is left by {}. `wireproof list checks` shows what there is.",
-        clean(&report.settings.filters.join(", "))
-    )
+    if report.interrupted {
+        all.push("The run was interrupted. What is known is below; the rest was not seen.".into());
+    }
+    if let [first, others @ ..] = &report.left[..] {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        all.push(format!("Left behind, because the target does not remove it: {}{more}.", clean(first)));
+    }
+    if let Some(check) = &report.stopped_at {
+        let check = clean(check);
+        all.push(format!(
+            "The run stopped at the first failure, {check} (--fail-fast). The rest was not seen."
+        ));
+    }
+    let counts = report.counts;
+    let left_out = counts.not_selected + counts.not_applicable + counts.untestable;
+    if counts.total == left_out && report.unreachable.is_none() {
+        all.push(match &report.settings.filters[..] {
+            [] => "Nothing ran: no check fits this target.".into(),
+            filters => format!(
+                "Nothing ran: no check is left by {}. `wireproof list checks` shows what there is.",
+                clean(&filters.join(", "))
+            ),
+        });
+    }
+    all
 }
 
 /// How many of how many MUSTs were seen kept, and what became of the others.

@@ -66,7 +66,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/forks/soft-deleted-chain", &[STREAM_FORKS_29], drives!(soft::chain)),
     Check::new(
         "stream/forks/soft-deleted-restart",
-        &[STREAM_FORKS_27, STREAM_FORKS_29, STREAM_CONTENT_1],
+        &[STREAM_FORKS_27, STREAM_FORKS_29],
         drives!(soft::restart),
     )
     .needs(&[Need::Hook(Hook::Restart)])

@@ -135,8 +135,7 @@ pub(super) async fn restart(cx: &Cx) -> Outcome {
             is_soft(cx, &source.stream, source.tail()).await?;
         }
         for (fork, content) in &holders {
-            let stays = if turn == 0 { STREAM_CONTENT_1 } else { STREAM_FORKS_27 };
-            holding(cx, stays, fork, content).await?;
+            holding(cx, STREAM_FORKS_27, fork, content).await?;
         }
         if turn == 0 {
             deletes(cx, &source.stream).await?;

@@ -1,0 +1,149 @@
+//! A lane: checks one after the other, or so many at once, until all are done or something ends the run.
+
+use super::*;
+
+impl Runner {
+    /// One of those that wait, the longest first, and one of those that do not, by turns: the longest wait does not begin last,
+    /// and the first verdict does not come last.
+    pub(super) fn in_turn(&self, queue: VecDeque<&'static Check>) -> VecDeque<&'static Check> {
+        let (mut waiting, quick): (Vec<&'static Check>, Vec<&'static Check>) =
+            queue.into_iter().partition(|check| !self.waits(check).is_zero());
+        waiting.sort_by_key(|check| Reverse(self.waits(check)));
+        by_turns(quick, waiting).into()
+    }
+
+    pub(super) async fn lane(&mut self, lane: Lane, mut queue: VecDeque<&'static Check>, jobs: usize) {
+        let mut running: JoinSet<()> = JoinSet::new();
+        let mut flying: BTreeMap<Id, Flying> = BTreeMap::new();
+        let mut interrupt = self.settings.interrupt.clone();
+        loop {
+            while running.len() < jobs && self.goes_on() {
+                let Some(check) = queue.pop_front() else { break };
+                if lane != Lane::Shared
+                    && self.target.hooks.as_ref().is_some_and(|h| h.is_launched())
+                    && let Err(why) = self.target.hook(Hook::Restart).await
+                {
+                    self.unreachable = Some(format!("it could not be restarted: {why}"));
+                    queue.push_front(check);
+                    break;
+                }
+                let budget = self.budget(check);
+                let cx = self.cx(check, budget);
+                let (log, link, made) = (cx.log.clone(), cx.link.clone(), cx.made.clone());
+                let over = budget + self.times.answer + self.times.slack;
+                let id = running.spawn(drive(cx, over, self.left.clone())).id();
+                flying.insert(id, Flying { check, log, link, made, since: Instant::now() });
+            }
+            if running.is_empty() {
+                break;
+            }
+            let joined = tokio::select! {
+                joined = running.join_next_with_id() => joined,
+                () = interrupted(&mut interrupt) => {
+                    self.interrupted = true;
+                    running.shutdown().await;
+                    break;
+                }
+            };
+            let Some(joined) = joined else { break };
+            let id = joined.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
+            let Some(Flying { check, log, link, made, since }) = flying.remove(&id) else { continue };
+            if let Err(e) = joined {
+                log.record(What::Harness { message: format!("the check ended with {e}") });
+                self.left.sweep(&made, &link, self.times.alive).await;
+            }
+            self.finish(check, &log, since.elapsed());
+            if self.stopped_at.is_some() {
+                running.shutdown().await;
+                break;
+            }
+            self.look_after(&log).await;
+        }
+        // Whoever interrupts does not want to wait: all at once, and not for long.
+        let (left, within) = (&self.left, self.times.alive.min(Duration::from_secs(1)));
+        join_all(flying.values().map(|f| left.sweep(&f.made, &f.link, within))).await;
+        for Flying { check, log, since, .. } in flying.into_values() {
+            log.record(What::Stopped { why: self.cut_short(), unreachable: false });
+            self.finish(check, &log, since.elapsed());
+        }
+        for check in queue {
+            self.leave_out(check, Verdict::Inconclusive, self.cut_short());
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.unreachable.is_none() && !self.interrupted && self.stopped_at.is_none()
+    }
+
+    /// Why a check did not come to its end, or not to its beginning.
+    fn cut_short(&self) -> String {
+        match &self.unreachable {
+            Some(why) => format!("the target is unreachable: {why}"),
+            None if self.stopped_at.is_some() => STOPPED.into(),
+            None => "the run was interrupted".into(),
+        }
+    }
+
+    /// Whether a run that stops at the first failure stops at this one.
+    pub(super) fn is_first_failure(&self, checked: &Checked) -> bool {
+        self.settings.fail_fast.as_ref().is_some_and(|known| match checked.verdict {
+            Verdict::Error => true,
+            Verdict::Fail => !known.excuses(checked),
+            Verdict::Warn => self.settings.strict && !known.excuses(checked),
+            _ => false,
+        })
+    }
+
+    /// After a check that could not reach the target: is it still there?
+    async fn look_after(&mut self, log: &Log) {
+        if self.settings.bare || self.unreachable.is_some() || matches!(self.target.kind, Kind::Client(_)) {
+            return;
+        }
+        if let Some(why) = first_unreachable(log) {
+            let cx = self.cx(&GREETING, self.times.check);
+            if !matches!(timeout(self.times.alive, (self.protocol.alive)(&cx.link)).await, Ok(Some(_))) {
+                self.unreachable = Some(why);
+            }
+        }
+    }
+}
+
+/// A check that is on its way.
+struct Flying {
+    check: &'static Check,
+    log: Log,
+    link: Link,
+    made: Made,
+    since: Instant,
+}
+
+/// Drives one check and then removes what it made.
+async fn drive(cx: Cx, over: Duration, left: Left) {
+    if let Body::Drives(function) = cx.check.body
+        && timeout(over, function(&cx)).await.is_err()
+    {
+        cx.log.record(What::Harness {
+            message: format!("the check did not end within {} ms", over.as_millis()),
+        });
+    }
+    left.sweep(&cx.made, &cx.link, cx.link.times.check).await;
+}
+
+async fn interrupted(interrupt: &mut Option<watch::Receiver<bool>>) {
+    match interrupt {
+        // Whoever could interrupt is gone: nobody will.
+        Some(watch) => {
+            if watch.wait_for(|stop| *stop).await.is_err() {
+                std::future::pending().await
+            }
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn first_unreachable(log: &Log) -> Option<String> {
+    log.events().iter().find_map(|e| match &e.what {
+        What::Stopped { why, unreachable: true } => Some(why.clone()),
+        _ => None,
+    })
+}
