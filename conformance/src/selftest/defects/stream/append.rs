@@ -76,7 +76,8 @@ pub(super) const TABLE: Table = &[
                 }
             }
         })
-    }),
+    })
+.wide("the tail that is told is where many checks read on"),
     Breakage::always("stream/append/producer-told-old-tail", STREAM_APPEND_2, Port, || {
         decide(|state, input, decision| {
             let Some(stream) = stream_of(state, input) else { return };
@@ -95,7 +96,8 @@ pub(super) const TABLE: Table = &[
                 response.status = 409;
             }
         })
-    }),
+    })
+.wide("a POST that finds nothing is how many checks see that a stream is gone"),
     Breakage::always("stream/append/media-type-ignored", STREAM_APPEND_4, Port, || {
         through(port::rewrite_input(|state, input| {
             let Some(media_type) = stream_of(state, input).map(|s| s.media_type.clone()) else { return };

@@ -68,7 +68,8 @@ pub(super) const TABLE: Table = &[
                 reversed(response);
             }
         })
-    }),
+    })
+    .wide("all checks that read twice meet it"),
     Breakage::boundary("stream/content/other-bytes-when-closed", STREAM_CONTENT_3, Wire, || {
         reply(|request, response| {
             if response.headers.get(CLOSED).is_some() && read_behind(request, response).is_some() {
@@ -155,7 +156,8 @@ pub(super) const TABLE: Table = &[
                 _ => {}
             }
         })
-    }),
+    })
+    .wide("all checks that read on from a tail meet it"),
 ];
 
 /// Content that a server which has started again reads in another way.

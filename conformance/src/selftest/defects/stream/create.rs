@@ -51,7 +51,8 @@ pub(super) const TABLE: Table = &[
                 }
             }
         })
-    }),
+    })
+    .wide("that a PUT may be repeated is set-up of the checks of other configurations"),
     Breakage::always("stream/create/media-type-ignored", STREAM_CREATE_3, Port, || {
         through(port::rewrite_input(|state, input| {
             let Some(media_type) = stream_of(state, input).map(|s| s.media_type.clone()) else { return };
@@ -282,7 +283,8 @@ pub(super) const TABLE: Table = &[
                 response.headers.set(NEXT_OFFSET, START);
             }
         })
-    }),
+    })
+    .wide("the tail of a new stream is where many checks begin to read"),
     Breakage::always("stream/create/closure-not-told", STREAM_CREATE_14, Wire, || {
         reply(|request, response| {
             if is_create(request) {

@@ -21,7 +21,8 @@ pub(super) const TABLE: Table = &[
                 keeps(decision);
             }
         })
-    }),
+    })
+    .wide("that a stream is gone is set-up of all checks of deletion"),
     Breakage::second("stream/delete/comes-back", STREAM_DELETE_1, Port, || {
         const HIDDEN: u32 = 12;
         let mut deleted: BTreeMap<String, u32> = BTreeMap::new();
@@ -38,7 +39,8 @@ pub(super) const TABLE: Table = &[
                 deleted.insert(name.to_owned(), 0);
             }
         })
-    }),
+    })
+    .wide("that a stream is gone is set-up of all checks of deletion"),
     Breakage::restart("stream/delete/undone-by-restart", STREAM_DELETE_1, Log, || {
         recovery(|orderly, mut entries| {
             if orderly {

@@ -31,7 +31,8 @@ pub(super) const TABLE: Table = &[
                 response.headers.set(NEXT_OFFSET, START);
             }
         })
-    }),
+    })
+    .wide("all checks of messages ask HEAD for the tail"),
     Breakage::always("stream/head/body", STREAM_HEAD_2, Wire, || with_body(200, "content"))
         .shape("bytes behind the head of the answer to a HEAD are what the requirement forbids"),
     Breakage::boundary("stream/head/body-of-refusal", STREAM_HEAD_2, Wire, || with_body(404, "no stream"))

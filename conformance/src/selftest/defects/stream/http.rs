@@ -102,6 +102,7 @@ pub(super) const TABLE: Table = &[
     Breakage::always("stream/http/read-only-append-not-found", STREAM_HTTP_9, Wire, || {
         not_found(|request| request.method == "POST")
     })
+    .wide("every check that appends is refused, and not as a server without appends refuses")
     .variant("read-only"),
     Breakage::always("stream/http/read-only-delete-not-found", STREAM_HTTP_9, Wire, || not_found(is_delete))
         .variant("read-only"),
@@ -181,7 +182,8 @@ pub(super) const TABLE: Table = &[
             }
         })),
         ..Seams::honest()
-    }),
+    })
+    .wide("whoever appends much appends it in pieces"),
     Breakage::boundary("stream/http/read-ahead-lost", STREAM_HTTP_16, Wire, || Seams {
         received: Some(Arc::new(Box::new(|bytes: &[u8]| {
             const END: &[u8] = b"\r\n\r\n";

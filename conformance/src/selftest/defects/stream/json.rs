@@ -25,7 +25,8 @@ pub(super) const TABLE: Table = &[
                 wrap(request);
             }
         })
-    }),
+    })
+    .wide("all checks of messages append batches"),
     Breakage::boundary("stream/json/batch-of-producer-not-taken-apart", STREAM_JSON_1, Wire, || {
         request(|request| {
             if posts_array(request) && request.headers.get(PRODUCER_ID).is_some() {
@@ -53,7 +54,8 @@ pub(super) const TABLE: Table = &[
                 });
             }
         })
-    }),
+    })
+    .wide("all checks of messages that hold arrays meet it"),
     Breakage::boundary("stream/json/array-of-one-array-taken-apart-again", STREAM_JSON_1, Wire, || {
         request(|request| {
             if posts_array(request) {
@@ -102,7 +104,8 @@ pub(super) const TABLE: Table = &[
                 response.body = Body::default();
             }
         })
-    }),
+    })
+    .wide("every walk through messages ends at an empty range"),
     Breakage::always("stream/json/empty-range-null", STREAM_JSON_3, Wire, || {
         reply(|_, response| {
             if is_array(response) && *response.body == *b"[]" {

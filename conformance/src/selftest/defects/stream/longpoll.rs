@@ -48,7 +48,8 @@ pub(super) const TABLE: Table = &[
     Breakage::second("stream/longpoll/second-append-wakes-nobody", STREAM_LONGPOLL_3, Port, || {
         let count = Count::new();
         asleep(move |name, waiting, _| if count.up(name) > 0 { waiting } else { BTreeSet::new() })
-    }),
+    })
+    .wide("event streams wait as long-polls do"),
     Breakage::boundary("stream/longpoll/last-append-wakes-without-it", STREAM_LONGPOLL_3, Port, || {
         decide(|state, input, decision| {
             let Some((_, Ask::Append(Append { closed: true, .. }))) = ask(input) else { return };
@@ -224,10 +225,12 @@ pub(super) const TABLE: Table = &[
     Breakage::race("stream/longpoll/append-lost-to-new-wait", STREAM_LONGPOLL_15, Port, || {
         // Between looking at the tail and waiting, one step of the stream is missed.
         asleep(|_, _, newest| newest.into_iter().collect())
-    }),
+    })
+    .wide("event streams wait as long-polls do"),
     Breakage::race("stream/longpoll/append-late-to-new-wait", STREAM_LONGPOLL_15, Port, || {
         late(|_, _, newest| newest.into_iter().collect())
-    }),
+    })
+    .wide("event streams wait as long-polls do"),
 ];
 
 fn is_long_poll(request: &Request) -> bool {

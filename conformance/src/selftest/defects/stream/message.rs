@@ -29,10 +29,12 @@ pub(super) const TABLE: Table = &[
     Breakage::always("stream/message/delete-answered-200", STREAM_MESSAGE_4, Wire, || {
         succeeded(|o| matches!(o, Operation::Delete(_)), |r| r.status = 200)
     })
+    .wide("by 204 all checks know that a stream was deleted")
     .shape(FORM),
     Breakage::always("stream/message/head-says-not-closed", STREAM_MESSAGE_5, Wire, || {
         succeeded(|o| matches!(o, Operation::Head(_)), not_closed)
     })
+    .wide("HEAD is how checks see that a stream is open")
     .shape(FORM),
     Breakage::always("stream/message/read-says-not-up-to-date", STREAM_MESSAGE_6, Wire, || {
         succeeded(
@@ -55,6 +57,7 @@ pub(super) const TABLE: Table = &[
             },
         )
     })
+    .wide("all checks of cursors read the cursor as a number")
     .shape(FORM),
     Breakage::always("stream/message/refusal-of-no-type", STREAM_MESSAGE_8, Wire, || {
         reply(|_, response| {

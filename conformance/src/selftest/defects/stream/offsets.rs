@@ -150,6 +150,7 @@ pub(super) const TABLE: Table = &[
             }
         })
     })
+    .wide("410 is also how a deleted source is told, and what is dropped is missing from every long read")
     .variant("retaining"),
     Breakage::boundary("stream/offsets/dropped-passed-over", STREAM_OFFSETS_9, Port, || {
         through(port::rewrite_input(|state, input| {

@@ -164,6 +164,7 @@ pub(super) const TABLE: Table = &[
             }
         })
     })
+    .wide("what the server takes for unknown are event streams, so that no check of them sees one")
     .shape("no honest server answers a live mode that does not exist with anything but a refusal"),
     Breakage::boundary("stream/read/beyond-tail-echoed", STREAM_READ_9, Port, || {
         decide(|state, input, decision| {

@@ -42,6 +42,7 @@ pub(super) const TABLE: Table = &[
             }
         })
     })
+    .wide("without event streams no check of them sees one")
     .shape("that the answer is an event stream is the requirement"),
     Breakage::always("stream/sse/no-offset-is-start", STREAM_SSE_2, Wire, || {
         super::request(|request| {
@@ -60,10 +61,12 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::second("stream/sse/third-answer-loses-its-data", STREAM_SSE_4, Wire, || {
         nth(2, |events| events.retain(|event| event.name != DATA))
-    }),
+    })
+    .wide("all checks of event streams that append more than twice meet it"),
     Breakage::second("stream/sse/third-answer-is-said-twice", STREAM_SSE_4, Wire, || {
         nth(2, |events| events.extend(events.clone()))
-    }),
+    })
+    .wide("all checks of event streams that append more than twice meet it"),
     Breakage::boundary("stream/sse/middle-is-start", STREAM_SSE_4, Port, || {
         through(Box::new(|state, now, input| {
             let mut input = input.clone();

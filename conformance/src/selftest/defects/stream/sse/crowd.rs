@@ -34,7 +34,8 @@ pub(in super::super) const TABLE: Table = &[
             }),
             ..Seams::honest()
         }
-    }),
+    })
+    .wide("all checks of event streams append behind a reader who has just come"),
     Breakage::race("stream/sse/four-wake", STREAM_SSE_26, Port, || {
         decide(|state, input, decision| {
             let Input::Ask { ask: Ask::Append(_), .. } = input else { return };
