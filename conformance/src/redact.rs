@@ -75,13 +75,16 @@ impl Redaction {
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::LeftmostLongest)
             .build(&forms);
-        // It fails for more than can be counted; what a header or a variable holds is less.
-        Self { finder: finder.ok().filter(|_| !forms.is_empty()), forms }
+        // It fails for more than can be counted: then nothing is shown at all.
+        Self { finder: finder.ok(), forms }
     }
 
     /// A text without the secrets.
     pub fn text(&self, text: &str) -> String {
-        let Some(finder) = &self.finder else { return text.to_owned() };
+        if self.forms.is_empty() {
+            return text.to_owned();
+        }
+        let Some(finder) = &self.finder else { return MARK.into() };
         let mut clean = String::with_capacity(text.len());
         finder.replace_all_with(text, &mut clean, |_, _, clean| {
             clean.push_str(MARK);
@@ -102,7 +105,7 @@ impl Redaction {
             what,
             What::Feature { .. } | What::Hook { .. } | What::CheckStarted { .. } | What::CheckFinished { .. }
         );
-        if ours || self.finder.is_none() {
+        if ours || self.forms.is_empty() {
             return what;
         }
         let clean = serde_json::to_value(&what).and_then(|mut value| {
@@ -230,6 +233,14 @@ mod tests {
             let text = format!("{}{}", "x".repeat(CUT), SECRET[..length].to_uppercase());
             assert_eq!(redaction.text(&text), format!("{}{MARK}", "x".repeat(CUT)), "{length}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_for_is_not_shown() {
+        let blind = Redaction { forms: vec!["very-secret".into()], finder: None };
+        assert_eq!(blind.text("a very-secret word"), MARK);
+        let none = Redaction::new([]);
+        assert_eq!(none.text("a word"), "a word");
     }
 
     #[test]

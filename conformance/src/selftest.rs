@@ -45,6 +45,8 @@ pub struct Score {
     pub null_passes: Vec<String>,
     /// How many checks were tried against how many null targets.
     pub nulls: Nulls,
+    /// What a busy machine kept from its end and was tried once more: variant and honest check, or defect.
+    pub tried_again: Vec<String>,
     /// Holes in the gate: what has no check, no defect that counts, or no reason.
     pub holes: Vec<String>,
     /// Checks counted by the distinct sets of defects that they catch.
@@ -103,12 +105,13 @@ struct Tried {
 pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, String> {
     let defects = in_turn(protocol, (protocol.trial.defects)());
     let mut honest = honest(protocol).await?;
-    again(protocol, &mut honest).await?;
+    let mut tried_again = again(protocol, &mut honest).await?;
     let nulls = null::passes(protocol, honest.iter().map(|(_, f)| f));
     // Much of each is waiting, so they wait together.
-    let (mut tried, (null_passes, nulls), late) =
+    let ((mut tried, survivors), (null_passes, nulls), late) =
         try_join3(attempts(protocol, &defects, full), nulls, late_bites(protocol, &defects)).await?;
     tried.sort_by_key(|t| t.defect.id);
+    tried_again.extend(survivors);
     let known = shape::Known::of(protocol, honest.iter().flat_map(|(_, f)| &f.events));
     let caught: Vec<&Tried> = tried.iter().filter(|t| !t.caught_by.is_empty()).collect();
     let surviving = tried.iter().filter(|t| t.caught_by.is_empty()).map(|t| t.defect.id.to_owned()).collect();
@@ -131,6 +134,7 @@ pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, 
         defects: Defects { total: tried.len(), caught: caught.len(), surviving },
         null_passes,
         nulls,
+        tried_again,
         holes,
         distinct_checks: sets.len(),
         matrix: tried.into_iter().map(|t| (t.defect.id, t.red)).collect(),
@@ -159,14 +163,24 @@ pub async fn honest(protocol: &'static Protocol) -> Result<Vec<(&'static str, Fi
         .await
 }
 
-/// Runs once more, with more time, the checks that did not come to the end that they should.
-async fn again(protocol: &'static Protocol, honest: &mut [(&'static str, Finished)]) -> Result<(), String> {
+/// Runs once more, with more time, the checks that a busy machine kept from a verdict. One that found an honest reference broken
+/// was wrong, and stays so.
+async fn again(
+    protocol: &'static Protocol,
+    honest: &mut [(&'static str, Finished)],
+) -> Result<Vec<String>, String> {
+    let mut all = Vec::new();
     for (variant, finished) in honest {
-        let names: BTreeSet<&'static str> =
-            finished.checks.iter().filter(|c| ends_wrongly(c)).map(|c| c.check.name).collect();
+        let names: BTreeSet<&'static str> = finished
+            .checks
+            .iter()
+            .filter(|c| c.verdict == Verdict::Inconclusive)
+            .map(|c| c.check.name)
+            .collect();
         if names.is_empty() {
             continue;
         }
+        all.extend(names.iter().map(|name| format!("{variant}: {name}")));
         let target = protocol.trial.reference.start(variant, None).await?;
         let settings = Settings {
             names: Some(names.clone()),
@@ -180,7 +194,7 @@ async fn again(protocol: &'static Protocol, honest: &mut [(&'static str, Finishe
         finished.checks.extend(tried.checks.into_iter().filter(|c| names.contains(c.check.name)));
         finished.events.extend(tried.events);
     }
-    Ok(())
+    Ok(all)
 }
 
 /// An honest check passes, or there is nothing for it to do.
@@ -240,12 +254,12 @@ async fn apart<T: Send + 'static>(
     tokio::spawn(work).await.map_err(|e| e.to_string())?
 }
 
-/// Tries all, and once more those that nothing caught.
+/// Tries all, and once more those that nothing caught; tells which those were.
 async fn attempts(
     protocol: &'static Protocol,
     defects: &[&'static Defect],
     full: bool,
-) -> Result<Vec<Tried>, String> {
+) -> Result<(Vec<Tried>, Vec<String>), String> {
     let trying = |defects: Vec<&'static Defect>, at_once| {
         stream::iter(defects)
             .map(move |defect| apart(attempt(protocol, defect, full)))
@@ -255,7 +269,7 @@ async fn attempts(
     let tried = trying(defects.to_vec(), AT_ONCE).await?;
     let (mut caught, survivors): (Vec<_>, Vec<_>) = tried.into_iter().partition(|t| !t.caught_by.is_empty());
     caught.extend(trying(survivors.iter().map(|t| t.defect).collect(), AGAIN_AT_ONCE).await?);
-    Ok(caught)
+    Ok((caught, survivors.iter().map(|t| t.defect.id.to_owned()).collect()))
 }
 
 async fn attempt(protocol: &'static Protocol, defect: &'static Defect, full: bool) -> Result<Tried, String> {

@@ -74,6 +74,9 @@ fn shown(score: &Score, seconds: f64) -> String {
         ("passes on a null target", &score.null_passes),
         ("hole in the gate", &score.holes),
     ];
+    if !score.tried_again.is_empty() {
+        text.push_str(&format!("  tried once more, on a busy machine: {}\n", score.tried_again.join(", ")));
+    }
     for (what, list) in lists {
         for line in list {
             text.push_str(&format!("  {what}: {line}\n"));
