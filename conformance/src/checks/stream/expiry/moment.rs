@@ -50,7 +50,9 @@ async fn waits_to_the_end(cx: &Cx) -> Outcome<bool> {
             break;
         }
         let alternatives = [404, 204].map(|status| {
-            let name = format!("{status} within {} ms, a second behind the end", in_time.as_millis());
+            let ms = in_time.as_millis();
+            let name =
+                format!("{status} within {ms} ms, a second and the tolerance for slowness behind the end");
             alternative(name, move |(reply, _): &(Response, Duration)| reply.status == status)
         });
         let answered = reader.timed().await?;

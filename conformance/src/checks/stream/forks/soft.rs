@@ -110,7 +110,9 @@ pub(super) async fn restart(cx: &Cx) -> Outcome {
     let source = Source::new(cx, 2).await?;
     let cut = sub(at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[1]), 5);
     let mut holders = Vec::new();
-    for request in [fork(&source.stream, &Stream::nowhere(cx)), cut] {
+    for (request, begins) in
+        [(fork(&source.stream, &Stream::nowhere(cx)), STREAM_FORKS_1), (cut, STREAM_FORKS_2)]
+    {
         let fork = made(cx, &source.stream, request).await?;
         let own = cx.token(8);
         fork.appended(cx, own.clone()).await?;
@@ -118,7 +120,7 @@ pub(super) async fn restart(cx: &Cx) -> Outcome {
             read.len() > own.len() && read.ends_with(own.as_bytes())
         });
         // Where the cut is, others check: what is there now has to stay.
-        let content = cx.need(STREAM_FORKS_1, &fork.content(cx).await?, &[ends])?.clone();
+        let content = cx.need(begins, &fork.content(cx).await?, &[ends])?.clone();
         holders.push((fork, content));
     }
     let gone = Source::new(cx, 1).await?;
