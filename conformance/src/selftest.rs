@@ -23,8 +23,8 @@ use std::{
 
 /// How many references are tried at the same time.
 const AT_ONCE: usize = 24;
-/// How many of those that nothing caught are tried again at the same time: on a busy machine what is late is no sign.
-const AGAIN_AT_ONCE: usize = 4;
+/// How often what nothing caught is tried once more, alone: on a busy machine what is late is no sign.
+const AGAIN: usize = 2;
 /// How many honest references run at the same time.
 const VARIANTS_AT_ONCE: usize = 9;
 /// What a null target gets for an answer: it has none, and every check would wait for it.
@@ -45,7 +45,7 @@ pub struct Score {
     pub null_passes: Vec<String>,
     /// How many checks were tried against how many null targets.
     pub nulls: Nulls,
-    /// What a busy machine kept from its end and was tried once more: variant and honest check, or defect.
+    /// What a busy machine kept from its end and was tried again: variant and honest check, or defect.
     pub tried_again: Vec<String>,
     /// Holes in the gate: what has no check, no defect that counts, or no reason.
     pub holes: Vec<String>,
@@ -108,10 +108,15 @@ pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, 
     let mut tried_again = again(protocol, &mut honest).await?;
     let nulls = null::passes(protocol, honest.iter().map(|(_, f)| f));
     // Much of each is waiting, so they wait together.
-    let ((mut tried, survivors), (null_passes, nulls), late) =
+    let (mut tried, (null_passes, nulls), late) =
         try_join3(attempts(protocol, &defects, full), nulls, late_bites(protocol, &defects)).await?;
+    for _ in 0..AGAIN {
+        for survivor in tried.iter_mut().filter(|t| t.caught_by.is_empty()) {
+            tried_again.push(survivor.defect.id.to_owned());
+            *survivor = apart(attempt(protocol, survivor.defect, full)).await?;
+        }
+    }
     tried.sort_by_key(|t| t.defect.id);
-    tried_again.extend(survivors);
     let known = shape::Known::of(protocol, honest.iter().flat_map(|(_, f)| &f.events));
     let caught: Vec<&Tried> = tried.iter().filter(|t| !t.caught_by.is_empty()).collect();
     let surviving = tried.iter().filter(|t| t.caught_by.is_empty()).map(|t| t.defect.id.to_owned()).collect();
@@ -254,22 +259,17 @@ async fn apart<T: Send + 'static>(
     tokio::spawn(work).await.map_err(|e| e.to_string())?
 }
 
-/// Tries all, and once more those that nothing caught; tells which those were.
+/// Tries all of them, many at once.
 async fn attempts(
     protocol: &'static Protocol,
     defects: &[&'static Defect],
     full: bool,
-) -> Result<(Vec<Tried>, Vec<String>), String> {
-    let trying = |defects: Vec<&'static Defect>, at_once| {
-        stream::iter(defects)
-            .map(move |defect| apart(attempt(protocol, defect, full)))
-            .buffer_unordered(at_once)
-            .try_collect::<Vec<Tried>>()
-    };
-    let tried = trying(defects.to_vec(), AT_ONCE).await?;
-    let (mut caught, survivors): (Vec<_>, Vec<_>) = tried.into_iter().partition(|t| !t.caught_by.is_empty());
-    caught.extend(trying(survivors.iter().map(|t| t.defect).collect(), AGAIN_AT_ONCE).await?);
-    Ok((caught, survivors.iter().map(|t| t.defect.id.to_owned()).collect()))
+) -> Result<Vec<Tried>, String> {
+    stream::iter(defects.to_vec())
+        .map(|defect| apart(attempt(protocol, defect, full)))
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
 }
 
 async fn attempt(protocol: &'static Protocol, defect: &'static Defect, full: bool) -> Result<Tried, String> {

@@ -75,7 +75,7 @@ fn shown(score: &Score, seconds: f64) -> String {
         ("hole in the gate", &score.holes),
     ];
     if !score.tried_again.is_empty() {
-        text.push_str(&format!("  tried once more, on a busy machine: {}\n", score.tried_again.join(", ")));
+        text.push_str(&format!("  tried again, on a busy machine: {}\n", score.tried_again.join(", ")));
     }
     for (what, list) in lists {
         for line in list {
