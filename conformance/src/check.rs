@@ -66,6 +66,28 @@ pub enum Need {
     Hook(Hook),
     /// A limit of this name, declared or probed.
     Limit(&'static str),
+    /// A second identity: other credentials that the target knows.
+    Second,
+    /// The stimulus of this name.
+    Stimulus(&'static str),
+}
+
+impl Need {
+    /// What supplies it in the target file, in words; none where nothing does: a feature is there or it is not.
+    pub fn supplied_by(self) -> Option<String> {
+        Some(match self {
+            Need::Feature(..) => return None,
+            Need::Hook(hook) => {
+                let name = hook.name();
+                format!("the hook {name}: `[hooks]` with `{name} = \"COMMAND\"`, or `[launch]`")
+            }
+            Need::Limit(name) => format!("the limit {name}: `{name} = NUMBER` under `[limits]`"),
+            Need::Second => "a second identity: its headers under `[second]`".into(),
+            Need::Stimulus(name) => {
+                format!("the stimulus {name}: `{name} = \"COMMAND\"` under `[stimuli]`")
+            }
+        })
+    }
 }
 
 /// What acts on the process of the target.

@@ -13,7 +13,7 @@ use crate::{
     report::{Outcome, Report, files, html::Links, json, replay, terminal, transcript::word},
     run::{self, Settings, select},
     target::{
-        Target,
+        Identity, Target,
         baseline::Baseline,
         file::{self, Pace, RATES, Read, SCALES, TIMEOUTS_MS},
         proper,
@@ -394,7 +394,7 @@ pub(super) fn header(target: Target, given: &str) -> Result<(Target, String, Str
         .split_once(':')
         .map(|(name, value)| (name.trim(), value.trim()))
         .ok_or_else(|| Failed::usage("--header takes 'NAME: VALUE', 'NAME: env:VAR' or 'NAME: file:PATH'"))?;
-    let target = file::header(target, name, value, Path::new("."))
+    let target = file::header(target, Identity::First, name, value, Path::new("."))
         .map_err(|e| Failed::usage(format!("--header: {e}")))?;
     let is_pointer = value.starts_with("env:") || value.starts_with("file:");
     Ok((target, name.to_owned(), value.to_owned(), is_pointer))
