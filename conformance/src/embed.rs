@@ -113,8 +113,6 @@ impl Reference for Stream {
     fn about(&self, variant: &str) -> Option<Need> {
         Some(match variant {
             RATE_LIMITED => Need::Feature("stream.rate-limit", "on"),
-            RETAINING => Need::Feature("stream.retention", "on"),
-            SMALL_BODIES => Need::Limit("max-body-bytes"),
             _ => return None,
         })
     }

@@ -520,6 +520,9 @@ pub(crate) async fn drive_alone(
 /// Why a check was not driven to its end in a run that stopped at the first failure.
 pub const STOPPED: &str = "the run stopped at the first failure";
 
+/// Why a check was not driven to its end in a run that was interrupted.
+pub const INTERRUPTED: &str = "the run was interrupted";
+
 /// How long a wait may be for a limit that the target did not declare, in milliseconds.
 pub const UNKNOWN_LIMIT_MS: u64 = 65_000;
 

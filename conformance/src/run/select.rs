@@ -45,11 +45,12 @@ pub fn choose(
             Need::Feature(..) => true,
             Need::Hook(hook) => target.offers(hook),
             Need::Limit(name) => features.limit(name).is_some(),
+            Need::AtLeast(name, least) => features.limit(name).is_none_or(|limit| limit >= least),
             Need::Second => !target.reach().second.is_empty(),
             Need::Stimulus(name) => target.stimulates(name),
         };
         if !is_there && let Some(what) = need.supplied_by() {
-            return Choice::Not(Verdict::Untestable, format!("it takes {what} in the target file"));
+            return Choice::Not(Verdict::Untestable, format!("it takes {what}"));
         }
     }
     Choice::Runs
