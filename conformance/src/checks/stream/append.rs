@@ -17,7 +17,7 @@ use crate::{
     wire::{Seen, http::Pending},
 };
 use bytes::Bytes;
-use futures_util::future::{join3, try_join_all};
+use futures_util::future::{join, join3, try_join_all};
 use wireproof_spec::{
     http::{Body, Request, Response},
     stream::{
@@ -41,6 +41,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/append/closed", &[STREAM_APPEND_10], drives!(on_closed)),
     Check::new("stream/append/closed-before-media-type", &[STREAM_APPEND_11], drives!(closed_first)),
     Check::new("stream/append/closing", &[STREAM_APPEND_12], drives!(appends_and_closes)),
+    Check::new("stream/append/closing-at-tail", &[STREAM_APPEND_12], drives!(closing_at_tail)),
     Check::new("stream/append/closing-awaited", &[STREAM_APPEND_12], drives!(closing_awaited)),
     Check::new("stream/append/seq-not-rising", &[STREAM_APPEND_13], drives!(sequence::not_rising)),
     Check::new("stream/append/seq-rising", &[STREAM_APPEND_14], drives!(sequence::rising)),
@@ -312,7 +313,8 @@ async fn appends_and_closes(cx: &Cx) -> Outcome {
         let mut writers: Vec<_> = (0..WRITERS).map(|_| cx.http()).collect();
         let others = try_join_all(writers.iter_mut().map(|peer| peer.send(stream.append("."))));
         let close = closer.send(closing(stream.append(last.clone())));
-        let readers = watch(cx, &stream, &last);
+        let ask = stream.read();
+        let readers = watch(cx, &ask, &last);
         // Whoever is polled first sends first.
         let (closed, others, watched) = match round % 2 {
             0 => join3(close, others, readers).await,
@@ -336,6 +338,25 @@ async fn appends_and_closes(cx: &Cx) -> Outcome {
         cx.expect(STREAM_APPEND_12, &watched, &[never_without_closure(&last)])?;
         let late = cx.send(stream.append("late")).await?;
         cx.expect(STREAM_APPEND_12, &late, &one_of![answer(409).with(CLOSED, "true")])?;
+    }
+    Ok(())
+}
+
+/// Readers who have everything but what comes with the closure.
+async fn closing_at_tail(cx: &Cx) -> Outcome {
+    const READERS: usize = 4;
+    for _ in 0..8 {
+        let stream = Stream::create(cx, TEXT, "before").await?;
+        let last = format!("[{}]", cx.token(16));
+        let mut closer = cx.http();
+        let asks = [stream.read_at(&stream.start), stream.long_poll(&stream.start)];
+        let readers = asks.iter().cycle().take(READERS).map(|ask| watch(cx, ask, &last));
+        let (closed, watched) =
+            join(closer.send(closing(stream.append(last.clone()))), try_join_all(readers)).await;
+        cx.expect(STREAM_APPEND_12, &closed?, &one_of![appended()])?;
+        for watched in watched? {
+            cx.expect(STREAM_APPEND_12, &watched, &[never_without_closure(&last)])?;
+        }
     }
     Ok(())
 }
@@ -364,12 +385,12 @@ async fn closing_awaited(cx: &Cx) -> Outcome {
 }
 
 /// Reads over and over until the last append is there.
-async fn watch(cx: &Cx, stream: &Stream, last: &str) -> Outcome<Seen<Vec<Response>>> {
+async fn watch(cx: &Cx, ask: &Request, last: &str) -> Outcome<Seen<Vec<Response>>> {
     let mut peer = cx.http();
     let mut seen = Vec::new();
     for _ in 0..200 {
-        let reply = peer.send(stream.read()).await?;
-        let read = cx.need(STREAM_READ_1, &reply, &one_of![answer(200)])?;
+        let reply = peer.send(ask.clone()).await?;
+        let read = cx.need(STREAM_READ_1, &reply, &one_of![answer(200), answer(204)])?;
         let done = read.body.ends_with(last.as_bytes());
         seen.push(reply);
         if done {

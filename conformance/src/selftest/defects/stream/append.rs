@@ -12,8 +12,9 @@ use crate::{
     selftest::defects::{Breakage, port, wire::Count},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 use wireproof_spec::{
     http::Body,
@@ -303,6 +304,21 @@ pub(super) const TABLE: Table = &[
                         (*closed, *cursor) = (false, cursor.or(Some(1)));
                     }
                 }
+            }
+        })
+    }),
+    Breakage::race("stream/append/closure-behind-content", STREAM_APPEND_12, Wire, || {
+        // For a moment those who wait for what comes next are given the content alone.
+        const MOMENT: Duration = Duration::from_millis(20);
+        let closed: Mutex<BTreeMap<String, Instant>> = Mutex::default();
+        reply(move |request, response| {
+            let mut closed = closed.lock().unwrap_or_else(PoisonError::into_inner);
+            if request.method == "POST" && response.headers.get(CLOSED).is_some() && !request.body.is_empty() {
+                closed.insert(request.path.clone(), Instant::now());
+            }
+            let at_tail = !response.body.is_empty() && request.query.get("offset").is_some_and(|at| at != "-1");
+            if at_tail && closed.get(&request.path).is_some_and(|since| since.elapsed() < MOMENT) {
+                response.headers.remove(CLOSED);
             }
         })
     }),
