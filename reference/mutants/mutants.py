@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from trial import VARIANTS, trial
+from table import load, written
+from trial import trial
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -268,6 +269,17 @@ def run(arguments):
             print(result["position"], result["outcome"], result.get("seconds", 0), result["name"], flush=True)
 
 
+def table(arguments):
+    """Writes the committed results and the table from them."""
+    work = Work(arguments.work)
+    kept = HERE / "results.jsonl"
+    if (new := work.folder / "results.jsonl").exists():
+        shutil.copy(new, kept)
+    (HERE / "table.md").write_text(
+        written(work.mutants(), results(kept), load(HERE / "judged.json"), SEED, COUNT)
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", default=str(ROOT / "target" / "mutants"), help="where everything is built and kept")
@@ -280,6 +292,8 @@ def main():
     one.add_argument("--until", type=int, help="the last position of the draw that is tried")
     one.add_argument("--count", type=int, default=COUNT, help="how many that build are tried")
     one.set_defaults(do=run)
+    one = commands.add_parser("table", help="write results.jsonl and table.md beside this script")
+    one.set_defaults(do=table)
     arguments = parser.parse_args()
     arguments.do(arguments)
 
