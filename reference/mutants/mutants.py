@@ -30,7 +30,7 @@ OUT = [
     (r"sqlite\.rs:.*\b(rewrite|entry|cut)\b", "an old or torn log, which only a defect makes"),
 ]
 # Which variants see a file, the likeliest first; two run at once, and the next two only if those saw nothing.
-ALL = ["full", "durable", "small-chunks", "authenticated", "retaining", "rate-limited", "small-bodies", "read-only",
+ALL = ["full", "small-chunks", "durable", "authenticated", "retaining", "rate-limited", "small-bodies", "read-only",
        "bare", "durable-chunks"]
 FIRST = [
     (r"log/sqlite\.rs", ["durable", "durable-chunks"]),
@@ -111,6 +111,8 @@ class Work:
             return None, built.stdout
         binary = self.folder / "servers" / name
         binary.parent.mkdir(exist_ok=True)
+        # One that still runs is not written over.
+        binary.unlink(missing_ok=True)
         shutil.copy2(Path(environment["CARGO_TARGET_DIR"]) / "debug" / "examples" / "mutant", binary)
         return str(binary), None
 
@@ -202,10 +204,12 @@ def suite_of(_):
 
 def usual_of(folder):
     """What stays open on the unmutated reference, by variant."""
-    kept = folder / "usual.json"
-    if not kept.exists():
+    usual = {}
+    for one in results(folder / "honest.jsonl"):
+        usual.setdefault(one["variant"], []).extend(one.get("inconclusive", []))
+    if not usual:
         sys.exit("the unmutated reference was not tried: `mutants.py honest` first")
-    return json.loads(kept.read_text())
+    return usual
 
 
 def honest(arguments):
@@ -215,15 +219,12 @@ def honest(arguments):
     binary, why = work.build("honest")
     if why:
         sys.exit(why)
-    clean, usual = True, {}
+    clean, kept = True, work.folder / "honest.jsonl"
     for time_ in range(arguments.times):
         for name, one in pairs(suite, binary, ALL, f"{work.folder}/honest"):
             print(time_ + 1, json.dumps(one), flush=True)
-            keep(work.folder / "honest.jsonl", {"time": time_ + 1} | one)
+            keep(kept, one)
             clean &= not blamed(one) and one.get("exit") in (0, 3) and "server_ended" not in one
-            known = usual.setdefault(name, [])
-            known += [found for found in one.get("inconclusive", []) if found not in known]
-    (work.folder / "usual.json").write_text(json.dumps(usual))
     sys.exit(0 if clean else "the unmutated reference is blamed: no score means anything")
 
 
