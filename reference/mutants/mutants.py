@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 from table import load, written
@@ -29,23 +31,23 @@ OUT = [
     (r" Running::kill", "an end within the process, for the self-test; over the wire a kill is a signal"),
     (r"sqlite\.rs:.*\b(rewrite|entry|cut)\b", "an old or torn log, which only a defect makes"),
 ]
-# Which variants see a file, the likeliest first; two run at once, and the next two only if those saw nothing.
+# Which variants are tried, the likeliest first, by what is mutated; README.md says why not every one.
 ALL = ["full", "small-chunks", "durable", "authenticated", "retaining", "rate-limited", "small-bodies", "read-only",
        "bare", "durable-chunks"]
-FIRST = [
+TRIED = [
     (r"log/sqlite\.rs", ["durable", "durable-chunks"]),
-    (r"log/memory\.rs", ["full", "small-chunks", "retaining", "small-bodies"]),
-    (r"gate\.rs.*(is_full|leaves?\b|letters|digits)", ["authenticated", "rate-limited"]),
-    (r"gate\.rs", ["authenticated", "read-only", "rate-limited", "full"]),
+    (r"log/memory\.rs", ["full", "small-chunks", "retaining"]),
+    (r"gate\.rs", ["authenticated", "rate-limited", "read-only", "full"]),
+    (r"stream/(http|content|sse)\.rs", ["full", "small-chunks", "small-bodies", "retaining"]),
+    (r"stream/message\.rs", ["full", "small-chunks", "bare", "retaining", "durable"]),
+    (r"stream/model/(read|answer)\.rs", ["full", "small-chunks", "retaining", "durable"]),
+    (r"stream/server\.rs", ["full", "durable", "small-chunks", "authenticated", "rate-limited"]),
+    (r"", ["full", "durable", "small-chunks", "retaining"]),
 ]
 
 
 def variants_of(mutant):
-    for pattern, first in FIRST:
-        if re.search(pattern, mutant["name"]):
-            rest = [] if "log/" in pattern else [name for name in ALL if name not in first]
-            return first + rest
-    return ALL
+    return next(names for pattern, names in TRIED if re.search(pattern, mutant["file"]))
 
 
 def listed(tree):
@@ -136,22 +138,28 @@ def pairs(suite, binary, names, folder):
 
 
 def tried(suite, binary, names, folder, usual):
-    """The trials of one server, two at a time, until something is seen."""
+    """The trials of one server, one variant after the other, until something is seen."""
     trials = []
-    for _, one in pairs(suite, binary, names, folder):
+    for name in names:
+        one = trial(suite, binary, name, f"{folder}/{name}", whole=False)
         trials.append(one)
-        if len(trials) % 2 == 0 and any(blamed(one) or "not_started" in one for one in trials):
-            break
-    # What rests on one check, or on a check that came to no end, may be a busy machine.
-    for one in list(trials):
-        again = sorted({check for check, _ in withheld(one, usual)})
         caught = blamed(one)
-        alone = len(caught) == 1 and sum(len(blamed(other)) for other in trials) == 1
-        if alone or (again and not any(blamed(other) for other in trials)):
-            only = [caught[0][0]] if alone else again
-            second = trial(suite, binary, one["variant"], f"{folder}/{one['variant']}-again", only)
-            second["again"] = only
-            trials.append(second)
+        if len(caught) == 1:
+            # One check may be a busy machine: once more alone, and if it says nothing then, everything once more.
+            only = [caught[0][0]]
+            trials.append(trial(suite, binary, name, f"{folder}/{name}-again", only) | {"again": only})
+            one["sure"] = bool(blamed(trials[-1]))
+            if not one["sure"]:
+                trials.append(trial(suite, binary, name, f"{folder}/{name}-whole") | {"again": ["*"]})
+                one["sure"] = bool(blamed(trials[-1]))
+        elif caught:
+            one["sure"] = True
+        elif only := sorted({check for check, _ in withheld(one, usual)}):
+            trials.append(trial(suite, binary, name, f"{folder}/{name}-again", only) | {"again": only})
+            # What was in the way of a verdict may have been the machine, and is seen now.
+            one["sure"] = bool(blamed(trials[-1]))
+        if one.get("sure") or "not_started" in one:
+            break
     return trials
 
 
@@ -170,13 +178,14 @@ def outcome(trials, usual):
     again = [one for one in trials if "again" in one]
     if any("suite_said" in one or "suite_hangs" in one or "error" in one for one in trials):
         return "suite-error"
-    blames = sum(len(blamed(one)) for one in first)
-    if blames > 1 or (blames == 1 and any(blamed(one) for one in again)):
+    if any(one.get("sure") for one in first):
         return "caught"
     if any("not_started" in one for one in first):
         return "does-not-start"
-    if blames == 1:
+    if any(blamed(one) for one in trials):
         return "caught-once"
+    if any(one.get("passed") == 0 for one in first):
+        return "dead"
     if any("too_long" in one or "no_result" in one for one in first):
         return "timeout"
     if any("server_ended" in one for one in first) or any(withheld(one, usual) for one in again):
@@ -229,45 +238,49 @@ def honest(arguments):
 
 
 def run(arguments):
-    """Tries mutants in the order of the draw. A mutant is built while the one before it is tried."""
+    """Tries mutants in the order of the draw, two at a time; another is built meanwhile."""
     suite, work = suite_of(arguments), Work(arguments.work)
     path = work.folder / "results.jsonl"
     usual = usual_of(work.folder)
     shard, shards = (int(part) for part in arguments.shard.split("/"))
     done = {result["position"]: result for result in results(path)}
     drawn = [mutant for mutant in work.mutants() if not mutant["out"]]
-    drawn = [mutant for mutant in drawn if mutant["position"] % shards == shard - 1]
+    todo = [m for m in drawn if m["position"] % shards == shard % shards and m["position"] not in done]
     viable = sum(result["outcome"] != "unviable" for result in done.values())
-    todo = iter([mutant for mutant in drawn if mutant["position"] not in done])
+    places = threading.Semaphore(3)
 
-    def build():
-        mutant = next(todo, None)
-        if mutant is None or (arguments.until and mutant["position"] > arguments.until):
-            return None
+    def told(result):
+        keep(path, result)
+        print(result["position"], result["outcome"], result.get("seconds", 0), result["name"], flush=True)
+        places.release()
+
+    def attempt(mutant, binary, result):
         began = time.monotonic()
-        binary, why = work.build(f"{mutant['position']}", mutant["diff"])
-        return mutant, binary, why, round(time.monotonic() - began, 1)
+        folder = f"{work.folder}/trials/{mutant['position']}"
+        trials = tried(suite, binary, variants_of(mutant), folder, usual)
+        result |= {"outcome": outcome(trials, usual), "seconds": round(time.monotonic() - began, 1), "trials": trials}
+        if result["outcome"] == "caught":
+            shutil.rmtree(folder)
+            os.remove(binary)
+        told(result)
 
-    with concurrent.futures.ThreadPoolExecutor(1) as builder:
-        following = builder.submit(build)
-        while viable < arguments.count and (built := following.result()):
-            following = builder.submit(build)
-            mutant, binary, why, seconds = built
-            result = {key: mutant[key] for key in ("position", "name")} | {"build_seconds": seconds}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        attempts = []
+        for mutant in todo:
+            if viable >= arguments.count or (arguments.until and mutant["position"] > arguments.until):
+                break
+            places.acquire()
+            began = time.monotonic()
+            binary, why = work.build(str(mutant["position"]), mutant["diff"])
+            result = {key: mutant[key] for key in ("position", "name")}
+            result["build_seconds"] = round(time.monotonic() - began, 1)
             if why:
-                result |= {"outcome": "unviable"}
+                told(result | {"outcome": "unviable"})
             else:
                 viable += 1
-                began = time.monotonic()
-                folder = f"{work.folder}/trials/{mutant['position']}"
-                trials = tried(suite, binary, variants_of(mutant), folder, usual)
-                seconds = round(time.monotonic() - began, 1)
-                result |= {"outcome": outcome(trials, usual), "seconds": seconds, "trials": trials}
-                if result["outcome"] == "caught":
-                    shutil.rmtree(folder)
-                    os.remove(binary)
-            keep(path, result)
-            print(result["position"], result["outcome"], result.get("seconds", 0), result["name"], flush=True)
+                attempts.append(pool.submit(attempt, mutant, binary, result))
+        for one in attempts:
+            one.result()
 
 
 def table(arguments):
@@ -275,10 +288,27 @@ def table(arguments):
     work = Work(arguments.work)
     kept = HERE / "results.jsonl"
     if (new := work.folder / "results.jsonl").exists():
-        shutil.copy(new, kept)
-    (HERE / "table.md").write_text(
-        written(work.mutants(), results(kept), load(HERE / "judged.json"), SEED, COUNT)
-    )
+        kept.write_text("".join(json.dumps(short(result)) + "\n" for result in sorted(results(new), key=place)))
+    honest = Counter(one["variant"] for one in results(work.folder / "honest.jsonl"))
+    text = written(work.mutants(), results(kept), load(HERE / "judged.json"), SEED, COUNT, honest)
+    (HERE / "table.md").write_text(text)
+
+
+def place(result):
+    return result["position"]
+
+
+def short(result):
+    """A result without the long lists: what ends without a verdict in a run that stopped at its first failure."""
+    for one in result.get("trials", []):
+        for word in ("inconclusive", "untestable", "again"):
+            if len(one.get(word, [])) > 8:
+                one[word] = len(one[word])
+        for word in ("not_started", "no_result", "server_ended", "suite_said"):
+            if word in one:
+                # Where it was run is nobody's business.
+                one[word] = re.sub(r"(/[\w.-]+)+/", "", one[word])
+    return result
 
 
 def main():

@@ -3,16 +3,18 @@
 import json
 from collections import Counter
 
-# What is said of a mutant that was not caught. The last one counts against the suite.
+# What is said of a mutant that was not caught. The first three are no fault of the suite.
 CLASSES = {
     "equivalent": "does the same for every input",
     "inside": "differs, but not in what a client can see: memory, disk, log lines, or an end that no client survives",
     "free": "differs visibly, and the specification leaves it free",
+    "absent": "answers nothing, or ends at its first writes: a run is inconclusive, and nobody takes that for a green one",
     "gap": "differs visibly and is required: the suite should see it",
 }
 CAUGHT = ("caught",)
 APART = {
     "does-not-start": "the server does not come up on a variant: nothing for a suite to see",
+    "dead": "the server comes up and on a variant answers no request, so that no check comes to a verdict",
     "not-blamed": "checks come to no verdict or the server ends, and no check blames it",
     "timeout": "a run does not end in time and has no failure",
     "caught-once": "one check failed once and not again",
@@ -47,7 +49,7 @@ def blame(result):
     return f"{named}{f' and {more} more' if more else ''}; {', '.join(variants)}"
 
 
-def written(every, results, judged, seed, count):
+def written(every, results, judged, seed, count, honest):
     """The table as Markdown, and the score."""
     results = sorted(results, key=lambda result: result["position"])
     places = [result["position"] for result in results]
@@ -67,6 +69,7 @@ def written(every, results, judged, seed, count):
     )
     hidden = said["equivalent"] + said["inside"] + said["free"]
     observable = len(tried) - hidden
+    there = observable - said["absent"]
     drawn = [mutant for mutant in every if not mutant["out"]]
     lines = [
         "# The table", "",
@@ -76,19 +79,24 @@ def written(every, results, judged, seed, count):
         f"| of these in scope | {len(drawn)} |",
         f"| seed of the draw | {seed} |",
         f"| tried: the first of the draw that build | {len(tried)} (positions 1 to {last}; {len(unviable)} do not build) |",
+        f"| the unmutated reference, on the same terms | clean, {min(honest.values(), default=0)} times on each variant |",
         f"| caught | {caught} (by warnings alone: {warned}) |",
     ]
     lines += [f"| {word} | {outcomes[word]} |" for word in ["survived", *APART] if outcomes[word]]
     lines += [f"| not caught: {word} | {said[word]} |" for word in [*CLASSES, "not judged"] if said[word]]
-    share = f"{100 * caught / observable:.1f} %" if observable else "none"
-    lines += [f"| **caught of those that are observable and required** | **{caught} of {observable}: {share}** |", ""]
+    lines += [
+        f"| **caught of those that are observable and required** | **{part(caught, observable)}** |",
+        f"| **the same without servers that answer nothing (absent)** | **{part(caught, there)}** |",
+        "",
+    ]
     files = Counter(mutant["name"].split(":")[0] for mutant in drawn)
-    lines += ["## By file", "", "| file | in scope | tried | caught | not caught, and a gap |", "|---|---|---|---|---|"]
+    lines += ["## By file", "", "| file | in scope | tried | caught | absent | gap |", "|---|---|---|---|---|---|"]
     for file, number in sorted(files.items()):
         here = [result for result in tried if result["name"].startswith(f"{file}:")]
-        gaps = [r for r in here if r in open_ and judged.get(r["name"], {}).get("class", "gap") == "gap"]
         met = sum(result["outcome"] in CAUGHT for result in here)
-        lines.append(f"| {file.removeprefix('reference/src/')} | {number} | {len(here)} | {met} | {len(gaps)} |")
+        words = Counter(judged.get(r["name"], {}).get("class", "gap") for r in here if r in open_)
+        file = file.removeprefix("reference/src/")
+        lines.append(f"| {file} | {number} | {len(here)} | {met} | {words['absent']} | {words['gap']} |")
     lines += ["", "## Not caught", "", "| draw | mutant | outcome | said of it | why |", "|---|---|---|---|---|"]
     for result in open_:
         word = judged.get(result["name"], {})
@@ -106,6 +114,10 @@ def written(every, results, judged, seed, count):
                 f"| {result.get('seconds', '')} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def part(some, all_):
+    return f"{some} of {all_}: {100 * some / all_:.1f} %" if all_ else "none"
 
 
 def load(path):

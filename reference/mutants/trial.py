@@ -142,8 +142,8 @@ def read(path):
         return ""
 
 
-def trial(suite, binary, name, folder, only=()):
-    """Runs the suite against one variant of a server and says what it saw."""
+def trial(suite, binary, name, folder, only=(), whole=True):
+    """Runs the suite against one variant of a server and says what it saw: up to the first failure, or as a whole."""
     variant = VARIANTS[name]
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(f"{folder}/tmp")
@@ -160,7 +160,7 @@ def trial(suite, binary, name, folder, only=()):
             text = target(variant, root)
         with open(f"{folder}/target.toml", "w") as file:
             file.write(text)
-        seen |= suite_run(suite, folder, only or variant.only)
+        seen |= suite_run(suite, folder, only or variant.only, whole)
         if server and server.poll() is not None:
             seen["server_ended"] = read(f"{folder}/server.log").strip()[-300:]
     except NotStarted as error:
@@ -172,8 +172,9 @@ def trial(suite, binary, name, folder, only=()):
     return seen
 
 
-def suite_run(suite, folder, only):
+def suite_run(suite, folder, only, whole):
     command = [suite, "run", "--target", f"{folder}/target.toml", "--out", f"{folder}/out", "--quiet"]
+    command += [] if whole else ["--fail-fast"]
     for glob in only:
         command += ["--only", glob]
     environment = os.environ | {"TMPDIR": f"{folder}/tmp"}
