@@ -52,12 +52,11 @@ def blame(result):
 def written(every, results, judged, seed, count, honest):
     """The table as Markdown, and the score."""
     results = sorted(results, key=lambda result: result["position"])
-    places = [result["position"] for result in results]
-    if places != list(range(1, len(places) + 1)):
-        missing = sorted(set(range(1, max(places, default=0) + 1)) - set(places))
-        raise SystemExit(f"these positions of the draw were not tried: {missing}")
     tried = [result for result in results if result["outcome"] != "unviable"][:count]
     last = tried[-1]["position"] if tried else 0
+    places = [result["position"] for result in results]
+    if missing := sorted(set(range(1, last + 1)) - set(places)):
+        raise SystemExit(f"these positions of the draw were not tried: {missing}")
     unviable = [result for result in results if result["outcome"] == "unviable" and result["position"] <= last]
     outcomes = Counter(result["outcome"] for result in tried)
     open_ = [result for result in tried if result["outcome"] not in CAUGHT]
@@ -98,13 +97,7 @@ def written(every, results, judged, seed, count, honest):
         file = file.removeprefix("reference/src/")
         lines.append(f"| {file} | {number} | {len(here)} | {met} | {words['absent']} | {words['gap']} |")
     lines += ["", "## Not caught", "", "| draw | mutant | outcome | said of it | why |", "|---|---|---|---|---|"]
-    for result in open_:
-        word = judged.get(result["name"], {})
-        name = result["name"].removeprefix("reference/src/")
-        lines.append(
-            f"| {result['position']} | {cell(name)} | {result['outcome']} | {word.get('class', 'not judged')} "
-            f"| {cell(word.get('why', ''))} |"
-        )
+    lines += [said_of(result, judged) for result in open_]
     lines += ["", "## All", "", "| draw | mutant | outcome | by | s |", "|---|---|---|---|---|"]
     for result in results:
         if result["position"] <= last:
@@ -113,7 +106,24 @@ def written(every, results, judged, seed, count, honest):
                 f"| {result['position']} | {cell(name)} | {result['outcome']} | {cell(blame(result))} "
                 f"| {result.get('seconds', '')} |"
             )
+    beyond = [result for result in results if result["position"] > last and result["outcome"] != "unviable"]
+    if beyond:
+        met = sum(result["outcome"] in CAUGHT for result in beyond)
+        lines += [
+            "", "## Beyond the sample", "",
+            f"Positions {last + 1} to {places[-1]} of the draw, tried with what time was left and no part of the score: "
+            f"{met} of {len(beyond)} that build were caught. The others:", "",
+            "| draw | mutant | outcome | said of it | why |", "|---|---|---|---|---|",
+        ]
+        lines += [said_of(result, judged) for result in beyond if result["outcome"] not in CAUGHT]
     return "\n".join(lines) + "\n"
+
+
+def said_of(result, judged):
+    word = judged.get(result["name"], {})
+    name = cell(result["name"].removeprefix("reference/src/"))
+    said = word.get("class", "not judged")
+    return f"| {result['position']} | {name} | {result['outcome']} | {said} | {cell(word.get('why', ''))} |"
 
 
 def part(some, all_):
