@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from table import load, written
-from trial import trial
+from trial import VARIANTS, trial
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -184,7 +184,7 @@ def outcome(trials, usual):
         return "does-not-start"
     if any(blamed(one) for one in trials):
         return "caught-once"
-    if any(one.get("passed") == 0 for one in first):
+    if any(one.get("passed") == 0 and not VARIANTS[one["variant"]].only for one in first):
         return "dead"
     if any("too_long" in one or "no_result" in one for one in first):
         return "timeout"
