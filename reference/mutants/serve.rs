@@ -52,7 +52,7 @@ fn set(options: &mut Options, name: &str, value: &str) -> Result<(), Failed> {
         "writes" => access.writes = value.parse()?,
         "lettered" => access.lettered = value.parse()?,
         "burst" => access.burst = some(value)?,
-        "authorization" => access.authorization = Some(value.into()),
+        "authorization" => access.authorization.push(value.into()),
         _ => return Err("there is no such argument".into()),
     }
     Ok(())
