@@ -125,7 +125,11 @@ export function drawn() {
 export function tasks() {
   const all = mutants()
   const ids = option("ids")
-  if (ids) return ids.split(",").map((id) => ({ id, store: all.get(id)?.store ?? option("store", "memory"), mutant: all.get(id) }))
+  if (ids) {
+    const known = ids.split(",").map((id) => all.get(id) ?? `no mutant is called ${id}`)
+    for (const text of known) if (typeof text === "string") throw new Error(text)
+    return known.map((mutant) => ({ id: mutant.id, store: mutant.store, mutant }))
+  }
   const plain = Number(option("unmutated", 0))
   if (plain) {
     return Array.from({ length: plain }, (_, i) => ({ id: `${UNMUTATED}-${option("store", "memory")}-${i + 1}`, store: option("store", "memory") }))

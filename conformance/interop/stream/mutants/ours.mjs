@@ -1,6 +1,6 @@
 // Tries mutants with this suite: the whole of it, with the target file of the mutant's store. One line of JSON a mutant.
 //
-//   node ours.mjs --wireproof PROGRAM [--shard K/N] [--results FILE] [--unmutated N | --ids A,B] [--store memory|file]
+//   node ours.mjs --wireproof PROGRAM [--shard K/N] [--results FILE] [--unmutated N | --ids A,B] [--store memory|file] [--more OPTIONS]
 //
 // What is in the results already is not tried again. Caught is what ends with a `fail` that the baseline does not list; if a
 // catch rests on one check alone, that check is run once more by itself, and the whole suite too if it then passes.
