@@ -66,6 +66,35 @@ pub enum Need {
     Hook(Hook),
     /// A limit of this name, declared or probed.
     Limit(&'static str),
+    /// That the limit of this name is at least this, if it is known: a target that has none is held to nothing.
+    AtLeast(&'static str, u64),
+    /// A second identity: other credentials that the target knows.
+    Second,
+    /// The stimulus of this name.
+    Stimulus(&'static str),
+}
+
+impl Need {
+    /// What it takes, and how the target file supplies it, in words; none where nothing does: a feature is there or it is not.
+    pub fn supplied_by(self) -> Option<String> {
+        Some(match self {
+            Need::Feature(..) => return None,
+            Need::Hook(hook) => {
+                let name = hook.name();
+                format!(
+                    "the hook {name}: `[hooks]` with `{name} = \"COMMAND\"`, or `[launch]`, in the target file"
+                )
+            }
+            Need::Limit(name) => {
+                format!("the limit {name}: `{name} = NUMBER` under `[limits]` in the target file")
+            }
+            Need::AtLeast(name, least) => format!("the limit {name} to be at least {least}"),
+            Need::Second => "a second identity: its headers under `[second]` in the target file".into(),
+            Need::Stimulus(name) => {
+                format!("the stimulus {name}: `{name} = \"COMMAND\"` under `[stimuli]` in the target file")
+            }
+        })
+    }
 }
 
 /// What acts on the process of the target.

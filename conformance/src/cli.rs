@@ -14,7 +14,7 @@ mod site;
 
 use crate::{exit, protocol::Protocol};
 use clap::{Parser, Subcommand};
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::Path, process::ExitCode};
 
 /// Tells the truth about any server or client that claims to speak a wireproof protocol.
 #[derive(Debug, Parser)]
@@ -108,6 +108,17 @@ fn say(text: &str) {
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Makes the directory of `--out`, if it is not there.
+fn directory(dir: &Path) -> Result<(), Failed> {
+    if dir.is_file() {
+        let dir = dir.display();
+        return Err(Failed::usage(format!(
+            "--out takes a directory, and {dir} is a file; give another name"
+        )));
+    }
+    std::fs::create_dir_all(dir).map_err(|e| Failed::usage(format!("--out {}: {e}", dir.display())))
 }
 
 /// A value as JSON, for `--json`.

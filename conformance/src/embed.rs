@@ -6,7 +6,7 @@ use crate::{
     check::{BoxFuture, Hook, Need},
     protocol::Reference,
     selftest::defects::{self, Breakage},
-    target::{Hooks, Target, directory::Directory},
+    target::{Hooks, Identity, Target, directory::Directory},
 };
 use reference::stream::{Access, Limits, Options, Parts, Running, Seams, Server};
 use std::{net::SocketAddr, sync::Arc};
@@ -45,6 +45,8 @@ const LONGER_POLL_MS: u64 = 1_500;
 pub const SSE_MS: u64 = 4_000;
 /// What the variant `authenticated` asks for in `Authorization`.
 pub const AUTHORIZATION: &str = "Bearer 6f70656e20736573616d65";
+/// What a second identity says there.
+pub const SECOND: &str = "Bearer 736563726574207365636f6e64";
 /// How many requests the variant `rate-limited` takes at once.
 const BURST: u32 = 24;
 /// How many requests are certainly too many for it.
@@ -67,7 +69,8 @@ pub fn variant(name: &str) -> Option<Options> {
         BARE => Options { parts: Parts { sse: false, forks: false }, ..options },
         READ_ONLY => Options { access: Access { writes: false, ..access }, ..options },
         AUTHENTICATED => {
-            let access = Access { authorization: Some(AUTHORIZATION.into()), lettered: true, ..access };
+            let authorization = vec![AUTHORIZATION.into(), SECOND.into()];
+            let access = Access { authorization, lettered: true, ..access };
             Options { access, ..options }
         }
         RATE_LIMITED => Options { access: Access { burst: Some(BURST), ..access }, ..options },
@@ -89,7 +92,10 @@ fn declare(variant: &str, options: &Options, target: Target) -> Target {
     match variant {
         DURABLE => target.declare("sse-ms", SSE_MS.to_string()),
         READ_ONLY => target.declare("stream.read-only", "on"),
-        AUTHENTICATED => target.declare("stream.access-control", "on").header("authorization", AUTHORIZATION),
+        AUTHENTICATED => target
+            .declare("stream.access-control", "on")
+            .header(Identity::First, "authorization", AUTHORIZATION)
+            .header(Identity::Second, "authorization", SECOND),
         RATE_LIMITED => {
             target.declare("stream.rate-limit", "on").declare("burst-requests", TOO_MANY.to_string())
         }
@@ -107,8 +113,6 @@ impl Reference for Stream {
     fn about(&self, variant: &str) -> Option<Need> {
         Some(match variant {
             RATE_LIMITED => Need::Feature("stream.rate-limit", "on"),
-            RETAINING => Need::Feature("stream.retention", "on"),
-            SMALL_BODIES => Need::Limit("max-body-bytes"),
             _ => return None,
         })
     }

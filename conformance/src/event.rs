@@ -110,6 +110,16 @@ pub enum What {
         /// The events that prove that the target was alive behind the silence.
         alive: Vec<u64>,
     },
+    /// The owner's way to have the target act was used.
+    Stimulus {
+        /// Its name.
+        name: String,
+        /// What it was told: names and values.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        given: BTreeMap<String, String>,
+        /// How long it took, in milliseconds.
+        ms: u64,
+    },
     /// A hook was carried out.
     Hook {
         /// Its name.

@@ -25,6 +25,8 @@ pub struct Protocol {
     pub features: &'static [Feature],
     /// What a target may refuse for good that has a certain feature.
     pub declines: &'static [Declined],
+    /// What an owner may supply so that the target acts.
+    pub stimuli: &'static [Stimulus],
     /// What a target may declare about itself, in numbers.
     pub limits: &'static [Limit],
     /// The check tables, one an area.
@@ -90,6 +92,19 @@ pub struct Declined {
     pub what: &'static str,
     /// Whether an answer of this status to this method is such a refusal.
     pub refuses: fn(&str, u16) -> bool,
+}
+
+/// What the owner of a target may supply so that it acts on the protocol.
+#[derive(Clone, Copy)]
+pub struct Stimulus {
+    /// `publish`.
+    pub name: &'static str,
+    /// In a sentence.
+    pub text: &'static str,
+    /// What it is told beside its content, by name.
+    pub given: &'static [&'static str],
+    /// Uses it once and sees on the wire that it works: a flow that is no check and stops if it does not.
+    pub proof: for<'a> fn(&'a Cx) -> BoxFuture<'a, crate::check::Outcome>,
 }
 
 /// A number that a target may declare.
@@ -222,6 +237,20 @@ impl Protocol {
     /// Every check, in the order of the tables.
     pub fn checks(&self) -> impl Iterator<Item = &'static Check> + use<> {
         self.checks.iter().flat_map(|area| area.iter())
+    }
+
+    /// A stimulus by its name.
+    ///
+    /// # Errors
+    /// There is none: a sentence that lists what there is.
+    pub fn stimulus(&self, name: &str) -> Result<&'static Stimulus, String> {
+        self.stimuli.iter().find(|s| s.name == name).ok_or_else(|| {
+            let all: Vec<&str> = self.stimuli.iter().map(|s| s.name).collect();
+            match all.is_empty() {
+                true => format!("{} has no stimuli; `{name}` under [stimuli] says nothing", self.name),
+                false => format!("{} has no stimulus `{name}`; it has {}", self.name, all.join(", ")),
+            }
+        })
     }
 
     /// The role that a check tests.

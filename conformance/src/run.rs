@@ -8,7 +8,7 @@ use crate::{
     check::{Body, Check, Cx, Hook, Lane, Need, Waits},
     event::{Event, Log, Sink, What},
     observers::{Observed, Told},
-    protocol::{Declined, Protocol},
+    protocol::{Declined, Protocol, Stimulus},
     redact::Redaction,
     target::{Features, Kind, Target, baseline::Baseline},
     verdict::{self, Verdict},
@@ -313,11 +313,20 @@ impl Runner {
 
     /// Drives the checks, lane by lane.
     async fn drive(&mut self) {
-        let mut lanes: BTreeMap<Lane, VecDeque<&'static Check>> = BTreeMap::new();
+        let mut chosen: Vec<&'static Check> = Vec::new();
         for check in self.protocol.checks().filter(|c| matches!(c.body, Body::Drives(_))) {
             match select::choose(self.protocol, check, &self.target, &self.features, &self.settings) {
-                Choice::Runs => lanes.entry(check.lane).or_default().push_back(check),
+                Choice::Runs => chosen.push(check),
                 Choice::Not(verdict, reason) => self.leave_out(check, verdict, reason),
+            }
+        }
+        let idle = self.prove(&chosen).await;
+        let mut lanes: BTreeMap<Lane, VecDeque<&'static Check>> = BTreeMap::new();
+        for check in chosen {
+            let why = idle.iter().find(|(stimulus, _)| needs(check, stimulus)).map(|(_, why)| why.clone());
+            match why {
+                Some(why) => self.leave_out(check, Verdict::Inconclusive, why),
+                None => lanes.entry(check.lane).or_default().push_back(check),
             }
         }
         for (lane, queue) in lanes {
@@ -325,6 +334,30 @@ impl Runner {
             let jobs = if lane == Lane::Shared { self.settings.jobs.max(1) } else { 1 };
             self.lane(lane, queue, jobs).await;
         }
+    }
+
+    /// Uses once each stimulus that one of these checks relies on; those that do nothing, and why that is so.
+    async fn prove(&mut self, chosen: &[&'static Check]) -> Vec<(&'static Stimulus, String)> {
+        let mut idle = Vec::new();
+        if self.unreachable.is_some() {
+            return idle;
+        }
+        for stimulus in self.protocol.stimuli {
+            if !chosen.iter().any(|check| needs(check, stimulus)) {
+                continue;
+            }
+            let cx = self.cx(&GREETING, self.times.check + self.times.hook);
+            let over = self.times.check + self.times.hook + self.times.answer;
+            let why = match timeout(over, (stimulus.proof)(&cx)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(_)) => Some(last_word(&cx.log.events())),
+                Err(_) => Some(format!("nothing was seen of it within {} ms", over.as_millis())),
+            };
+            self.left.sweep(&cx.made, &cx.link, self.times.check).await;
+            let why = why.map(|why| format!("the stimulus {} does not work: {why}", stimulus.name));
+            idle.extend(why.map(|why| (stimulus, why)));
+        }
+        idle
     }
 
     fn observe(&mut self, schemas: &Schemas) {
@@ -397,7 +430,8 @@ impl Runner {
 
     /// How long a check may take: round trips, and what it has to wait for on this target.
     fn budget(&self, check: &Check) -> Duration {
-        let hooks = check.needs.iter().filter(|n| matches!(n, Need::Hook(_))).count();
+        let acts = |need: &&Need| matches!(need, Need::Hook(_) | Need::Stimulus(_));
+        let hooks = check.needs.iter().filter(acts).count();
         self.times.check + self.waits(check) + self.times.hook * u32::try_from(hooks).unwrap_or(1)
     }
 
@@ -444,6 +478,10 @@ impl Runner {
     }
 }
 
+fn needs(check: &Check, stimulus: &Stimulus) -> bool {
+    check.needs.contains(&Need::Stimulus(stimulus.name))
+}
+
 /// One of these and one of those, as long as there are some.
 pub(crate) fn by_turns<T>(these: Vec<T>, those: Vec<T>) -> Vec<T> {
     let mut all = Vec::with_capacity(these.len() + those.len());
@@ -481,6 +519,9 @@ pub(crate) async fn drive_alone(
 
 /// Why a check was not driven to its end in a run that stopped at the first failure.
 pub const STOPPED: &str = "the run stopped at the first failure";
+
+/// Why a check was not driven to its end in a run that was interrupted.
+pub const INTERRUPTED: &str = "the run was interrupted";
 
 /// How long a wait may be for a limit that the target did not declare, in milliseconds.
 pub const UNKNOWN_LIMIT_MS: u64 = 65_000;

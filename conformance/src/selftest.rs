@@ -24,7 +24,7 @@ use std::{
 /// How many references are tried at the same time.
 const AT_ONCE: usize = 24;
 /// How often what nothing caught is tried once more, alone: on a busy machine what is late is no sign.
-const AGAIN: usize = 2;
+const AGAIN: usize = 4;
 /// How many honest references run at the same time.
 const VARIANTS_AT_ONCE: usize = 9;
 /// What a null target gets for an answer: it has none, and every check would wait for it.

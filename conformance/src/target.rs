@@ -1,6 +1,7 @@
 //! What is tested: where it is, what it has, what acts on its process.
 
 pub mod baseline;
+pub(crate) mod command;
 pub mod directory;
 pub mod file;
 pub mod launch;
@@ -30,6 +31,7 @@ pub struct Target {
     pub via: Via,
     pub(crate) kind: Kind,
     pub(crate) hooks: Option<Arc<dyn Hooks>>,
+    pub(crate) stimuli: Option<Arc<dyn Stimuli>>,
 }
 
 #[derive(Clone)]
@@ -56,6 +58,15 @@ pub struct Tls {
     pub ca: Option<PathBuf>,
 }
 
+/// As whom a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// With `[headers]`: who sends nearly everything.
+    First,
+    /// With `[second]`: somebody else whom the target knows.
+    Second,
+}
+
 /// Acts on the process of a target.
 pub trait Hooks: Send + Sync {
     /// Whether this can be done.
@@ -66,6 +77,19 @@ pub trait Hooks: Send + Sync {
     fn is_launched(&self) -> bool {
         false
     }
+}
+
+/// Has a target act on the protocol: publish, enqueue.
+pub trait Stimuli: Send + Sync {
+    /// Whether there is one of this name.
+    fn offers(&self, name: &str) -> bool;
+    /// Uses it, with these values and this content, and returns when it is done.
+    fn act<'a>(
+        &'a self,
+        name: &'a str,
+        given: &'a [(&'a str, &'a str)],
+        content: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), String>>;
 }
 
 impl Target {
@@ -83,6 +107,7 @@ impl Target {
             via: Via::default(),
             kind: Kind::Server(Arc::new(reach)),
             hooks: None,
+            stimuli: None,
         })
     }
 
@@ -96,6 +121,7 @@ impl Target {
             via: Via::default(),
             kind: Kind::Client(apps),
             hooks: None,
+            stimuli: None,
         }
     }
 
@@ -137,11 +163,23 @@ impl Target {
         self
     }
 
-    /// With a header that goes with every request and whose value is a secret.
+    /// With these ways to have it act.
     #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub fn stimuli(mut self, stimuli: Arc<dyn Stimuli>) -> Self {
+        self.stimuli = Some(stimuli);
+        self
+    }
+
+    /// With a header that goes with every request of this identity and whose value is a secret.
+    #[must_use]
+    pub fn header(mut self, who: Identity, name: &str, value: &str) -> Self {
         if let Kind::Server(reach) = &mut self.kind {
-            Arc::make_mut(reach).headers.push((name.to_ascii_lowercase(), value.into()));
+            let reach = Arc::make_mut(reach);
+            let headers = match who {
+                Identity::First => &mut reach.headers,
+                Identity::Second => &mut reach.second,
+            };
+            headers.push((name.to_ascii_lowercase(), value.into()));
         }
         if crate::redact::is_secret(name) {
             self.secrets.push(value.into());
@@ -162,6 +200,7 @@ impl Target {
                 way: Way::tcp("", 0, false),
                 root: String::new(),
                 headers: Vec::new(),
+                second: Vec::new(),
             }),
         }
     }
@@ -175,6 +214,22 @@ impl Target {
 
     pub(crate) fn offers(&self, hook: Hook) -> bool {
         self.hooks.as_ref().is_some_and(|h| h.offers(hook))
+    }
+
+    pub(crate) fn stimulates(&self, name: &str) -> bool {
+        self.stimuli.as_ref().is_some_and(|stimuli| stimuli.offers(name))
+    }
+
+    pub(crate) async fn stimulate(
+        &self,
+        name: &str,
+        given: &[(&str, &str)],
+        content: &[u8],
+    ) -> Result<(), String> {
+        match &self.stimuli {
+            Some(stimuli) => stimuli.act(name, given, content).await,
+            None => Err("the target offers no stimuli".into()),
+        }
     }
 
     pub(crate) async fn hook(&self, hook: Hook) -> Result<(), String> {
@@ -217,6 +272,7 @@ fn reach(url: &str) -> Result<Reach, String> {
         way: Way::tcp(address, port, secure),
         root: uri.path().trim_end_matches('/').to_owned(),
         headers: Vec::new(),
+        second: Vec::new(),
     })
 }
 

@@ -86,6 +86,7 @@ fn attacked() -> Checked {
         received(Message::Event { name, id, data: bytes(), size: 9 }),
         received(Message::Line { text: said() }),
         What::Hook { name: said(), ms: 1 },
+        What::Stimulus { name: said(), given: [(said(), said())].into(), ms: 1 },
         What::Met { requirement: requirement(), alternative: said(), expected: expected(), on: vec![2] },
         What::Closed { conn: 0, how: said(), code: Some(1) },
         What::Broken { requirement: requirement(), expected: expected(), actual: said(), on: vec![2] },

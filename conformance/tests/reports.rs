@@ -72,6 +72,7 @@ pub(super) const fn bare(
         rows: "",
         features: &[Feature { name: "tiny.loud", default: "off", text: "It shouts." }],
         declines: &[],
+        stimuli: &[],
         limits: &[],
         checks,
         schemas: Vec::new,
@@ -357,7 +358,7 @@ pub(super) fn everything() -> Report {
         left_out(2, Verdict::NotApplicable),
         ran(3, vec![set_up(ONE)]),
     ]);
-    run.target = run.target.header("authorization", "Bearer sekret");
+    run.target = run.target.header(wireproof::target::Identity::First, "authorization", "Bearer sekret");
     run.target.implementation = Some(("tinyd".into(), "2.0".into()));
     run.settings.again =
         Some("run tiny http://tiny.test/tiny --header 'authorization: Bearer sekret'".into());

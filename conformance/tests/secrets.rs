@@ -11,7 +11,7 @@ use std::{fs, path::Path};
 /// their names, in text, JSON, bytes that are no text, event streams, and in chunks that cut through them.
 const ECHO: &str = r#"
 import base64, html, http.server, json, os, re, sys, urllib.parse
-told = [os.environ['FROM_FILE'], os.environ['FROM_ENVIRONMENT']]
+told = [os.environ['FROM_FILE'], os.environ['FROM_ENVIRONMENT'], open('second').read()]
 
 def forms(s):
     b = s.encode()
@@ -70,13 +70,15 @@ const IN_FILE: &str = "what Stands in/a File";
 const COOKIE: &str = "session=c00kie-jar-5";
 const ENV_FILE: &str = "database:Passw0rd";
 const ENV_VARIABLE: &str = "variable\"with\\quotes";
-const SECRETS: [&str; 6] = [TOKEN, KEY, IN_FILE, COOKIE, ENV_FILE, ENV_VARIABLE];
+const SECOND: &str = "the-0ther/One";
+const SECRETS: [&str; 7] = [TOKEN, KEY, IN_FILE, COOKIE, ENV_FILE, ENV_VARIABLE, SECOND];
 
 fn files(dir: &Path, more: &str) -> String {
     let written = |name: &str, text: &str| fs::write(dir.join(name), text).unwrap_or_else(|e| panic!("{e}"));
     written("echo.py", ECHO);
     written("key", &format!("{IN_FILE}\n"));
     written("password", ENV_FILE);
+    written("second", SECOND);
     let content = format!(
         "protocol = \"stream\"
 url = \"http://127.0.0.1:{{port}}/v1/stream\"
@@ -84,6 +86,8 @@ url = \"http://127.0.0.1:{{port}}/v1/stream\"
 authorization = \"env:WIREPROOF_TEST_TOKEN\"
 x-key = \"{KEY}\"
 x-file = \"file:key\"
+[second]
+x-key = \"{SECOND}\"
 [launch]
 command = \"exec python3 echo.py {more}\"
 env = {{ FROM_FILE = \"file:password\", FROM_ENVIRONMENT = \"env:WIREPROOF_TEST_VARIABLE\" }}

@@ -179,6 +179,7 @@ static TICK: Protocol = Protocol {
     rows: "",
     features: &[],
     declines: &[],
+    stimuli: &[],
     limits: &[],
     checks: &[&CHECKS],
     schemas: || {

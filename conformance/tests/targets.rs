@@ -131,6 +131,7 @@ url = \"http://127.0.0.1:1/v1/stream\"
 baseline = \"known.toml\"
 implementation = {{ name = \"streamd\", version = \"3\" }}
 headers = {{ Authorization = \"Bearer very-secret\", accept = \"a/b\" }}
+second = {{ Authorization = \"Bearer other-secret\" }}
 hooks = {{ kill = \"true\" }}
 [features]
 \"stream.crash-safe\" = true
@@ -155,7 +156,7 @@ time_scale = 2.5
     assert_eq!(target.implementation, Some(("streamd".into(), "3".into())));
     assert_eq!(target.declared["stream.crash-safe"], "on");
     assert_eq!(target.declared["long-poll-ms"], "700");
-    assert_eq!(target.secrets, ["Bearer very-secret"]);
+    assert_eq!(target.secrets, ["Bearer very-secret", "Bearer other-secret"]);
     let hooks = target.process().expect("hooks");
     assert!(hooks.offers(Hook::Kill) && !hooks.offers(Hook::Restart) && !hooks.is_launched());
 }

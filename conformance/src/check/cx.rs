@@ -15,6 +15,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::timeout;
 use wireproof_spec::{
     http::{Request, Response},
     requirement::{Level, RequirementId},
@@ -107,6 +108,11 @@ impl Cx {
     /// An HTTP client that has none of the headers which the owner of the target gave us, its credentials among them.
     pub fn stranger(&self) -> http::Peer {
         http::Peer::new(self.link.without_headers())
+    }
+
+    /// An HTTP client that has the headers of the second identity, in place of the first one's.
+    pub fn second(&self) -> http::Peer {
+        http::Peer::new(self.link.with_second_headers())
     }
 
     /// An HTTP client that has other values in the headers which the owner of the target gave us: credentials that nobody
@@ -252,7 +258,7 @@ impl Cx {
     pub async fn hook(&self, hook: Hook) -> Outcome {
         let started = std::time::Instant::now();
         let mut before = self.link.idle().await;
-        let result = tokio::time::timeout(self.link.times.hook, self.target.hook(hook)).await;
+        let result = timeout(self.link.times.hook, self.target.hook(hook)).await;
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match result {
             Ok(Ok(())) if before.is_open().await => Err(self.link.stop(&format!(
@@ -265,6 +271,26 @@ impl Cx {
             }
             Ok(Err(why)) => Err(self.link.stop(&format!("the hook {} failed: {why}", hook.name()))),
             Err(_) => Err(self.link.stop(&format!("the hook {} took longer than {ms} ms", hook.name()))),
+        }
+    }
+
+    /// Has the target act on the protocol, in the way that its owner supplied: with these values, by the names that the
+    /// protocol gives them, and this content.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if it cannot be done.
+    pub async fn stimulus(&self, name: &str, given: &[(&str, &str)], content: &[u8]) -> Outcome {
+        let started = std::time::Instant::now();
+        let act = timeout(self.link.times.hook, self.target.stimulate(name, given, content)).await;
+        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match act {
+            Ok(Ok(())) => {
+                let given = given.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+                self.log.record(What::Stimulus { name: name.into(), given, ms });
+                Ok(())
+            }
+            Ok(Err(why)) => Err(self.stop(&format!("the stimulus {name} failed: {why}"))),
+            Err(_) => Err(self.stop(&format!("the stimulus {name} took longer than {ms} ms"))),
         }
     }
 }

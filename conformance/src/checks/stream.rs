@@ -80,6 +80,7 @@ pub static PROTOCOL: Protocol = Protocol {
         what: "PUT, POST and DELETE, which a server with stream.read-only may refuse with 405 or 501",
         refuses: |method, status| matches!(method, "PUT" | "POST" | "DELETE") && matches!(status, 405 | 501),
     }],
+    stimuli: &[],
     limits: &[
         Limit { name: "long-poll-ms", text: "How long a long-poll waits before it is answered with 204." },
         Limit { name: "sse-ms", text: "After how long an event stream is closed by the server." },

@@ -104,6 +104,9 @@ pub(super) fn check(protocol: &Protocol, check: &'static Check) -> CheckRow {
         Need::Feature(name, value) => format!("feature {name}={value}"),
         Need::Hook(hook) => format!("hook {}", hook.name()),
         Need::Limit(name) => format!("limit {name}"),
+        Need::AtLeast(name, least) => format!("limit {name} of {least} or more"),
+        Need::Second => "second identity".into(),
+        Need::Stimulus(name) => format!("stimulus {name}"),
     });
     CheckRow {
         id: check.name,

@@ -1,6 +1,6 @@
 //! `wireproof report`: report a run from its events again, with the same fold; or tell what changed since another.
 
-use super::{Done, Failed, print, run::show};
+use super::{Done, Failed, directory, print, run::show};
 use crate::{
     protocol::Protocol,
     report::{
@@ -81,7 +81,8 @@ impl Format {
     }
 }
 
-fn site(text: &str) -> Result<String, String> {
+/// Where a specification is published, as `--spec-site` takes it.
+pub(super) fn site(text: &str) -> Result<String, String> {
     let is_url = text.starts_with("https://") || text.starts_with("http://");
     // Anything else before a colon would be another scheme, which a link may not have.
     if is_url || !text.is_empty() && !text.contains(':') {
@@ -98,7 +99,7 @@ pub(super) fn report(protocols: &[&'static Protocol], args: &Args) -> Done {
     let outcome = read(protocols, &args.log, args.target.as_deref())?;
     let links = Links { site: args.spec_site.clone() };
     if let Some(dir) = &args.out {
-        std::fs::create_dir_all(dir).map_err(|e| Failed::usage(format!("--out {}: {e}", dir.display())))?;
+        directory(dir)?;
         files::write(dir, &outcome, &links).map_err(Failed::harness)?;
     }
     match args.format.form() {

@@ -4,7 +4,7 @@ mod config;
 mod dry;
 mod progress;
 
-use super::{Done, Failed, nearest, print, protocol, say};
+use super::{Done, Failed, directory, nearest, print, protocol, report::site, say};
 use crate::{
     embed,
     event::Event,
@@ -13,7 +13,7 @@ use crate::{
     report::{Outcome, Report, files, html::Links, json, replay, terminal, transcript::word},
     run::{self, Settings, select},
     target::{
-        Target,
+        Identity, Target,
         baseline::Baseline,
         file::{self, Pace, RATES, Read, SCALES, TIMEOUTS_MS},
         proper,
@@ -73,7 +73,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(RATES))]
     rate: Option<u32>,
     /// From which names and tokens are made; otherwise 1.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = seed, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// How long an answer may take that has no reason to wait, in milliseconds; otherwise 5000.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(TIMEOUTS_MS))]
@@ -101,6 +101,10 @@ pub(super) struct Args {
     /// Write events.jsonl, result.json, junit.xml, report.html and summary.md into this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Where the specification is published: a site with a page for each protocol, such as stream.html, to which report.html
+    /// then links.
+    #[arg(long, value_name = "URL", value_parser = site, requires = "out")]
+    spec_site: Option<String>,
     /// Print the machine form, alone.
     #[arg(long)]
     json: bool,
@@ -130,6 +134,10 @@ fn scale(text: &str) -> Result<f64, String> {
         Ok(scale) if SCALES.contains(&scale) => Ok(scale),
         _ => Err("give a number from 0.01 to 100".into()),
     }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("give a whole number from 0 to {}", u64::MAX))
 }
 
 /// What is tested, and what its owner knows about it.
@@ -394,7 +402,7 @@ pub(super) fn header(target: Target, given: &str) -> Result<(Target, String, Str
         .split_once(':')
         .map(|(name, value)| (name.trim(), value.trim()))
         .ok_or_else(|| Failed::usage("--header takes 'NAME: VALUE', 'NAME: env:VAR' or 'NAME: file:PATH'"))?;
-    let target = file::header(target, name, value, Path::new("."))
+    let target = file::header(target, Identity::First, name, value, Path::new("."))
         .map_err(|e| Failed::usage(format!("--header: {e}")))?;
     let is_pointer = value.starts_with("env:") || value.starts_with("file:");
     Ok((target, name.to_owned(), value.to_owned(), is_pointer))
@@ -490,6 +498,7 @@ async fn ended(stopped: &mut Option<watch::Receiver<bool>>) {
 /// The files of `--out`.
 struct Outputs {
     dir: Option<PathBuf>,
+    links: Links,
     events: Arc<Mutex<Log>>,
 }
 
@@ -505,10 +514,11 @@ impl Outputs {
         let mut log = Log::default();
         if let Some(dir) = &args.out {
             let failed = |e| Failed::usage(format!("--out {}: {e}", dir.display()));
-            std::fs::create_dir_all(dir).map_err(failed)?;
+            directory(dir)?;
             log.file = Some(LineWriter::new(File::create(dir.join(replay::EVENTS)).map_err(failed)?));
         }
-        Ok(Self { dir: args.out.clone(), events: Arc::new(Mutex::new(log)) })
+        let links = Links { site: args.spec_site.clone() };
+        Ok(Self { dir: args.out.clone(), links, events: Arc::new(Mutex::new(log)) })
     }
 
     /// Writes each event as it happens: what is known survives a crash.
@@ -529,7 +539,7 @@ impl Outputs {
 
     fn write(&self, outcome: &Outcome) -> Result<(), Failed> {
         let Some(dir) = &self.dir else { return Ok(()) };
-        files::write(dir, outcome, &Links::default()).map_err(Failed::harness)?;
+        files::write(dir, outcome, &self.links).map_err(Failed::harness)?;
         let log = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let file = dir.join(replay::EVENTS);
         let failed = |e| Failed::harness(format!("{} cannot be written: {e}", file.display()));

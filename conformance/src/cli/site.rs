@@ -1,6 +1,6 @@
 //! `wireproof site`: the specification as pages.
 
-use super::{Done, Failed, print};
+use super::{Done, Failed, directory, print};
 use crate::{exit, protocol::Protocol, selftest, site};
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub(super) async fn site(protocols: &[&'static Protocol], args: &Args) -> Done {
         with_examples.push((*protocol, site::examples(honest.iter().map(|(_, finished)| finished))));
     }
     let failed = |what: &std::path::Path, e| Failed::usage(format!("{}: {e}", what.display()));
-    std::fs::create_dir_all(&args.out).map_err(|e| failed(&args.out, e))?;
+    directory(&args.out)?;
     let pages = site::pages(&with_examples);
     for page in &pages {
         let path = args.out.join(&page.file);

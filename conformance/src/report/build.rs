@@ -217,8 +217,10 @@ fn set_up_known<'a>(checked: &Checked, baseline: &'a Baseline) -> Option<&'a Kno
 }
 
 fn known(run: &Finished, baseline: &Baseline) -> Known {
+    // A run that was cut short saw too little for that: an observer passes on the little that there was.
+    let whole = !is_cut_short(run);
     let stale: Vec<KnownFailure> =
-        kept(run, baseline).filter(|entry| entry.sometimes.is_none()).cloned().collect();
+        kept(run, baseline).filter(|entry| whole && entry.sometimes.is_none()).cloned().collect();
     Known {
         listed: baseline.entries().cloned().collect(),
         unseen: unseen(run, baseline).cloned().collect(),
@@ -244,13 +246,18 @@ fn unseen<'a>(run: &'a Finished, baseline: &'a Baseline) -> impl Iterator<Item =
     kept(run, baseline).filter(|entry| entry.sometimes.is_some())
 }
 
+/// Whether a run ended before its time.
+fn is_cut_short(run: &Finished) -> bool {
+    run.interrupted || run.unreachable.is_some() || run.stopped_at.is_some()
+}
+
 fn facts(run: &Finished, checks: &[Check], requirements: &[Requirement], known: &Known) -> Facts {
     let mut facts = Facts {
         errors: checks.iter().filter(|c| c.verdict == Verdict::Error).count(),
         ran: run.checks.iter().filter(|c| !c.events.is_empty() && c.verdict.ran()).count(),
         passed: run.checks.iter().filter(|c| c.verdict == Verdict::Pass).count(),
         stale: known.stale.len(),
-        cut_short: run.interrupted || run.unreachable.is_some() || run.stopped_at.is_some(),
+        cut_short: is_cut_short(run),
         filtered: run.checks.iter().any(|c| c.verdict == Verdict::NotSelected),
         strict: run.settings.strict,
         ..Facts::default()

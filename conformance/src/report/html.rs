@@ -9,7 +9,7 @@ mod told;
 
 use super::{
     Check, Outcome, Report, Requirement,
-    terminal::{by_verdict, explained, how_many, notices},
+    terminal::{by_verdict, explained, how_many, notices, unknown},
 };
 use crate::verdict::{RunVerdict, Status, Verdict};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -193,13 +193,11 @@ fn run(report: &Report, links: &Links, level: u8) -> Markup {
         report.checks.iter().filter(|c| c.verdict == verdict && !c.baselined).collect()
     };
     let known: Vec<&Check> = report.checks.iter().filter(|c| c.baselined).collect();
-    let unreached = report.unreachable.is_some();
-    let inconclusive = if unreached { Vec::new() } else { of(Verdict::Inconclusive) };
     let told = [
         ("failed", "Failed: a MUST is broken", of(Verdict::Fail)),
         ("errors", "Errors: mistakes of this suite, please report them", of(Verdict::Error)),
         ("warned", "Warned: a SHOULD is broken", of(Verdict::Warn)),
-        ("inconclusive", "Inconclusive: nobody knows", inconclusive),
+        ("inconclusive", "Inconclusive: nobody knows", unknown(report).collect()),
     ];
     let untestable = of(Verdict::Untestable);
     let listed = !report.baseline.listed.is_empty();

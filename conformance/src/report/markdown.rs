@@ -2,7 +2,7 @@
 
 use super::{
     Check, Outcome, Report,
-    terminal::{explained, how_many, notices},
+    terminal::{explained, how_many, notices, unknown},
     transcript::{clean, is_obeyed},
 };
 use crate::verdict::Verdict;
@@ -44,12 +44,11 @@ impl Summary {
         let of = |verdict: Verdict| -> Vec<&Check> {
             report.checks.iter().filter(|c| c.verdict == verdict && !c.baselined).collect()
         };
-        let unreached = report.unreachable.is_some();
         let told = [
             ("Failed: a MUST is broken", of(Verdict::Fail)),
             ("Errors: mistakes of this suite, please report them", of(Verdict::Error)),
             ("Warned: a SHOULD is broken", of(Verdict::Warn)),
-            ("Inconclusive: nobody knows", if unreached { Vec::new() } else { of(Verdict::Inconclusive) }),
+            ("Inconclusive: nobody knows", unknown(report).collect()),
         ];
         for (title, checks) in told.iter().filter(|(_, checks)| !checks.is_empty()) {
             self.add(&format!("### {title}\n\n"));

@@ -1,12 +1,9 @@
 //! The form that people read: the verdict first, then what to do about it, then what was not seen.
 
 use super::{Check, Counts, Report, Requirement, transcript::clean};
-use crate::run::STOPPED;
+use crate::run::{INTERRUPTED, STOPPED};
 use crate::verdict::{RunVerdict, Status, Verdict};
 use std::fmt::Write;
-
-/// How many inconclusive checks are shown when the target could not be reached: it is said once, above.
-const UNREACHED: usize = 0;
 
 /// Whether and how colour is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +52,7 @@ fn write_all(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Resul
     section(out, "errors: mistakes of this suite, please report them", shown(Verdict::Error), report, paint)?;
     section(out, "failed: a MUST is broken", shown(Verdict::Fail), report, paint)?;
     section(out, "warned: a SHOULD is broken", shown(Verdict::Warn), report, paint)?;
-    // What a run left alone because it stopped is said once, above.
-    let reached = |c: &&Check| c.message.as_deref() != Some(STOPPED);
-    let limit = if report.unreachable.is_some() { UNREACHED } else { usize::MAX };
-    section(
-        out,
-        "inconclusive: nobody knows",
-        shown(Verdict::Inconclusive).filter(reached).take(limit),
-        report,
-        paint,
-    )?;
+    section(out, "inconclusive: nobody knows", unknown(report), report, paint)?;
     reasons(out, "untestable: the target offers no way to drive it", shown(Verdict::Untestable), paint)?;
     baseline(out, report, paint)?;
     unseen(out, report, paint)
@@ -109,6 +97,19 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     Ok(())
 }
 
+/// Whether a run left a check alone, or in its middle, because it stopped.
+fn is_left_alone(check: &Check) -> bool {
+    check.message.as_deref().is_some_and(|why| [STOPPED, INTERRUPTED].contains(&why))
+}
+
+/// The inconclusive checks that have something to tell: that the target could not be reached, or that the run stopped, is said
+/// once for all.
+pub(super) fn unknown(report: &Report) -> impl Iterator<Item = &Check> {
+    let is_unknown = |check: &&Check| check.verdict == Verdict::Inconclusive && !check.baselined;
+    let reached = report.unreachable.is_none();
+    report.checks.iter().filter(move |check| reached && is_unknown(check) && !is_left_alone(check))
+}
+
 /// What has to be said of a run as a whole, a sentence or two each.
 pub(super) fn notices(report: &Report) -> Vec<String> {
     let mut all = Vec::new();
@@ -118,7 +119,10 @@ pub(super) fn notices(report: &Report) -> Vec<String> {
         all.push(format!("The target could not be reached: {why}. Nobody knows what it would have done."));
     }
     if report.interrupted {
-        all.push("The run was interrupted. What is known is below; the rest was not seen.".into());
+        let rest = report.checks.iter().filter(|check| is_left_alone(check)).count();
+        all.push(format!(
+            "The run was interrupted. What is known is below; {rest} checks did not come to their end."
+        ));
     }
     if let [first, others @ ..] = &report.left[..] {
         let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };

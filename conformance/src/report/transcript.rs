@@ -50,6 +50,11 @@ fn line(what: &What) -> Option<String> {
             format!("#{conn} ended{code}: {}", clean(how))
         }
         What::Silence { conn, ms, .. } => format!("#{conn} silent for {ms} ms, while the target was alive"),
+        What::Stimulus { name, given, ms } => {
+            let given: String =
+                given.iter().map(|(name, value)| format!(" {}={}", clean(name), clean(value))).collect();
+            format!("stimulus {}{given}, {ms} ms", clean(name))
+        }
         What::Hook { name, ms } => format!("hook {}, {ms} ms", clean(name)),
         What::Met { requirement, alternative, .. } => {
             format!("= {}: {}", clean(requirement), clean(alternative))

@@ -80,7 +80,7 @@ impl Runner {
         match &self.unreachable {
             Some(why) => format!("the target is unreachable: {why}"),
             None if self.stopped_at.is_some() => STOPPED.into(),
-            None => "the run was interrupted".into(),
+            None => INTERRUPTED.into(),
         }
     }
 

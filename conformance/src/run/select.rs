@@ -38,24 +38,19 @@ pub fn choose(
         return Choice::Not(Verdict::NotSelected, why);
     }
     for (need, _) in protocol.needs(check) {
-        match need {
+        let is_there = match need {
             Need::Feature(name, value) if !features.is(name, value) => {
                 return Choice::Not(Verdict::NotApplicable, format!("{name} is not {value}"));
             }
-            Need::Hook(hook) if !target.offers(hook) => {
-                let name = hook.name();
-                let why = format!(
-                    "it takes the hook {name}: `[hooks]` with `{name} = \"COMMAND\"`, or `[launch]`, in the target file"
-                );
-                return Choice::Not(Verdict::Untestable, why);
-            }
-            Need::Limit(name) if features.limit(name).is_none() => {
-                let why = format!(
-                    "it takes the limit {name}: `{name} = NUMBER` under `[limits]` in the target file"
-                );
-                return Choice::Not(Verdict::Untestable, why);
-            }
-            Need::Feature(..) | Need::Hook(_) | Need::Limit(_) => {}
+            Need::Feature(..) => true,
+            Need::Hook(hook) => target.offers(hook),
+            Need::Limit(name) => features.limit(name).is_some(),
+            Need::AtLeast(name, least) => features.limit(name).is_none_or(|limit| limit >= least),
+            Need::Second => !target.reach().second.is_empty(),
+            Need::Stimulus(name) => target.stimulates(name),
+        };
+        if !is_there && let Some(what) = need.supplied_by() {
+            return Choice::Not(Verdict::Untestable, format!("it takes {what}"));
         }
     }
     Choice::Runs

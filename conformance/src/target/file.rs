@@ -1,8 +1,9 @@
 //! The target file, `wireproof.toml`: where a target is, what it has, how it is started. For its users: spec/target.md.
 
 use super::{
-    Target, Tls, Via,
+    Identity, Target, Tls, Via,
     baseline::Baseline,
+    command,
     launch::{Commands, Given, Launched},
     proper,
 };
@@ -41,6 +42,9 @@ pub struct TargetFile {
     /// Headers that go with every request: `env:VARIABLE`, `file:PATH` or the value. They are secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Those of a second identity, which go instead: somebody else whom the target knows. They are secrets too.
+    #[serde(default)]
+    pub second: BTreeMap<String, String>,
     /// What the target has: `on`, `off` or a value.
     #[serde(default)]
     pub features: BTreeMap<String, Declared>,
@@ -50,6 +54,9 @@ pub struct TargetFile {
     /// Commands that act on the process of a target that is running already.
     #[serde(default)]
     pub hooks: Option<Commands>,
+    /// Commands that have the target act on the protocol, by the names of the protocol's stimuli.
+    #[serde(default)]
+    pub stimuli: BTreeMap<String, String>,
     /// How to start the target.
     #[serde(default)]
     pub launch: Option<Launch>,
@@ -202,6 +209,9 @@ impl Read {
         for (name, value) in &file.limits {
             proper(protocol, name, &value.to_string()).map_err(|e| self.said(e))?;
         }
+        for name in file.stimuli.keys() {
+            protocol.stimulus(name).map_err(|e| self.said(e))?;
+        }
         if file.pace.jobs.is_some_and(|jobs| !JOBS.contains(&jobs)) {
             return Err(self.said(format!("[pace] jobs is from {} to {}", JOBS.start(), JOBS.end())));
         }
@@ -240,6 +250,9 @@ impl Read {
                 target
             }
         };
+        if file.launch.is_none() {
+            target = self.stimulated(target, &|text| text.to_owned());
+        }
         if let Some(commands) = &file.hooks {
             let hooks = commands.clone().at(target.reach(), self.directory());
             target = target.hooks(Arc::new(hooks));
@@ -266,11 +279,22 @@ impl Read {
         let given = Given::new().map_err(Failed::Start)?;
         let mut target = self.at(url, &|text| given.filled(text))?;
         target.secrets.extend(secrets);
+        target = self.stimulated(target, &|text| given.filled(text));
         let cwd = launch.cwd.as_ref().map_or_else(|| self.directory(), |cwd| self.path(cwd));
         let started = Launched::start(launch, given, target.reach(), cwd, env, &target.secrets)
             .await
             .map_err(Failed::Start)?;
         Ok(target.hooks(Arc::new(started)))
+    }
+
+    /// The target with the stimuli of the file.
+    fn stimulated(&self, target: Target, fill: &dyn Fn(&str) -> String) -> Target {
+        if self.file.stimuli.is_empty() {
+            return target;
+        }
+        let commands =
+            self.file.stimuli.iter().map(|(name, command)| (name.clone(), fill(command))).collect();
+        target.stimuli(Arc::new(command::Commands { commands, cwd: self.directory() }))
     }
 
     /// The target at this URL, reached as the file says and with its headers.
@@ -282,9 +306,15 @@ impl Read {
         };
         let target = Target::server(&fill(url)).and_then(|target| target.via(via));
         let mut target = target.map_err(|e| Failed::File(self.said(e)))?;
-        for (name, value) in &self.file.headers {
-            target = header(target, name, value, &self.directory())
-                .map_err(|e| Failed::File(self.said(format!("[headers]: {e}"))))?;
+        let identities = [
+            (Identity::First, "[headers]", &self.file.headers),
+            (Identity::Second, "[second]", &self.file.second),
+        ];
+        for (who, table, headers) in identities {
+            for (name, value) in headers {
+                target = header(target, who, name, value, &self.directory())
+                    .map_err(|e| Failed::File(self.said(format!("{table}: {e}"))))?;
+            }
         }
         Ok(target)
     }
@@ -354,12 +384,18 @@ const SECRET: usize = 6;
 ///
 /// # Errors
 /// A name or a value that no header can have, or nothing to read the value from.
-pub fn header(target: Target, name: &str, value: &str, directory: &Path) -> Result<Target, String> {
+pub fn header(
+    target: Target,
+    who: Identity,
+    name: &str,
+    value: &str,
+    directory: &Path,
+) -> Result<Target, String> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
     let found = resolve(value, directory).map_err(|e| format!("{name}: {e}"))?;
     HeaderValue::from_str(&found)
         .map_err(|_| format!("the value of {name} is none that a header can have"))?;
-    let mut target = target.header(name, &found);
+    let mut target = target.header(who, name, &found);
     if found == value && found.len() < SECRET {
         target.secrets.retain(|secret| *secret != found);
     }

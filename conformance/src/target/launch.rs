@@ -1,6 +1,11 @@
 //! Targets whose process we can act on: one that we start ourselves, and one whose owner gives commands.
 
-use super::{Hooks, directory::Directory, file::Launch};
+use super::{
+    Hooks,
+    command::{COMMAND, run},
+    directory::Directory,
+    file::Launch,
+};
 use crate::{
     check::{BoxFuture, Hook},
     redact::Redaction,
@@ -25,7 +30,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
     sync::Mutex,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 /// How much of what a process says is kept, in bytes.
@@ -34,8 +39,6 @@ const TAIL: usize = 8 * 1024;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long it may take to be gone after it was killed.
 const GONE: Duration = Duration::from_secs(5);
-/// How long a command of the owner may take.
-const COMMAND: Duration = Duration::from_secs(15);
 /// The pause between two looks at a process: nobody tells when a port is open or a group is gone.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -303,16 +306,7 @@ impl Hooks for Commanded {
         Box::pin(async move {
             let command =
                 self.commands.command(hook).ok_or_else(|| format!("there is no {}", hook.name()))?;
-            let mut run = Command::new("sh");
-            run.arg("-c").arg(command).current_dir(&self.cwd).kill_on_drop(true);
-            run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            let status = timeout(COMMAND, run.status())
-                .await
-                .map_err(|_| format!("`{command}` took longer than {} s", COMMAND.as_secs()))?
-                .map_err(|e| format!("`{command}` cannot be started: {e}"))?;
-            if !status.success() {
-                return Err(format!("`{command}` ended with {status}"));
-            }
+            run(command, &self.cwd, &BTreeMap::new(), &[]).await?;
             let until = Instant::now() + COMMAND;
             while let Err(missed) = answers(&self.reach, until).await {
                 if Instant::now() >= until {

@@ -39,6 +39,8 @@ pub struct Reach {
     pub root: String,
     /// Headers that go with every request.
     pub headers: Vec<(String, String)>,
+    /// Those of a second identity, which go instead of the first one's; none: the owner gave no second identity.
+    pub second: Vec<(String, String)>,
 }
 
 impl Reach {
@@ -131,6 +133,12 @@ impl Link {
     /// The same way without the headers that go with every request.
     pub(crate) fn without_headers(&self) -> Self {
         let reach = Reach { headers: Vec::new(), ..(*self.reach).clone() };
+        Self { reach: Arc::new(reach), ..self.clone() }
+    }
+
+    /// The same way with the headers of the second identity; without one there is nothing to go with.
+    pub(crate) fn with_second_headers(&self) -> Self {
+        let reach = Reach { headers: self.reach.second.clone(), ..(*self.reach).clone() };
         Self { reach: Arc::new(reach), ..self.clone() }
     }
 

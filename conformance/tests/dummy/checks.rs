@@ -4,8 +4,9 @@ use super::requirements::*;
 use serde_json::json;
 use std::time::Duration;
 use wireproof::{
-    check::{Alternative, Check, Cx, Lane, Outcome, alternative},
+    check::{Alternative, Check, Cx, Lane, Need, Outcome, alternative},
     drives, one_of,
+    protocol::Stimulus,
     wire::{
         Seen,
         app::App,
@@ -16,9 +17,23 @@ use wireproof::{
 pub(super) const CHECKS: &[Check] = &[
     Check::new("bell/hello/counts", &[BELL_HELLO_1], drives!(hello_counts)).lane(Lane::Alone),
     Check::new("bell/ring/reaches-all", &[BELL_RING_1], drives!(ring_reaches_all)).lane(Lane::Alone),
+    Check::new("bell/ring/by-its-owner", &[BELL_RING_1], drives!(ring_by_owner))
+        .lane(Lane::Alone)
+        .needs(&[Need::Stimulus(RING)]),
     Check::new("bell/ring/answered", &[BELL_RING_2], drives!(ring_answered)),
     Check::new("bell/ring/answered-once", &[BELL_RING_3], drives!(ring_answered_once)),
 ];
+
+/// What an owner supplies so that the bell rings, and how often it is to.
+pub(super) const RING: &str = "ring";
+pub(super) const TIMES: &str = "times";
+
+pub(super) const STIMULI: &[Stimulus] = &[Stimulus {
+    name: RING,
+    text: "Rings the bell.",
+    given: &[TIMES],
+    proof: |cx| Box::pin(ring_by_owner_is_heard(cx)),
+}];
 
 fn message(kind: u8, number: u8) -> Alternative<Frame> {
     alternative(format!("{kind:02x} {number:02x}"), move |f: &Frame| {
@@ -39,11 +54,7 @@ async fn hello_counts(cx: &Cx) -> Outcome {
 async fn ring_reaches_all(cx: &Cx) -> Outcome {
     let mut agents = vec![cx.ws("/agent", &[]).await?, cx.ws("/agent", &[]).await?];
     for agent in &mut agents {
-        let hello = alternative(
-            "01 and a number",
-            |f: &Frame| matches!(f, Frame::Binary(b) if b.len() == 2 && b[0] == 1),
-        );
-        cx.need(BELL_HELLO_1, &agent.next().await?, &[hello])?;
+        cx.need(BELL_HELLO_1, &agent.next().await?, &[hello()])?;
     }
     let mut operator = cx.ws("/operator", &[]).await?;
     let mut rings: Vec<Vec<Seen<Frame>>> = vec![Vec::new(); agents.len()];
@@ -66,6 +77,32 @@ async fn ring_reaches_all(cx: &Cx) -> Outcome {
     });
     for heard in rings {
         cx.expect(BELL_RING_1, &Seen::all(heard), std::slice::from_ref(&one_after_the_other))?;
+    }
+    Ok(())
+}
+
+fn hello() -> Alternative<Frame> {
+    alternative("01 and a number", |f: &Frame| matches!(f, Frame::Binary(b) if b.len() == 2 && b[0] == 1))
+}
+
+fn rung() -> Alternative<Frame> {
+    alternative("02 and a number", |f: &Frame| matches!(f, Frame::Binary(b) if b.len() == 2 && b[0] == 2))
+}
+
+async fn ring_by_owner_is_heard(cx: &Cx) -> Outcome {
+    let mut agent = cx.ws("/agent", &[]).await?;
+    cx.need(BELL_HELLO_1, &agent.next().await?, &[hello()])?;
+    cx.stimulus(RING, &[(TIMES, "1")], b"ding").await?;
+    cx.need(BELL_RING_1, &agent.next().await?, &[rung()])?;
+    Ok(())
+}
+
+async fn ring_by_owner(cx: &Cx) -> Outcome {
+    let mut agent = cx.ws("/agent", &[]).await?;
+    cx.need(BELL_HELLO_1, &agent.next().await?, &[hello()])?;
+    cx.stimulus(RING, &[(TIMES, "3")], b"ding").await?;
+    for _ in 0..3 {
+        cx.expect(BELL_RING_1, &agent.next().await?, &[rung()])?;
     }
     Ok(())
 }

@@ -14,7 +14,10 @@ mod requirements {
 use std::sync::OnceLock;
 use wireproof::{
     protocol::{Protocol, Trial},
+    run::{Settings, run},
     selftest::selftest,
+    target::file,
+    verdict::Verdict,
     wire::ws,
 };
 
@@ -26,6 +29,7 @@ static BELL: Protocol = Protocol {
     rows: "",
     features: &[],
     declines: &[],
+    stimuli: checks::STIMULI,
     limits: &[],
     checks: &[checks::CHECKS],
     schemas: Vec::new,
@@ -57,6 +61,50 @@ fn the_committed_constants_are_those_of_the_document() {
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
     assert_eq!(committed, generated, "run the tests with WIREPROOF_BLESS=1 to write {path}");
+}
+
+/// What came of the check that takes the stimulus, on a target that is the reference but for its stimuli.
+async fn rung_by_owner(stimuli: Option<&str>) -> (Verdict, String) {
+    let reference = BELL.trial.reference.start("server", None).await.unwrap_or_else(|e| panic!("{e}"));
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("wireproof.toml");
+    let url = reference.shown.clone();
+    let stimuli = stimuli.map(|command| format!("[stimuli]\nring = '{command}'\n")).unwrap_or_default();
+    std::fs::write(&path, format!("protocol = \"bell\"\nurl = \"{url}\"\n{stimuli}")).expect("a file");
+    let read = file::read(&path).unwrap_or_else(|e| panic!("{e}"));
+    let target = read.target(&BELL, None).await.unwrap_or_else(|e| panic!("{e}"));
+    let settings =
+        Settings { names: Some(["bell/ring/by-its-owner"].into()), bare: true, ..Settings::default() };
+    let finished = run(&BELL, target, settings, |_| {}).await.unwrap_or_else(|e| panic!("{e}"));
+    drop(reference);
+    let told = std::fs::read_to_string(dir.path().join("told")).unwrap_or_default();
+    let checked =
+        finished.checks.iter().find(|c| c.check.name == "bell/ring/by-its-owner").expect("the check");
+    (checked.verdict, format!("{}|{told}", checked.reason.clone().unwrap_or_default()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stimulus_is_proven_before_anything_relies_on_it() {
+    let (verdict, why) = rung_by_owner(None).await;
+    assert_eq!(verdict, Verdict::Untestable);
+    assert!(why.contains("`ring = \"COMMAND\"` under `[stimuli]` in the target file"), "{why}");
+
+    let (verdict, why) = rung_by_owner(Some("exit 7")).await;
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(why.contains("the stimulus ring does not work") && why.contains("exit status: 7"), "{why}");
+
+    // It says that it is done, and nothing is seen of it: once, with what it was given.
+    let (verdict, why) = rung_by_owner(Some("echo \"$WIREPROOF_TIMES $(cat)\" >> told")).await;
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(why.contains("the stimulus ring does not work") && why.ends_with("|1 ding\n"), "{why}");
+}
+
+#[test]
+fn a_stimulus_that_the_protocol_does_not_have_is_refused() {
+    let why = BELL.stimulus("toll").err().unwrap_or_default();
+    assert_eq!(why, "bell has no stimulus `toll`; it has ring");
+    let why = wireproof::PROTOCOLS[0].stimulus("toll").err().unwrap_or_default();
+    assert_eq!(why, "stream has no stimuli; `toll` under [stimuli] says nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,10 @@
 //! The reference of the dummy protocol: a model behind a port, a thin shell, and the defects around both.
 
-use super::{client, requirements::*};
+use super::{
+    checks::{RING, TIMES},
+    client,
+    requirements::*,
+};
 use futures_util::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -24,7 +28,7 @@ use wireproof::{
     },
     protocol::{Cut, Defect, Reference},
     selftest::defects::{Breakage, port},
-    target::{Hooks, Target},
+    target::{Hooks, Stimuli, Target},
 };
 
 pub(super) static BELL: Bell = Bell;
@@ -191,8 +195,10 @@ impl Reference for Bell {
             }
             let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|e| e.to_string())?;
             let url = format!("ws://{}", listener.local_addr().map_err(|e| e.to_string())?);
-            let server = Server(tokio::spawn(serve(listener, seams().port)));
-            Ok(Target::server(&url)?.hooks(Arc::new(server)))
+            let (inputs, queue) = mpsc::unbounded_channel();
+            let ringer = Ringer(inputs.clone());
+            let server = Server(tokio::spawn(serve(listener, seams().port, inputs, queue)));
+            Ok(Target::server(&url)?.hooks(Arc::new(server)).stimuli(Arc::new(ringer)))
         })
     }
 }
@@ -216,10 +222,38 @@ impl Hooks for Server {
     }
 }
 
+/// Rings the bell without an operator.
+struct Ringer(mpsc::UnboundedSender<Input>);
+
+impl Stimuli for Ringer {
+    fn offers(&self, name: &str) -> bool {
+        name == RING
+    }
+
+    fn act<'a>(
+        &'a self,
+        _: &'a str,
+        given: &'a [(&'a str, &'a str)],
+        _: &'a [u8],
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let times = given.iter().find(|(name, _)| *name == TIMES).and_then(|(_, n)| n.parse().ok());
+            for _ in 0..times.ok_or("nobody says how often")? {
+                self.0.send(Input::Ring).map_err(|_| "the bell is gone")?;
+            }
+            Ok(())
+        })
+    }
+}
+
 type Connections = Arc<Mutex<BTreeMap<u64, mpsc::UnboundedSender<Vec<u8>>>>>;
 
-async fn serve(listener: TcpListener, mut port: Port<BellModel>) {
-    let (inputs, mut queue) = mpsc::unbounded_channel::<Input>();
+async fn serve(
+    listener: TcpListener,
+    mut port: Port<BellModel>,
+    inputs: mpsc::UnboundedSender<Input>,
+    mut queue: mpsc::UnboundedReceiver<Input>,
+) {
     let connections = Connections::default();
     let mut tasks = tokio::task::JoinSet::new();
     let mut state = State::default();

@@ -43,6 +43,7 @@ pub static TINY: Protocol = Protocol {
     rows: "",
     features: &[Feature { name: "tiny.loud", default: "off", text: "It shouts." }],
     declines: &[],
+    stimuli: &[],
     limits: &[],
     checks: &[&CHECKS],
     schemas: Vec::new,

@@ -14,8 +14,8 @@ use wireproof_spec::{
 /// Who may use a server, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// The value of `Authorization` that every request carries; none: anybody may come in.
-    pub authorization: Option<String>,
+    /// The values of `Authorization` of which every request carries one; none: anybody may come in.
+    pub authorization: Vec<String>,
     /// How many requests are taken at once, that is, without a pause of 300 ms; none: all. The others are refused with 429.
     pub burst: Option<u32>,
     /// Whether POST and DELETE are taken.
@@ -27,7 +27,7 @@ pub struct Access {
 impl Default for Access {
     /// Everybody may do everything.
     fn default() -> Self {
-        Self { authorization: None, burst: None, writes: true, lettered: false }
+        Self { authorization: Vec::new(), burst: None, writes: true, lettered: false }
     }
 }
 
@@ -48,9 +48,9 @@ impl Gate {
 
     /// How a request is refused that may not come in; and one that may is read as if it were in our own hand.
     pub(super) fn enters(&self, request: &mut Request) -> Option<Response> {
-        if let Some(expected) = &self.access.authorization
-            && request.headers.get("authorization") != Some(expected)
-        {
+        let known = &self.access.authorization;
+        let is_known = |given: &str| known.iter().any(|one| one == given);
+        if !known.is_empty() && !request.headers.get("authorization").is_some_and(is_known) {
             let refused = refuse(401, "expected the credentials of this server");
             return Some(refused.header("www-authenticate", "Bearer"));
         }

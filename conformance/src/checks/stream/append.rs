@@ -52,6 +52,8 @@ pub(super) const CHECKS: &[Check] = &[
     ),
     Check::new("stream/append/seq-writes-nothing", &[STREAM_APPEND_15], drives!(sequence::writes_nothing)),
     Check::new("stream/append/seq-refused", &[STREAM_APPEND_16], drives!(sequence::refused_counts_not)),
+    Check::new("stream/append/seq-of-another-writer", &[STREAM_APPEND_21], drives!(sequence::another_writer))
+        .needs(&[Need::Second]),
     Check::new("stream/append/seq-race", &[STREAM_APPEND_17], drives!(sequence::race)),
     Check::new(
         "stream/append/media-type-before-seq",

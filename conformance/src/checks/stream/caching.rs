@@ -30,6 +30,12 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/caching/ranges", &[STREAM_CACHING_5], drives!(ranges)),
     Check::new("stream/caching/not-modified", &[STREAM_CACHING_6], drives!(not_modified)),
     Check::new("stream/caching/not-modified-has-no-body", &[STREAM_CACHING_6], drives!(no_body)),
+    Check::new(
+        "stream/caching/not-modified-and-compressed",
+        &[STREAM_CACHING_6],
+        drives!(gzip::not_modified),
+    )
+    .needs(&[Need::Feature("stream.http2", "on")]),
     Check::new("stream/caching/list", &[STREAM_CACHING_7], drives!(list)),
     Check::new("stream/caching/not-modified-headers", &[STREAM_CACHING_8], drives!(headers)),
     Check::new("stream/caching/deleted", &[STREAM_CACHING_9], drives!(deleted)),
@@ -40,6 +46,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/caching/now-not-stored", &[STREAM_CACHING_11], drives!(now_not_stored)),
     Check::new("stream/caching/gzip", &[STREAM_CACHING_12], drives!(gzip::text)),
     Check::new("stream/caching/gzip-of-messages", &[STREAM_CACHING_12], drives!(gzip::of_messages)),
+    Check::new("stream/caching/gzip-unwanted", &[STREAM_CACHING_13], drives!(gzip::unwanted)),
 ];
 
 /// The ETag of an answer.

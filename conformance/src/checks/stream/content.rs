@@ -30,7 +30,8 @@ pub(super) const CHECKS: &[Check] = &[
     )
     .needs(&[Need::Hook(Hook::Restart)])
     .lane(Lane::Alone),
-    Check::new("stream/content/in-one-piece", &[STREAM_CONTENT_4], drives!(in_one_piece)),
+    Check::new("stream/content/in-one-piece", &[STREAM_CONTENT_4], drives!(in_one_piece))
+        .needs(&[Need::AtLeast("retained-bytes", 600_000), Need::AtLeast("max-body-bytes", 200_000)]),
     Check::new("stream/content/exactly-once", &[STREAM_CONTENT_5], drives!(exactly_once)),
     Check::new("stream/content/in-order", &[STREAM_CONTENT_6], drives!(in_order)),
     Check::new("stream/content/visible", &[STREAM_CONTENT_7], drives!(visible)),

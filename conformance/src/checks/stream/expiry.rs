@@ -2,6 +2,7 @@
 
 mod end;
 mod event_stream;
+mod forked;
 pub(super) mod life;
 mod moment;
 mod window;
@@ -12,10 +13,21 @@ use crate::{
 };
 use wireproof_spec::stream::requirements::*;
 
+const FORKS: &[Need] = &[Need::Feature("stream.forks", "on")];
+
 pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/expiry/not-early", &[STREAM_EXPIRY_1], drives!(end::not_early))
         .waits(Waits::Millis(3_000)),
     Check::new("stream/expiry/gone", &[STREAM_EXPIRY_2], drives!(end::gone)).waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/forked-gone", &[STREAM_EXPIRY_2], drives!(forked::asked))
+        .needs(FORKS)
+        .waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/forked-deleted", &[STREAM_EXPIRY_3], drives!(forked::deleted))
+        .needs(FORKS)
+        .waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/forked-url", &[STREAM_EXPIRY_16], drives!(forked::url))
+        .needs(FORKS)
+        .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/no-time", &[STREAM_EXPIRY_2], drives!(end::no_time))
         .waits(Waits::Millis(1_000)),
     Check::new("stream/expiry/event-stream-gone", &[STREAM_EXPIRY_2], drives!(event_stream::gone))

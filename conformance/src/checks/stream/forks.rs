@@ -28,7 +28,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/forks/at-tail", &[STREAM_FORKS_1], drives!(begin::at_tail)),
     Check::new("stream/forks/odd-content", &[STREAM_FORKS_1, STREAM_FORKS_7], drives!(begin::odd_content)),
     Check::new("stream/forks/at-offset", &[STREAM_FORKS_2], drives!(begin::at_offset)),
-    Check::new("stream/forks/long", &[STREAM_FORKS_2], drives!(begin::long)),
+    Check::new("stream/forks/long", &[STREAM_FORKS_2], drives!(begin::long))
+        .needs(&[Need::AtLeast("retained-bytes", 200_000), Need::AtLeast("max-body-bytes", 49_152)]),
     Check::new("stream/forks/missing-source", &[STREAM_FORKS_3], drives!(refused::missing_source)),
     Check::new("stream/forks/expired-source", &[STREAM_FORKS_4], drives!(life::expired_source))
         .waits(Waits::Millis(5_000)),
@@ -41,6 +42,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/forks/beyond-messages", &[STREAM_FORKS_10], drives!(refused::beyond_messages)),
     Check::new("stream/forks/impossible-sub-offset", &[STREAM_FORKS_11], drives!(refused::impossible_sub)),
     Check::new("stream/forks/no-source", &[STREAM_FORKS_12], drives!(refused::no_source)),
+    Check::new("stream/forks/sub-offset-alone", &[STREAM_FORKS_12], drives!(refused::sub_offset_alone)),
     Check::new("stream/forks/media-type-inherited", &[STREAM_FORKS_13], drives!(begin::media_type)),
     Check::new("stream/forks/other-media-type", &[STREAM_FORKS_14], drives!(refused::other_media_type)),
     Check::new("stream/forks/taken", &[STREAM_FORKS_15], drives!(again::taken)),
@@ -60,17 +62,16 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Millis(5_000)),
     Check::new("stream/forks/own-ways", &[STREAM_FORKS_27], drives!(own::ways)),
     Check::new("stream/forks/siblings", &[STREAM_FORKS_27], drives!(own::siblings)),
+    Check::new("stream/forks/restart", &[STREAM_FORKS_27], drives!(own::restart))
+        .needs(&[Need::Hook(Hook::Restart)])
+        .lane(Lane::Alone),
     Check::new("stream/forks/offsets", &[STREAM_FORKS_28], drives!(place::offsets)),
     Check::new("stream/forks/offsets-in-chain", &[STREAM_FORKS_28], drives!(place::chain)),
     Check::new("stream/forks/soft-deleted", &[STREAM_FORKS_29], drives!(soft::deleted)),
     Check::new("stream/forks/soft-deleted-chain", &[STREAM_FORKS_29], drives!(soft::chain)),
-    Check::new(
-        "stream/forks/soft-deleted-restart",
-        &[STREAM_FORKS_27, STREAM_FORKS_29],
-        drives!(soft::restart),
-    )
-    .needs(&[Need::Hook(Hook::Restart)])
-    .lane(Lane::Alone),
+    Check::new("stream/forks/soft-deleted-restart", &[STREAM_FORKS_29], drives!(soft::restart))
+        .needs(&[Need::Hook(Hook::Restart)])
+        .lane(Lane::Alone),
     Check::new("stream/forks/soft-deleted-sse", &[STREAM_FORKS_29], drives!(soft::event_stream))
         .needs(&[Need::Feature("stream.sse", "on")]),
     Check::new("stream/forks/soft-deleted-taken", &[STREAM_FORKS_30], drives!(soft::taken)),
@@ -93,7 +94,7 @@ const JSON: &str = "application/json";
 
 /// A PUT that forks this source at its tail. It tells the media type, so that inheriting it is a matter of those checks alone
 /// that are about it.
-fn fork(source: &Stream, target: &Stream) -> Request {
+pub(super) fn fork(source: &Stream, target: &Stream) -> Request {
     bare(source, target).header(CONTENT_TYPE, source.media_type)
 }
 

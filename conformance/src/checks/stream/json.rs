@@ -10,7 +10,7 @@ use super::{
     setting::{Stream, appended, by, closing, next_offset, put},
 };
 use crate::{
-    check::{Alternative, Answer, Check, Cx, Outcome, alternative, answer},
+    check::{Alternative, Answer, Check, Cx, Need, Outcome, alternative, answer},
     drives, one_of,
 };
 use futures_util::future::{join, try_join_all};
@@ -33,7 +33,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/json/array", &[STREAM_JSON_2], drives!(array)),
     Check::new("stream/json/array-awaited", &[STREAM_JSON_2], drives!(array_awaited)),
     Check::new("stream/json/empty-range", &[STREAM_JSON_3], drives!(empty_range)),
-    Check::new("stream/json/batch", &[STREAM_JSON_8], drives!(batch)),
+    Check::new("stream/json/batch", &[STREAM_JSON_8], drives!(batch))
+        .needs(&[Need::AtLeast("retained-bytes", 50_000)]),
     Check::new("stream/json/batch-awaited", &[STREAM_JSON_8], drives!(batch_awaited)),
     Check::new("stream/json/media-type-case", &[STREAM_JSON_12], drives!(media_type_case)),
     Check::new("stream/json/media-type-parameters", &[STREAM_JSON_13], drives!(media_type_parameters)),

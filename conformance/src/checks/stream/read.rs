@@ -7,7 +7,7 @@ use super::{
     setting::{OTHER, Stream, TEXT, appended, closed, closing, holds, is_end, next_offset, proven, put},
 };
 use crate::{
-    check::{Alternative, Breaks, Check, Cx, Outcome, Waits, alternative, answer},
+    check::{Alternative, Breaks, Check, Cx, Need, Outcome, Waits, alternative, answer},
     drives, one_of,
     wire::Seen,
 };
@@ -31,8 +31,10 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/read/up-to-date", &[STREAM_READ_4], drives!(up_to_date)),
     Check::new("stream/read/closed", &[STREAM_READ_5], drives!(told_closed)),
     Check::new("stream/read/tail-of-messages", &[STREAM_READ_4, STREAM_READ_5], drives!(tail::of_messages)),
-    Check::new("stream/read/full-answer", &[STREAM_READ_4, STREAM_READ_5], drives!(tail::full_answer)),
-    Check::new("stream/read/follow", &[STREAM_READ_6], drives!(followed)),
+    Check::new("stream/read/full-answer", &[STREAM_READ_4, STREAM_READ_5], drives!(tail::full_answer))
+        .needs(&[Need::AtLeast("retained-bytes", 100_000)]),
+    Check::new("stream/read/follow", &[STREAM_READ_6], drives!(followed))
+        .needs(&[Need::AtLeast("retained-bytes", 300_000)]),
     Check::new("stream/read/follow-live", &[STREAM_READ_6], drives!(followed_live)),
     Check::new("stream/read/impossible-offset", &[STREAM_READ_7], drives!(impossible_offset)),
     Check::new("stream/read/unknown-live", &[STREAM_READ_8], drives!(unknown_live)),
@@ -41,8 +43,10 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Limit("long-poll-ms", 2)),
     Check::new("stream/read/prefixes", &[STREAM_READ_10], drives!(prefixes)),
     Check::new("stream/read/prefixes-followed", &[STREAM_READ_10], drives!(prefixes_followed)),
-    Check::new("stream/read/stops-before-tail", &[STREAM_READ_11], drives!(stops_before_tail)),
-    Check::new("stream/read/stops-before-end", &[STREAM_READ_12], drives!(stops_before_end)),
+    Check::new("stream/read/stops-before-tail", &[STREAM_READ_11], drives!(stops_before_tail))
+        .needs(&[Need::AtLeast("retained-bytes", 1_200_000), Need::AtLeast("max-body-bytes", 65_536)]),
+    Check::new("stream/read/stops-before-end", &[STREAM_READ_12], drives!(stops_before_end))
+        .needs(&[Need::AtLeast("retained-bytes", 1_200_000), Need::AtLeast("max-body-bytes", 65_536)]),
 ];
 
 /// A new stream whose tail is told alike by the PUT and by a HEAD, so that it can be relied on.

@@ -40,7 +40,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/cursor", &[STREAM_SSE_7], drives!(cursor)),
     Check::new("stream/sse/cursor-passes", &[STREAM_SSE_8], drives!(cursor_passes)),
     Check::new("stream/sse/up-to-date", &[STREAM_SSE_9], drives!(up_to_date)),
-    Check::new("stream/sse/not-yet-up-to-date", &[STREAM_SSE_10], drives!(not_yet_up_to_date)),
+    Check::new("stream/sse/not-yet-up-to-date", &[STREAM_SSE_10], drives!(not_yet_up_to_date))
+        .needs(&[Need::AtLeast("retained-bytes", 250_000), Need::AtLeast("max-body-bytes", 40_960)]),
     Check::new("stream/sse/last-bytes", &[STREAM_SSE_11], drives!(end::last_bytes)),
     Check::new("stream/sse/last-bytes-awaited", &[STREAM_SSE_11], drives!(end::last_bytes_awaited)),
     Check::new("stream/sse/ends-behind-closed", &[STREAM_SSE_12], drives!(end::ends)),
@@ -51,7 +52,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/base64", &[STREAM_SSE_17], drives!(text::base64)),
     Check::new("stream/sse/forged-events", &[STREAM_SSE_18], drives!(text::forged_events)),
     Check::new("stream/sse/line-feeds", &[STREAM_SSE_19], drives!(text::line_feeds)),
-    Check::new("stream/sse/long-text", &[STREAM_SSE_19], drives!(text::long_text)),
+    Check::new("stream/sse/long-text", &[STREAM_SSE_19], drives!(text::long_text))
+        .needs(&[Need::AtLeast("retained-bytes", 400_000)]),
     Check::new("stream/sse/byte-order-mark", &[STREAM_SSE_19], drives!(text::byte_order_mark)),
     Check::new("stream/sse/carriage-returns", &[STREAM_SSE_20], drives!(text::carriage_returns)),
     Check::new("stream/sse/split-character", &[STREAM_SSE_21], drives!(text::split_character)),

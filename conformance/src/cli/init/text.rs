@@ -5,7 +5,7 @@ use crate::{
     check::{Hook, Need},
     event::Source,
     protocol::Protocol,
-    target::LIMITS,
+    target::{LIMITS, command::variable},
 };
 use std::fmt::{Result, Write};
 use toml_edit::value;
@@ -36,6 +36,14 @@ fn write(out: &mut String, asked: &Asked, url: &str, headers: &[(String, String)
     comment(out, "Who is tested, for the reports.")?;
     writeln!(out, "# [implementation]\n# name = \"my-server\"\n# version = \"1.0.0\"\n")?;
     write_headers(out, headers)?;
+    let second = opens(protocol, |need| *need == Need::Second);
+    comment(
+        out,
+        &format!(
+            "Headers of a second identity, in place of those: somebody else whom the server knows. {second}"
+        ),
+    )?;
+    writeln!(out, "# [second]\n# authorization = \"env:MY_SERVER_SECOND_AUTHORIZATION\"\n")?;
     limits(out, asked)?;
     features(out, asked)?;
     let hooks = opens(protocol, |need| matches!(need, Need::Hook(_)));
@@ -56,6 +64,7 @@ fn write(out: &mut String, asked: &Asked, url: &str, headers: &[(String, String)
         writeln!(out, "# {} = \"./{}-my-server\"   # {opened}", hook.name(), hook.name())?;
     }
     writeln!(out)?;
+    stimuli(out, protocol)?;
     comment(out, "For a server that is slower than most.")?;
     writeln!(
         out,
@@ -66,6 +75,26 @@ fn write(out: &mut String, asked: &Asked, url: &str, headers: &[(String, String)
         "Checks that cannot be driven here, each with the reason why that is accepted. They keep a run from `conformant`, but no longer from the exit code 0.",
     )?;
     writeln!(out, "# [accepted]\n# \"CHECK\" = \"the reason\"")
+}
+
+/// Where the protocol has any.
+fn stimuli(out: &mut String, protocol: &Protocol) -> Result {
+    if protocol.stimuli.is_empty() {
+        return Ok(());
+    }
+    comment(
+        out,
+        "Commands that have the server act on the protocol. They get content on their standard input and the rest in variables.",
+    )?;
+    writeln!(out, "# [stimuli]")?;
+    for stimulus in protocol.stimuli {
+        let opened = opens(protocol, |need| *need == Need::Stimulus(stimulus.name));
+        let variables: Vec<String> = stimulus.given.iter().map(|name| variable(name)).collect();
+        let with = if variables.is_empty() { "Nothing".into() } else { variables.join(", ") };
+        comment(out, &format!("{} {with} is given. {opened}", stimulus.text))?;
+        writeln!(out, "# {} = \"./{}\"", key(stimulus.name), stimulus.name)?;
+    }
+    writeln!(out)
 }
 
 fn write_headers(out: &mut String, headers: &[(String, String)]) -> Result {

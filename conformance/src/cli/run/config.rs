@@ -192,6 +192,11 @@ impl Rows {
             let place = self.place(&format!("headers.{name}"));
             self.put(&format!("header {}", name.to_ascii_lowercase()), shown(&value), place);
         }
+        let second = self.file.as_ref().map(|file| file.file.second.clone()).unwrap_or_default();
+        for (name, value) in second {
+            let place = self.place(&format!("second.{name}"));
+            self.put(&format!("second {}", name.to_ascii_lowercase()), shown(&value), place);
+        }
         for header in &args.header {
             let (name, value) = header.split_once(':').unwrap_or((header, ""));
             let name = name.trim().to_ascii_lowercase();
@@ -252,6 +257,8 @@ impl Rows {
     fn file(&mut self) {
         let Some(Written { file, .. }) = &self.file else { return };
         let mut said: Vec<(&str, &str, String)> = Vec::new();
+        let stimuli = file.stimuli.keys().cloned().collect::<Vec<_>>().join(", ");
+        said.extend((!stimuli.is_empty()).then_some(("stimuli", "stimuli", stimuli)));
         said.extend(file.baseline.as_ref().map(|path| ("baseline", "baseline", path.display().to_string())));
         said.extend(file.socket.as_ref().map(|path| ("socket", "socket", path.display().to_string())));
         said.extend(file.tls.ca.as_ref().map(|path| ("tls ca", "tls.ca", path.display().to_string())));

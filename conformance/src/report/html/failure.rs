@@ -216,6 +216,11 @@ fn content(what: &What, lengths: Lengths, decides: bool) -> Markup {
                 "#" (conn) " ended" @if let Some(code) = code { " (code " (code) ")" } ": " (text(how))
             },
             What::Silence { conn, ms, .. } => { "#" (conn) " silent for " (ms) " ms, while the target was alive" },
+            What::Stimulus { name, given, ms } => {
+                "stimulus " (text(name))
+                @for (name, value) in given { " " (text(name)) "=" (text(value)) }
+                ", " (ms) " ms"
+            },
             What::Hook { name, ms } => { "hook " (text(name)) ", " (ms) " ms" },
             What::Met { requirement, alternative, .. } => { (text(requirement)) ": " (text(alternative)) },
             What::Broken { requirement, expected, actual, .. } => {

@@ -104,6 +104,14 @@ pub(in super::super) async fn beyond_ascii(cx: &Cx) -> Outcome {
     Ok(())
 }
 
+pub(in super::super) async fn another_writer(cx: &Cx) -> Outcome {
+    let stream = at(cx, &["5"]).await?;
+    let reply = cx.second().send(append(&stream, "1")).await?;
+    let alternatives = one_of![appended(), conflict(), answer(401), answer(403), answer(404)];
+    cx.expect(STREAM_APPEND_21, &reply, &alternatives)?;
+    Ok(())
+}
+
 pub(in super::super) async fn writes_nothing(cx: &Cx) -> Outcome {
     let stream = at(cx, &["5"]).await?;
     let mut content = "x".to_owned();

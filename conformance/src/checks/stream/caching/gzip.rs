@@ -17,7 +17,10 @@ use flate2::read::MultiGzDecoder;
 use std::io::Read;
 use wireproof_spec::{
     http::{Body, Response},
-    stream::{header::NEXT_OFFSET, requirements::*},
+    stream::{
+        header::{ETAG, IF_NONE_MATCH, NEXT_OFFSET},
+        requirements::*,
+    },
 };
 
 const ACCEPT_ENCODING: &str = "accept-encoding";
@@ -70,6 +73,43 @@ pub(super) async fn of_messages(cx: &Cx) -> Outcome {
             },
         );
         cx.expect(STREAM_CACHING_12, &seen, &[same])?;
+    }
+    Ok(())
+}
+
+/// To readers who cannot take gzip, although they speak of it.
+pub(super) async fn unwanted(cx: &Cx) -> Outcome {
+    let token = cx.token(8);
+    let content: String = (0..1_500).map(|line| format!("{token} line {line:05}\n")).collect();
+    let stream = Stream::create(cx, TEXT, &content).await?;
+    // That there is something to be compressed, and what the first answer holds.
+    let reply = cx.send(stream.read()).await?;
+    cx.need(STREAM_READ_1, &reply, &one_of![answer(200).and("content", |r| !r.body.is_empty())])?;
+    let plain = answer(200).and("without Content-Encoding, and the first bytes", move |reply| {
+        codings(reply).is_empty() && !reply.body.is_empty() && content.as_bytes().starts_with(&reply.body)
+    });
+    for accepted in ["identity", "gzip;q=0", "identity, gzip;q=0.000"] {
+        let request = stream.read().header(ACCEPT_ENCODING, accepted);
+        cx.expect(STREAM_CACHING_13, &cx.send(request).await?, &one_of![plain.clone()])?;
+    }
+    Ok(())
+}
+
+/// Over HTTP/2 nothing but the server itself keeps a body from following a 304; and who can take gzip may be sent one that is
+/// made of nothing.
+pub(super) async fn not_modified(cx: &Cx) -> Outcome {
+    const FRAME: usize = 1_024;
+    let stream = Stream::create(cx, TEXT, cx.token(24)).await?;
+    for accepted in [None, Some("gzip")] {
+        let mut request = stream.read();
+        request.headers.0.extend(accepted.map(|value| (ACCEPT_ENCODING.to_owned(), value.to_owned())));
+        let reply = cx.http2(request.clone(), FRAME).await?;
+        let tag = cx.need(STREAM_CACHING_1, &reply, &one_of![answer(200).has(ETAG)])?.headers.get(ETAG);
+        let request = request.header(IF_NONE_MATCH, tag.unwrap_or_default());
+        for _ in 0..2 {
+            let reply = cx.http2(request.clone(), FRAME).await?;
+            cx.expect(STREAM_CACHING_6, &reply, &one_of![answer(304).body("")])?;
+        }
     }
     Ok(())
 }

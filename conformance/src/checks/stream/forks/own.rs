@@ -1,13 +1,14 @@
 //! What a fork has for itself: its state begins anew, and it goes its own way.
 
-use super::{Source, at, fork, forked, holding, made};
+use super::{Source, at, fork, forked, holding, made, sub};
 use crate::{
-    check::{Cx, Outcome, answer},
+    check::{Cx, Hook, Outcome, alternative, answer},
     checks::stream::setting::{
-        Stream, TEXT, appended, by, closed, closing, created, next_offset, shut_in_every_way, written,
+        Stream, TEXT, appended, by, closed, closing, created, holds, next_offset, shut_in_every_way, written,
     },
     one_of,
 };
+use bytes::Bytes;
 use wireproof_spec::{
     requirement::RequirementId,
     stream::{
@@ -193,6 +194,50 @@ pub(super) async fn siblings(cx: &Cx) -> Outcome {
         }
         source.grow(cx).await?;
         holding(cx, STREAM_FORKS_27, &source.stream, source.content().as_bytes()).await?;
+    }
+    Ok(())
+}
+
+/// Forks of a source that stays and is deleted later, over two restarts.
+pub(super) async fn restart(cx: &Cx) -> Outcome {
+    let source = Source::new(cx, 2).await?;
+    let (middle, plain) = (&source.offsets[1], |cx: &Cx| fork(&source.stream, &Stream::nowhere(cx)));
+    let mut forks = Vec::new();
+    // Those with nothing of their own have only the fork offset to tell how much they hold.
+    for (request, begins, grows) in [
+        (plain(cx), STREAM_FORKS_1, false),
+        (at(plain(cx), middle), STREAM_FORKS_2, false),
+        (sub(at(plain(cx), middle), 5), STREAM_FORKS_2, true),
+        (plain(cx), STREAM_FORKS_1, true),
+    ] {
+        let fork = made(cx, &source.stream, request).await?;
+        if grows {
+            fork.appended(cx, cx.token(8)).await?;
+        }
+        // Where the cut is, others check: what is there now has to stay.
+        let something = alternative("something", |read: &Bytes| !read.is_empty());
+        let content = cx.need(begins, &fork.content(cx).await?, &[something])?.clone();
+        forks.push((fork, content));
+    }
+    for turn in 0..2 {
+        cx.hook(Hook::Restart).await?;
+        // A server that forgets everything has kept nothing of this.
+        let there = cx.http().send(forks[0].0.head()).await?;
+        cx.need(STREAM_CONTENT_1, &there, &one_of![answer(200)])?;
+        for (fork, content) in &mut forks {
+            holding(cx, STREAM_FORKS_27, fork, content).await?;
+            let tail = fork.told_tail(cx).await?;
+            let rest = fork.content_from(cx, &tail).await?;
+            cx.expect(STREAM_FORKS_27, &rest, &[holds(Bytes::new())])?;
+            let more = cx.token(8);
+            fork.appended(cx, more.clone()).await?;
+            *content = [content.as_ref(), more.as_bytes()].concat().into();
+            holding(cx, STREAM_FORKS_27, fork, content).await?;
+        }
+        if turn == 0 {
+            let reply = cx.send(source.stream.delete()).await?;
+            cx.need(STREAM_FORKS_29, &reply, &one_of![answer(204)])?;
+        }
     }
     Ok(())
 }

@@ -178,16 +178,32 @@ pub(super) async fn impossible_sub(cx: &Cx) -> Outcome {
 pub(super) async fn no_source(cx: &Cx) -> Outcome {
     let both = |pair: &Pair| sub(pair.at(0), 1);
     let whole = |pair: &Pair| pair.at(1);
-    // Nothing comes of it.
     let pair = Pair::new(cx).await?;
-    for mut request in [whole(&pair), sub(pair.fork(), 1)] {
-        request.headers.remove(FORKED_FROM);
-        cx.expect(STREAM_FORKS_12, &cx.send_broken(request).await?, &one_of![answer(400)])?;
-        cx.expect(STREAM_FORKS_12, &cx.send(pair.target.head()).await?, &one_of![answer(404)])?;
-    }
+    nothing_comes(cx, &pair, whole(&pair)).await?;
     let breaks = |_: &Pair, request: &mut Request| request.headers.remove(FORKED_FROM);
     refused(cx, (STREAM_FORKS_12, 400), Breaks::Form, both, breaks).await?;
     refused(cx, (STREAM_FORKS_12, 400), Breaks::Form, whole, breaks).await?;
+    Ok(())
+}
+
+/// Apart from the others: who passes over a fork offset need not pass over this.
+pub(super) async fn sub_offset_alone(cx: &Cx) -> Outcome {
+    // That forks are made where a sub-offset has its source.
+    let twin = Pair::new(cx).await?;
+    cx.need(STREAM_FORKS_7, &cx.send(sub(twin.at(0), 1)).await?, &one_of![created()])?;
+    let pair = Pair::new(cx).await?;
+    for by in [1, 5] {
+        nothing_comes(cx, &pair, sub(pair.fork(), by)).await?;
+        nothing_comes(cx, &pair, sub(pair.fork(), by).body("content")).await?;
+    }
+    Ok(())
+}
+
+/// Claims that this, without its source, is refused and makes nothing.
+async fn nothing_comes(cx: &Cx, pair: &Pair, mut request: Request) -> Outcome {
+    request.headers.remove(FORKED_FROM);
+    cx.expect(STREAM_FORKS_12, &cx.send_broken(request).await?, &one_of![answer(400)])?;
+    cx.expect(STREAM_FORKS_12, &cx.send(pair.target.head()).await?, &one_of![answer(404)])?;
     Ok(())
 }
 

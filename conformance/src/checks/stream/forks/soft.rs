@@ -2,7 +2,7 @@
 
 use super::{Source, at, fork, forked, holding, made, sub};
 use crate::{
-    check::{Alternative, Cx, Hook, Outcome, alternative, answer},
+    check::{Alternative, Cx, Hook, Outcome, answer},
     checks::stream::{
         expiry::life::LATE,
         setting::{OTHER, Stream, TEXT, closing, created, put, written},
@@ -10,7 +10,6 @@ use crate::{
     one_of,
     wire::Seen,
 };
-use bytes::Bytes;
 use futures_util::future::{join, try_join_all};
 use tokio::{
     task::yield_now,
@@ -107,40 +106,20 @@ pub(super) async fn chain(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn restart(cx: &Cx) -> Outcome {
-    let source = Source::new(cx, 2).await?;
-    let cut = sub(at(fork(&source.stream, &Stream::nowhere(cx)), &source.offsets[1]), 5);
-    let mut holders = Vec::new();
-    for (request, begins) in
-        [(fork(&source.stream, &Stream::nowhere(cx)), STREAM_FORKS_1), (cut, STREAM_FORKS_2)]
-    {
-        let fork = made(cx, &source.stream, request).await?;
-        let own = cx.token(8);
-        fork.appended(cx, own.clone()).await?;
-        let ends = alternative("what was inherited and the append behind it", move |read: &Bytes| {
-            read.len() > own.len() && read.ends_with(own.as_bytes())
-        });
-        // Where the cut is, others check: what is there now has to stay.
-        let content = cx.need(begins, &fork.content(cx).await?, &[ends])?.clone();
-        holders.push((fork, content));
+    // Deleted before the first restart, and between the two.
+    let sources = [Source::new(cx, 1).await?, Source::new(cx, 2).await?];
+    let mut forks = Vec::new();
+    for source in &sources {
+        forks.push(forked(cx, &source.stream).await?);
     }
-    let gone = Source::new(cx, 1).await?;
-    let holder = forked(cx, &gone.stream).await?;
-    deletes(cx, &gone.stream).await?;
-    holders.push((holder, gone.content().into()));
-    for turn in 0..2 {
+    for (turn, source) in sources.iter().enumerate() {
+        deletes(cx, &source.stream).await?;
         cx.hook(Hook::Restart).await?;
         // A server that forgets everything has kept nothing of this.
-        let there = cx.http().send(holders[0].0.head()).await?;
+        let there = cx.http().send(forks[0].head()).await?;
         cx.need(STREAM_CONTENT_1, &there, &one_of![answer(200)])?;
-        is_soft(cx, &gone.stream, gone.tail()).await?;
-        if turn > 0 {
+        for source in &sources[..=turn] {
             is_soft(cx, &source.stream, source.tail()).await?;
-        }
-        for (fork, content) in &holders {
-            holding(cx, STREAM_FORKS_27, fork, content).await?;
-        }
-        if turn == 0 {
-            deletes(cx, &source.stream).await?;
         }
     }
     Ok(())

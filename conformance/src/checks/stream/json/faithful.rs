@@ -5,14 +5,15 @@ use super::{
     value::{Numbers, same},
 };
 use crate::{
-    check::{Alternative, Check, Cx, Outcome, alternative, answer},
+    check::{Alternative, Check, Cx, Need, Outcome, alternative, answer},
     checks::stream::setting::{appended, next_offset},
     drives, one_of,
 };
 use wireproof_spec::{http::Response, stream::requirements::*};
 
 pub(in crate::checks::stream) const CHECKS: &[Check] = &[
-    Check::new("stream/json/values", &[STREAM_JSON_9], drives!(values)),
+    Check::new("stream/json/values", &[STREAM_JSON_9], drives!(values))
+        .needs(&[Need::AtLeast("retained-bytes", 50_000)]),
     Check::new("stream/json/large-numbers", &[STREAM_JSON_10], drives!(large_numbers)),
     Check::new("stream/json/same-names", &[STREAM_JSON_11], drives!(same_names)),
     Check::new("stream/json/text", &[STREAM_JSON_11], drives!(text)),

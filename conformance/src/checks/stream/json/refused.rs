@@ -21,6 +21,7 @@ pub(in crate::checks::stream) const CHECKS: &[Check] = &[
     Check::new("stream/json/byte-order-mark", &[STREAM_JSON_7], drives!(byte_order_mark)),
     Check::new("stream/json/deep", &[STREAM_JSON_14], drives!(deep)).lane(Lane::Last),
     Check::new("stream/json/created-with-no-json", &[STREAM_JSON_16], drives!(created_with_no_json)),
+    Check::new("stream/json/created-with-no-utf8", &[STREAM_JSON_16], drives!(created_with_no_utf8)),
 ];
 
 async fn empty_array(cx: &Cx) -> Outcome {
@@ -167,8 +168,18 @@ fn begins_and_counts(first: &[String], count: usize) -> Alternative<Vec<Response
 }
 
 async fn created_with_no_json(cx: &Cx) -> Outcome {
+    none_created(cx, &[b"{bad", b"[1,2,", b"{} {}"]).await
+}
+
+/// Apart from the others: who takes it for JSON need not take those for it.
+async fn created_with_no_utf8(cx: &Cx) -> Outcome {
+    none_created(cx, &[b"\"\xff\"", b"[1,\"\xe2\x82\"]"]).await
+}
+
+/// Claims that a PUT with one of these bodies is refused and makes nothing.
+async fn none_created(cx: &Cx, bodies: &[&[u8]]) -> Outcome {
     let (proof, _) = kept(cx).await?;
-    for body in [&b"{bad"[..], b"[1,2,", b"\"\xff\"", b"{} {}"] {
+    for body in bodies {
         let stream = Stream::nowhere(cx);
         let reply = cx.send_broken(put(&stream.path, JSON).body(body.to_vec())).await?;
         cx.expect(STREAM_JSON_16, &reply, &one_of![answer(400)])?;

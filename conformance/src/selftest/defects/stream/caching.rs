@@ -229,6 +229,27 @@ pub(super) const TABLE: Table = &[
         })
     })
     .shape("that the header is there is a part of the requirement"),
+    Breakage::boundary("stream/caching/weight-ignored", STREAM_CACHING_13, Wire, || {
+        request(|request| {
+            let unweighted = |all: &str| all.split(';').next().unwrap_or_default().to_owned();
+            if let Some(all) = request.headers.get("accept-encoding").filter(|all| all.contains("gzip")) {
+                let all: Vec<String> = all.split(',').map(unweighted).collect();
+                request.headers.set("accept-encoding", all.join(","));
+            }
+        })
+    }),
+    Breakage::boundary("stream/caching/nothing-compressed", STREAM_CACHING_6, Wire, || {
+        // Ten bytes of head, an empty block, no check sum and no length: gzip of nothing.
+        const NOTHING: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x03\0\0\0\0\0\0\0\0\0";
+        reply(|request, response| {
+            let takes = request.headers.get("accept-encoding").is_some_and(|all| all.contains("gzip"));
+            if takes && response.status == 304 {
+                response.headers.set("content-encoding", "gzip");
+                response.body = Body(NOTHING.into());
+            }
+        })
+    })
+    .shape("that nothing follows a 304 is the requirement"),
 ];
 
 /// What a read asks for.

@@ -78,6 +78,9 @@ pub(super) const TABLE: Table = &[
             decision
         }))
     }),
+    Breakage::boundary("stream/expiry/forked-lives-on", STREAM_EXPIRY_2, Port, || {
+        lives_on(|stream, _, ask, _| stream.forks > 0 && !matches!(ask, Ask::Create(_) | Ask::Delete))
+    }),
     Breakage::boundary("stream/expiry/no-time-is-for-ever", STREAM_EXPIRY_2, Port, || {
         lives_on(|stream, _, _, _| stream.lifetime == Lifetime::Ttl(0))
     }),
@@ -95,6 +98,9 @@ pub(super) const TABLE: Table = &[
         lives_on(|stream, _, ask, _| {
             matches!(stream.lifetime, Lifetime::Ttl(_)) && matches!(ask, Ask::Delete)
         })
+    }),
+    Breakage::boundary("stream/expiry/forked-over-and-deleted", STREAM_EXPIRY_3, Port, || {
+        lives_on(|stream, _, ask, _| stream.forks > 0 && matches!(ask, Ask::Delete))
     }),
     Breakage::boundary("stream/expiry/moment-over-and-deleted", STREAM_EXPIRY_3, Port, || {
         lives_on(|stream, _, ask, _| {
@@ -205,6 +211,9 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/expiry/url-stays-taken", STREAM_EXPIRY_16, Port, || {
         lives_on(|_, _, ask, _| matches!(ask, Ask::Create(_)))
+    }),
+    Breakage::boundary("stream/expiry/forked-url-stays-taken", STREAM_EXPIRY_16, Port, || {
+        lives_on(|stream, _, ask, _| stream.forks > 0 && matches!(ask, Ask::Create(_)))
     }),
     Breakage::second("stream/expiry/url-is-free-once", STREAM_EXPIRY_16, Port, || {
         let count = Count::new();

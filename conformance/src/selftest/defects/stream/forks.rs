@@ -77,6 +77,7 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/forks/later-appends-inherited", STREAM_FORKS_27, Port, own::later_appends),
     Breakage::always("stream/forks/writes-to-source", STREAM_FORKS_27, Port, own::writes_to_source),
     Breakage::restart("stream/forks/inherited-lost-at-restart", STREAM_FORKS_27, Log, own::lost_at_restart),
+    Breakage::restart("stream/forks/bare-lost-at-restart", STREAM_FORKS_27, Log, own::bare_lost_at_restart),
     Breakage::boundary("stream/forks/offset-means-start", STREAM_FORKS_28, Port, own::offset_is_start),
     Breakage::always("stream/forks/tail-told-as-start", STREAM_FORKS_28, Port, own::told_as_start),
     Breakage::always("stream/forks/soft-deleted-missing", STREAM_FORKS_29, Port, soft::missing)

@@ -307,6 +307,13 @@ pub(super) const TABLE: Table = &[
     Breakage::always("stream/json/created-without-what-is-no-json", STREAM_JSON_16, Wire, || {
         request(created_empty)
     }),
+    Breakage::boundary("stream/json/created-with-other-characters", STREAM_JSON_16, Wire, || {
+        request(|request| {
+            if request.method == "PUT" && is_json(request) {
+                request.body = Body(String::from_utf8_lossy(&request.body).into_owned().into());
+            }
+        })
+    }),
 ];
 
 /// Tells the map of answers what the map of requests has changed.

@@ -11,6 +11,7 @@ use crate::{
         },
     },
 };
+use std::collections::BTreeSet;
 
 /// Appends to forks decided as if the fork had what its source has.
 fn shares(change: fn(&Append, &mut Stream, &Stream)) -> Seams {
@@ -124,6 +125,22 @@ pub(super) fn writes_to_source() -> Seams {
 
 pub(super) fn lost_at_restart() -> Seams {
     recovery(|orderly, entries| if orderly { entries.into_iter().map(forgets).collect() } else { entries })
+}
+
+/// Only those that nobody appended to.
+pub(super) fn bare_lost_at_restart() -> Seams {
+    recovery(|orderly, entries| {
+        let appended = |entry: &Entry| match record(entry) {
+            Some(Record::Appended { name, .. }) => Some(name),
+            _ => None,
+        };
+        let written: BTreeSet<String> = entries.iter().filter_map(appended).collect();
+        let is_bare = |entry: &Entry| match record(entry) {
+            Some(Record::Created { name, .. }) => orderly && !written.contains(&name),
+            _ => false,
+        };
+        entries.into_iter().map(|entry| if is_bare(&entry) { forgets(entry) } else { entry }).collect()
+    })
 }
 
 /// A fork that knows where it begins, and no longer what with.
