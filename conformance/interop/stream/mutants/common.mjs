@@ -110,6 +110,22 @@ export function results(path) {
   return { read, add: (result) => appendFileSync(path, JSON.stringify(result) + "\n") }
 }
 
+/** What the other suite found, by mutant: of several runs only what failed in each; without what fails on the package itself. */
+export function foundByPeer(log) {
+  const own = { memory: new Set(), file: new Set() }
+  const found = new Map()
+  for (const run of log) {
+    if (run.id.startsWith(`${UNMUTATED}-`)) {
+      for (const test of run.failed) own[run.store].add(test)
+      continue
+    }
+    const before = found.get(run.id)
+    found.set(run.id, before ? { ...run, failed: run.failed.filter((test) => before.failed.includes(test)), again: true } : run)
+  }
+  for (const run of found.values()) run.failed = run.failed.filter((test) => !own[run.store].has(test))
+  return { own, found }
+}
+
 /** The rows of the committed draw. */
 export function drawn() {
   return readFileSync(DRAWN, "utf8")

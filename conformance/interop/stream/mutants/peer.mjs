@@ -1,13 +1,15 @@
 // Tries mutants with the existing suite @durable-streams/server-conformance-tests. One line of JSON a mutant.
 //
-//   node peer.mjs [--shard K/N] [--results FILE] [--unmutated N | --ids A,B] [--store memory|file]
+//   node peer.mjs [--shard K/N] [--results FILE] [--unmutated N | --ids A,B] [--store memory|file] [--again]
+//
+// --again runs once more what rests on one test alone; only what fails then too is counted.
 //
 // The whole suite runs against server.mjs. It is stopped behind so many failures that some of them cannot be those of the
 // package itself. What does not end in time counts as caught too: somebody would look.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { DATA, HERE, WORK, copyWith, option, results, run, startServer, tasks } from "./common.mjs"
+import { DATA, HERE, WORK, copyWith, foundByPeer, option, results, run, startServer, tasks } from "./common.mjs"
 
 const log = results(option("results", join(WORK, "peer.jsonl")))
 const BAIL = Number(option("bail", 16))
@@ -39,10 +41,14 @@ async function attempt({ id, store, mutant }) {
   }
 }
 
+const again = process.argv.includes("--again")
 const done = new Set(log.read().map((r) => r.id))
+const { found } = foundByPeer(log.read())
+const alone = (id) => found.get(id)?.failed.length === 1 && !found.get(id).again
 for (const task of tasks()) {
-  if (done.has(task.id)) continue
+  if (again ? !alone(task.id) : done.has(task.id)) continue
   const result = await attempt(task)
   log.add(result)
-  console.log(`${task.id} ${result.seconds} s passed ${result.passed} failed ${result.failed.length}${result.late ? " (did not end)" : ""}${result.note ? ` ${result.note}` : ""}`)
+  const odd = `${result.late ? ", did not end" : ""}${result.note ? `, ${result.note}` : ""}`
+  console.log(`${task.id} ${result.seconds} s: ${result.passed} passed, ${result.failed.length} failed${odd}`)
 }

@@ -8,13 +8,14 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { SEED, VERSION, enumerate } from "./enumerate.mjs"
-import { HERE, UNMUTATED, WORK, drawn, option, results } from "./common.mjs"
+import { HERE, UNMUTATED, WORK, drawn, foundByPeer, option, results } from "./common.mjs"
 
 const EXCLUDING = ["equivalent", "not-required"]
 const problems = []
 const last = (list) => new Map(list.map((r) => [r.id, r]))
 const ours = last(results(option("ours", join(WORK, "ours.jsonl"))).read())
-const peer = last(results(option("peer", join(WORK, "peer.jsonl"))).read())
+const peerRuns = results(option("peer", join(WORK, "peer.jsonl"))).read()
+const { own: ownFailures, found: peer } = foundByPeer(peerRuns)
 const all = new Map(enumerate().mutants.map((m) => [m.id, m]))
 
 /** The judgements: mutant, word, and the line that a reader can refute. */
@@ -26,9 +27,7 @@ function judgements() {
 
 const isPlain = (id) => id.startsWith(`${UNMUTATED}-`)
 const plainOurs = [...ours.values()].filter((r) => isPlain(r.id))
-const plainPeer = [...peer.values()].filter((r) => isPlain(r.id))
-const ownFailures = { memory: new Set(), file: new Set() }
-for (const run of plainPeer) for (const test of run.failed) ownFailures[run.store].add(test)
+const plainPeer = peerRuns.filter((r) => isPlain(r.id))
 for (const run of plainOurs) if (run.fail.length) problems.push(`${run.id} was caught by ${run.fail.map(([c]) => c)}`)
 
 const judged = judgements()
@@ -39,7 +38,7 @@ for (const row of rows) {
   row.kind = all.get(row.id).kind
   row.ours = !mine ? "not tried" : mine.caught ? "caught" : mine.warn.length ? "warned" : mine.verdict === "partial" ? "survived" : "no verdict"
   row.by = !mine ? "" : byWhat(mine.caught ? mine.fail : mine.warn)
-  row.tests = theirs ? theirs.failed.filter((test) => !ownFailures[row.store].has(test)) : []
+  row.tests = theirs?.failed ?? []
   row.peer = !theirs ? "not tried" : row.tests.length ? "caught" : theirs.late || theirs.note ? "did not end" : "survived"
   const [, word = "", line = ""] = judged.get(row.id) ?? []
   row.word = row.ours === "caught" ? "" : word
@@ -81,7 +80,7 @@ const table = rows.map((r) => {
   const judgement = r.word ? `${r.word}: ${r.line}` : ""
   return `| ${r.number} | \`${r.id}\` | ${r.where} | ${r.ours} | ${r.by} | ${r.peer}${r.tests.length ? ` (${r.tests.length})` : ""} | ${cell(judgement)} |`
 })
-const onlyPeer = rows.filter((r) => r.ours !== "caught" && is("peer", "caught", "did not end")(r)).length
+const onlyPeer = rows.filter((r) => is("ours", "survived", "no verdict")(r) && is("peer", "caught", "did not end")(r)).length
 const onlyOurs = rows.filter((r) => r.ours === "caught" && r.peer === "survived").length
 const text = `# What the stream suite sees of the mutants of a real server
 
@@ -95,8 +94,8 @@ ${all.size} mutants, seed ${SEED}, the first ${rows.length} viable ones.
 | this suite, not green: caught, warned or no verdict | ${scores("ours", "caught", "warned", "no verdict")} |
 | \`@durable-streams/server-conformance-tests\` 0.3.6, caught${triedByPeer < rows.length ? ` (${triedByPeer} tried)` : ""} | ${scores("peer", "caught", "did not end")} |
 
-Judged as equivalent: ${excluded.filter(is("word", "equivalent")).length}; as not required: ${excluded.filter(is("word", "not-required")).length}; together ${percent(excluded.length, rows.length)}. What only the other suite
-caught: ${onlyPeer}; what only this one caught: ${onlyOurs}. The unmutated package was run ${plainOurs.length} times with this suite and caught ${plainOurs.filter((r) => r.fail.length).length}
+Judged as equivalent: ${excluded.filter(is("word", "equivalent")).length}; as not required: ${excluded.filter(is("word", "not-required")).length}; together ${percent(excluded.length, rows.length)}. What the other suite
+caught and this one neither caught nor warned of: ${onlyPeer}; what only this one caught: ${onlyOurs}. The unmutated package was run ${plainOurs.length} times with this suite and caught ${plainOurs.filter((r) => r.fail.length).length}
 times; ${plainPeer.length} times with the other, whose tests that failed there (${ownFailures.memory.size} in memory, ${ownFailures.file.size} with files) are not counted.
 
 | kind | drawn | required | caught by this suite | caught by the other |
