@@ -27,6 +27,7 @@ use select::Choice;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
+    hash::{BuildHasher, RandomState},
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, SystemTime},
 };
@@ -44,7 +45,7 @@ pub struct Settings {
     pub jobs: usize,
     /// How many requests leave in a second, at most.
     pub rate: Option<u32>,
-    /// From which names and tokens are made.
+    /// From which tokens are made: what requests hold.
     pub seed: u64,
     /// For an answer that has no reason to wait.
     pub timeout: Duration,
@@ -175,6 +176,7 @@ pub async fn run(
     runner.adapt(round_trip);
     runner.drive().await;
     runner.observe(schemas);
+    runner.unreachable = runner.unreachable.take().or_else(|| runner.fell.take());
     let Runner {
         target,
         features,
@@ -234,11 +236,19 @@ struct Runner {
     pace: Option<Arc<Pace>>,
     settings: Settings,
     sink: Sink,
+    /// A number of this run: what it makes has other names than what another makes in the same target.
+    number: u64,
     checked: BTreeMap<&'static str, Checked>,
     unreachable: Option<String>,
     interrupted: bool,
     left: Left,
     stopped_at: Option<String>,
+    /// How often the target was started again because it stopped answering.
+    revivals: usize,
+    /// The checks under which it did so when they were alone with it.
+    ended_under: Vec<&'static str>,
+    /// That it did so under several checks together and under none of them alone.
+    fell: Option<String>,
 }
 
 /// The entry under which the runner itself talks to a target.
@@ -254,11 +264,15 @@ impl Runner {
             pace: settings.rate.map(|rate| Arc::new(Pace::new(rate))),
             settings,
             sink,
+            number: RandomState::new().hash_one(protocol.name),
             checked: BTreeMap::new(),
             unreachable: None,
             interrupted: false,
             left: Left::default(),
             stopped_at: None,
+            revivals: 0,
+            ended_under: Vec::new(),
+            fell: None,
         }
     }
 
@@ -423,6 +437,7 @@ impl Runner {
             link,
             log,
             seed: self.settings.seed,
+            run: self.number,
             names: AtomicU64::new(0),
             made: Made::default(),
         }

@@ -12,6 +12,7 @@ mod openapi;
 mod overload;
 mod pages;
 mod reports;
+mod revival;
 mod secrets;
 mod site;
 mod sse;

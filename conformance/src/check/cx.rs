@@ -30,6 +30,7 @@ pub struct Cx {
     pub(crate) link: Link,
     pub(crate) log: Log,
     pub(crate) seed: u64,
+    pub(crate) run: u64,
     pub(crate) names: AtomicU64,
     pub(crate) made: Made,
     pub(crate) kept: tokio::sync::Mutex<http::Peer>,
@@ -98,6 +99,12 @@ impl Cx {
     /// Stops the check for a reason that blames nobody.
     pub fn stop(&self, why: &str) -> Stop {
         self.link.stop(why)
+    }
+
+    /// For a target that was started for this check, and with which nobody else speaks.
+    pub(crate) fn alone(&mut self) {
+        self.link = self.link.clone().alone(true);
+        self.kept = tokio::sync::Mutex::new(http::Peer::new(self.link.clone()));
     }
 
     /// Another HTTP client.
@@ -207,15 +214,19 @@ impl Cx {
         }
     }
 
-    /// A name that nothing else in this target has: for what the check makes.
+    /// A name that nothing else in this target has, nor in any other run: for what the check makes.
     pub fn name(&self) -> String {
-        format!("wp-{}", self.token(12))
+        format!("wp-{}", self.digits(&format!("{}/{}", self.run, self.seed), 12))
     }
 
     /// So many characters that cannot be guessed, different at each call, equal in each run of one seed.
     pub fn token(&self, length: usize) -> String {
+        self.digits(&self.seed.to_string(), length)
+    }
+
+    fn digits(&self, of: &str, length: usize) -> String {
         let n = self.names.fetch_add(1, Ordering::Relaxed);
-        let digest = Sha256::digest(format!("{}/{}/{n}", self.seed, self.check.name));
+        let digest = Sha256::digest(format!("{of}/{}/{n}", self.check.name));
         let mut text = crate::event::hex(&digest);
         text.truncate(length);
         text

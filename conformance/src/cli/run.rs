@@ -72,7 +72,7 @@ pub(super) struct Args {
     /// there are.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(RATES))]
     rate: Option<u32>,
-    /// From which names and tokens are made; otherwise 1.
+    /// From which the content of requests is made, where it is arbitrary; otherwise 1. Names are new in each run.
     #[arg(long, value_name = "NUMBER", value_parser = seed, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// How long an answer may take that has no reason to wait, in milliseconds; otherwise 5000.

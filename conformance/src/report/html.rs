@@ -9,7 +9,7 @@ mod told;
 
 use super::{
     Check, Outcome, Report, Requirement,
-    terminal::{by_verdict, explained, how_many, notices, unknown},
+    terminal::{by_verdict, counted, explained, how_many, notices, unknown},
 };
 use crate::verdict::{RunVerdict, Status, Verdict};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -253,10 +253,9 @@ fn baseline(
 ) -> Markup {
     let baseline = &report.baseline;
     let id = format!("{}-baseline", report.suite.protocol);
-    let (listed, stale, unseen) = (baseline.listed.len(), baseline.stale.len(), baseline.unseen.len());
     html! {
         section aria-labelledby=(id) {
-            (heading(level, Some(&id), &format!("Baseline: {listed} listed, {stale} stale, {unseen} not seen this time")))
+            (heading(level, Some(&id), &format!("Baseline: {}", counted(baseline))))
             @if !baseline.stale.is_empty() {
                 p { "These no longer fail; remove their entries:" }
                 ul { @for entry in &baseline.stale {
@@ -295,7 +294,7 @@ fn requirements(report: &Report, links: &Links, level: u8) -> Markup {
             (heading(level, Some(&id), "Requirements"))
             details {
                 summary { "All " (report.requirements.len()) " requirements and what became of them" }
-                div.scroll role="region" tabindex="0" aria-labelledby=(id) { table {
+                div.scroll role="region" tabindex="0" aria-label={ "Table of the requirements of " (report.suite.protocol) } { table {
                     thead { tr { th scope="col" { "Requirement" } th scope="col" { "Level" } th scope="col" { "Status" }
                         th scope="col" { "Sentence" } } }
                     tbody { @for r in &report.requirements { tr {

@@ -2,7 +2,7 @@
 
 use super::{
     Check, Outcome, Report,
-    terminal::{explained, how_many, notices, unknown},
+    terminal::{counted, explained, how_many, notices, unknown},
     transcript::{clean, is_obeyed},
 };
 use crate::verdict::Verdict;
@@ -143,8 +143,7 @@ impl Summary {
         if known.listed.is_empty() {
             return;
         }
-        let (listed, stale, unseen) = (known.listed.len(), known.stale.len(), known.unseen.len());
-        self.add(&format!("### Baseline: {listed} listed, {stale} stale, {unseen} not seen this time\n\n"));
+        self.add(&format!("### Baseline: {}\n\n", counted(known)));
         self.listed(self.tables, &known.stale, |entry| {
             let (check, requirement) = (told(&entry.check), told(&entry.requirement));
             format!("- stale: {check} with {requirement} no longer fails; remove the entry\n")

@@ -173,7 +173,12 @@ fn checks(protocol: &'static Protocol, events: &[Arc<Event>]) -> Vec<Checked> {
     let mut by_check: BTreeMap<&str, Vec<Arc<Event>>> = BTreeMap::new();
     for event in events {
         if let Some(check) = &event.check {
-            by_check.entry(check).or_default().push(event.clone());
+            let own = by_check.entry(check).or_default();
+            if matches!(event.what, What::CheckStarted { .. }) {
+                // One that was driven twice is told by the second time.
+                own.clear();
+            }
+            own.push(event.clone());
         }
     }
     let drives = protocol.checks().filter(|c| matches!(c.body, Body::Drives(_)));

@@ -1,6 +1,7 @@
 //! The form that people read: the verdict first, then what to do about it, then what was not seen.
 
-use super::{Check, Counts, Report, Requirement, transcript::clean};
+use super::{Check, Counts, Known, Report, Requirement, transcript::clean};
+use crate::exit;
 use crate::run::{INTERRUPTED, STOPPED};
 use crate::verdict::{RunVerdict, Status, Verdict};
 use std::fmt::Write;
@@ -55,7 +56,36 @@ fn write_all(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Resul
     section(out, "inconclusive: nobody knows", unknown(report), report, paint)?;
     reasons(out, "untestable: the target offers no way to drive it", shown(Verdict::Untestable), paint)?;
     baseline(out, report, paint)?;
-    unseen(out, report, paint)
+    unseen(out, report, paint)?;
+    writeln!(out, "\n{} (exit {}){}", paint.verdict(report.verdict), report.exit_code, next(report))
+}
+
+/// Why the exit code is not 0, and what makes it so: the last line, which is read first where the others have gone by.
+fn next(report: &Report) -> String {
+    let open = |status| {
+        let open = |r: &&Requirement| r.level == "must" && !r.baselined && r.status == status;
+        report.requirements.iter().filter(open).count()
+    };
+    match report.exit_code {
+        exit::OK => String::new(),
+        exit::VIOLATED => match open(Status::Violated) {
+            0 => ": a SHOULD is violated, and --strict counts it".into(),
+            n => format!(": {n} MUSTs are violated"),
+        },
+        exit::STALE => format!(
+            ": {} entries of the baseline no longer fail; `wireproof baseline prune` removes them",
+            report.baseline.stale.len()
+        ),
+        exit::UNKNOWN if report.unreachable.is_some() => ": too little could be seen".into(),
+        exit::UNKNOWN if report.interrupted || report.stopped_at.is_some() => ": the run ended early".into(),
+        exit::UNKNOWN if report.verdict == RunVerdict::Partial => format!(
+            ": nobody could see {} MUSTs, and nobody said that this is fine: above stands what it takes; `[accepted]` in \
+             the target file takes a reason",
+            open(Status::Untestable)
+        ),
+        exit::UNKNOWN => format!(": {} MUSTs are inconclusive", open(Status::Inconclusive)),
+        _ => ": a mistake of this suite; please report it".into(),
+    }
 }
 
 /// The first line, and why the exit code is what it is.
@@ -268,20 +298,24 @@ fn reasons<'a>(
     Ok(())
 }
 
-fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
-    let known = &report.baseline;
-    if known.listed.is_empty() {
-        return Ok(());
-    }
-    let (listed, stale) = (known.listed.len(), known.stale.len());
-    let mut title = format!("baseline: {listed} listed, {stale} stale");
+/// How many entries a baseline has, and of which kinds.
+pub(super) fn counted(known: &Known) -> String {
+    let mut title = format!("{} listed, {} stale", known.listed.len(), known.stale.len());
     if !known.expired.is_empty() {
         title += &format!(", {} expired", known.expired.len());
     }
     if !known.unseen.is_empty() {
         title += &format!(", {} not seen this time", known.unseen.len());
     }
-    writeln!(out, "\n{}", paint.bold(&title))?;
+    title
+}
+
+fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
+    let known = &report.baseline;
+    if known.listed.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", paint.bold(&format!("baseline: {}", counted(known))))?;
     for check in report.checks.iter().filter(|c| c.baselined) {
         let reason = clean(check.accepted.as_deref().unwrap_or_default());
         writeln!(out, "  {} {}: {reason}", check.verdict, check.id)?;
@@ -289,7 +323,7 @@ fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result
     for entry in &known.stale {
         writeln!(
             out,
-            "  stale {} with {}: it no longer fails; remove the entry",
+            "  stale {} with {}: it no longer fails; remove the entry (`wireproof baseline prune`), or say in `sometimes` what it depends on",
             entry.check, entry.requirement
         )?;
     }

@@ -174,7 +174,15 @@ pub fn curl(run: &Finished, events: &[Arc<Event>], on: &[u64]) -> Option<String>
         What::Received { answers, .. } if on.contains(&e.seq) => *answers,
         _ => None,
     });
-    let last = |e: &&Arc<Event>| matches!(e.what, What::Sent { message: Message::Request { .. }, .. });
+    // A silence, or an end without an answer, is that of a connection.
+    let silent = events.iter().rev().find_map(|e| match &e.what {
+        What::Silence { conn, .. } | What::Closed { conn, .. } if on.contains(&e.seq) => Some(*conn),
+        _ => None,
+    });
+    let last = |e: &&Arc<Event>| match &e.what {
+        What::Sent { conn, message: Message::Request { .. } } => silent.is_none_or(|silent| silent == *conn),
+        _ => false,
+    };
     let sent = match answered {
         Some(seq) => events.iter().find(|e| e.seq == seq)?,
         // Nothing answered it: the last request before what was seen.

@@ -1,5 +1,7 @@
 //! A lane: checks one after the other, or so many at once, until all are done or something ends the run.
 
+mod revival;
+
 use super::*;
 
 impl Runner {
@@ -57,7 +59,20 @@ impl Runner {
                 running.shutdown().await;
                 break;
             }
-            self.look_after(&log).await;
+            if let Some(why) = self.look_after(&log).await {
+                let mut suspects = VecDeque::from([check]);
+                suspects.extend(flying.values().map(|f| f.check));
+                running.shutdown().await;
+                for Flying { log, .. } in flying.values() {
+                    log.record(What::Stopped { why: why.clone(), unreachable: true });
+                }
+                let put_off = std::mem::take(&mut flying);
+                self.revive(why, suspects, &mut queue).await;
+                let within = self.times.alive;
+                let last = Flying { check, log, link, made, since };
+                let all = put_off.values().chain([&last]);
+                join_all(all.map(|f| self.left.sweep(&f.made, &f.link, within))).await;
+            }
         }
         // Whoever interrupts does not want to wait: all at once, and not for long.
         let (left, within) = (&self.left, self.times.alive.min(Duration::from_secs(1)));
@@ -94,17 +109,19 @@ impl Runner {
         })
     }
 
-    /// After a check that could not reach the target: is it still there?
-    async fn look_after(&mut self, log: &Log) {
+    /// After a check that could not reach the target: why it could not, if nobody else can.
+    async fn look_after(&mut self, log: &Log) -> Option<String> {
         if self.settings.bare || self.unreachable.is_some() || matches!(self.target.kind, Kind::Client(_)) {
-            return;
+            return None;
         }
-        if let Some(why) = first_unreachable(log) {
-            let cx = self.cx(&GREETING, self.times.check);
-            if !matches!(timeout(self.times.alive, (self.protocol.alive)(&cx.link)).await, Ok(Some(_))) {
-                self.unreachable = Some(why);
-            }
-        }
+        let why = first_unreachable(log)?;
+        (!self.is_there().await).then_some(why)
+    }
+
+    /// Whether the target answers.
+    async fn is_there(&self) -> bool {
+        let cx = self.cx(&GREETING, self.times.check);
+        matches!(timeout(self.times.alive, (self.protocol.alive)(&cx.link)).await, Ok(Some(_)))
     }
 }
 

@@ -97,7 +97,10 @@ pub struct Pace {
 
 /// The value of a feature.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "on, off or a value; a name with a dot stands in quotes, as in \"stream.sse\" = \"on\""
+)]
 pub enum Declared {
     /// `true` is `on`.
     Flag(bool),

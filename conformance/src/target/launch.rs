@@ -39,6 +39,8 @@ const TAIL: usize = 8 * 1024;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long it may take to be gone after it was killed.
 const GONE: Duration = Duration::from_secs(5);
+/// How long something may take to answer that is there before the target.
+const TAKEN: Duration = Duration::from_millis(500);
 /// The pause between two looks at a process: nobody tells when a port is open or a group is gone.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -101,6 +103,15 @@ impl Launched {
         let how = How { command, cwd, env, ready: Duration::from_millis(launch.ready_timeout_ms) };
         let secrets = Redaction::new(secrets);
         let launched = Self { reach, how, secrets, running: Mutex::default(), _data: given.data };
+        // A free port was found a moment ago; what the file names itself may be in use.
+        if answers(&launched.reach, Instant::now() + TAKEN).await.is_ok() {
+            return Err(format!(
+                "something answers at {} before `{}` was started: it would be tested instead; stop it, or let `url` \
+                 have {{port}}",
+                launched.reach.url(),
+                launch.command
+            ));
+        }
         let process = launched.begin().await.map_err(|why| launched.secrets.text(&why))?;
         *launched.running.lock().await = Some(process);
         Ok(launched)
@@ -112,7 +123,16 @@ impl Launched {
             Process::spawn(&self.how).map_err(|e| format!("`{command}` cannot be started: {e}"))?;
         let until = Instant::now() + self.how.ready;
         loop {
-            let Err(missed) = answers(&self.reach, until).await else { return Ok(process) };
+            let Err(missed) = answers(&self.reach, until).await else {
+                if process.is_gone() {
+                    return Err(format!(
+                        "`{command}` ended, and something else answers at {}. The last that it said:\n{}",
+                        self.reach.url(),
+                        process.said()
+                    ));
+                }
+                return Ok(process);
+            };
             let failed = match process.child.try_wait() {
                 Ok(Some(status)) => Some(format!("it ended with {status}")),
                 Err(e) => Some(format!("nobody knows what became of it: {e}")),
@@ -203,12 +223,17 @@ impl Process {
         let _ = killpg(self.group, signal);
     }
 
+    /// Whether it and all that it started have ended.
+    fn is_gone(&mut self) -> bool {
+        // Collects the leader: until then the group is not gone.
+        let _ = self.child.try_wait();
+        killpg(self.group, None) == Err(Errno::ESRCH)
+    }
+
     async fn is_gone_within(&mut self, wait: Duration) -> bool {
         let until = Instant::now() + wait;
         loop {
-            // Collects the leader: until then the group is not gone.
-            let _ = self.child.try_wait();
-            if killpg(self.group, None) == Err(Errno::ESRCH) {
+            if self.is_gone() {
                 return true;
             }
             if Instant::now() >= until {

@@ -72,6 +72,8 @@ pub struct Link {
     connections: Arc<AtomicU32>,
     heard: Arc<AtomicU64>,
     pace: Option<Arc<Pace>>,
+    /// Whether the target was started for this check, and nobody else speaks with it.
+    alone: bool,
     /// How many in this check wait for an answer.
     waiting: Arc<AtomicU32>,
 }
@@ -101,7 +103,25 @@ impl Link {
         pace: Option<Arc<Pace>>,
     ) -> Self {
         let (connections, heard, waiting) = Default::default();
-        Self { reach, log, times, deadline, protocol, declined, connections, heard, pace, waiting }
+        Self {
+            reach,
+            log,
+            times,
+            deadline,
+            protocol,
+            declined,
+            connections,
+            heard,
+            pace,
+            alone: false,
+            waiting,
+        }
+    }
+
+    /// To a target that was started for this check alone: if it stops answering, this check did it.
+    pub(crate) fn alone(mut self, alone: bool) -> Self {
+        self.alone = alone;
+        self
     }
 
     /// Waits until a request may leave. What somebody in this check waits for leaves at once: it is made good by others.
@@ -281,13 +301,18 @@ impl Link {
         why: Lost,
     ) -> Result<Seen<T>, Stop> {
         if matches!(why, Lost::Silence(_)) && self.is_over() {
-            return Err(self.stop("the time of this check is over: the target answers too slowly for it"));
+            return Err(self.stop("the time of this check is over: the target answers too slowly for it; --time-scale 3 gives it more, --jobs 4 \
+                 less to do at once"));
         }
-        let alive = self.answers(&why).await?;
+        let Some(alive) = self.answers(&why).await? else {
+            let how = words(&why.to_string().replace("; the target was alive", ""));
+            let event = What::Closed { conn, how: how.clone(), code: None };
+            return Ok(Seen::lost(self.log.record(event), Lost::Gone(how)));
+        };
         let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let event = match &why {
             Lost::Silence(_) => What::Silence { conn, ms, alive: vec![alive] },
-            Lost::Closed(_) | Lost::Malformed(_) | Lost::TooLong(_) | Lost::NoEvents(_) => {
+            Lost::Closed(_) | Lost::Gone(_) | Lost::Malformed(_) | Lost::TooLong(_) | Lost::NoEvents(_) => {
                 What::Closed { conn, how: words(&why.to_string()), code: None }
             }
         };
@@ -297,22 +322,32 @@ impl Link {
     /// Makes an observation of a silence that was to be, if the target is alive behind it.
     pub(in crate::wire) async fn silent(&self, conn: u32, waited: Duration) -> Result<Seen<()>, Stop> {
         let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-        let alive = vec![self.answers(&Lost::Silence(ms)).await?];
+        let Some(alive) = self.answers(&Lost::Silence(ms)).await? else {
+            return Err(self.gone(&format!("nothing came in {ms} ms, as it was to be")));
+        };
+        let alive = vec![alive];
         Ok(Seen::new(self.log.record(What::Silence { conn, ms, alive }), ()))
     }
 
     /// Makes an observation of a connection that broke, if the target is alive behind it.
     pub(in crate::wire) async fn broken_off(&self, conn: u32, how: &str) -> Result<Seen<()>, Stop> {
-        self.answers(&Lost::Closed(how.to_owned())).await?;
+        if self.answers(&Lost::Closed(how.to_owned())).await?.is_none() {
+            return Err(self.gone(how));
+        }
         Ok(Seen::new(self.log.record(What::Closed { conn, how: words(how), code: None }), ()))
     }
 
-    /// The event that shows the target alive, behind something that did not come.
-    async fn answers(&self, why: &Lost) -> Result<u64, Stop> {
-        let alive = timeout(self.times.alive, (self.protocol.alive)(self)).await.ok().flatten();
-        alive.ok_or_else(|| {
-            let shown = why.to_string().replace("; the target was alive", "");
-            self.unreachable(&format!("{shown}, and no answer on a fresh connection"))
-        })
+    fn gone(&self, why: &str) -> Stop {
+        self.unreachable(&format!("{why}, and no answer on a fresh connection"))
+    }
+
+    /// The event that shows the target alive, behind something that did not come; none if it is gone and only this check can
+    /// have done that.
+    async fn answers(&self, why: &Lost) -> Result<Option<u64>, Stop> {
+        match timeout(self.times.alive, (self.protocol.alive)(self)).await.ok().flatten() {
+            Some(alive) => Ok(Some(alive)),
+            None if self.alone => Ok(None),
+            None => Err(self.gone(&why.to_string().replace("; the target was alive", ""))),
+        }
     }
 }

@@ -10,13 +10,15 @@ pub struct Seen<T> {
     what: Result<T, Lost>,
 }
 
-/// Why there is no answer to look at, although the target was there.
+/// Why there is no answer to look at, although the target was there, or had been there for this check alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// Nothing came in this many milliseconds; the target was alive behind it.
     Silence(u64),
     /// The connection ended before the answer was complete.
     Closed(String),
+    /// Nothing came, and the target, which this check alone spoke with, was gone behind it.
+    Gone(String),
     /// What came is no message of the transport.
     Malformed(String),
     /// What came is longer than the limit, in bytes.
@@ -32,6 +34,11 @@ impl fmt::Display for Lost {
             Lost::Closed(how) => {
                 write!(f, "the connection ended without a complete answer ({how}); the target was alive")
             }
+            Lost::Gone(how) => write!(
+                f,
+                "no complete answer ({how}), and then none to anything: the target was started for this check alone, and \
+                 stopped answering under it"
+            ),
             Lost::Malformed(why) => write!(f, "an answer that is no message: {why}"),
             Lost::TooLong(limit) => write!(f, "an answer longer than {limit} bytes"),
             Lost::NoEvents(shown) => write!(f, "no event stream, but {shown}"),
