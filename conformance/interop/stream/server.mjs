@@ -6,12 +6,14 @@
 //   PORT          port to listen on, 0 to 65535; 0 takes any free one (default 0)
 //   LONG_POLL_MS  how long a long-poll waits, in ms (default 500; the package's own is 30000)
 //   DATA_DIR      folder of the file store; not set: the store is in memory
+//   SERVER_PACKAGE  file to load in place of the package: a changed copy of it (mutants/README.md)
 //
 // Stdout gets one line, "listening http://127.0.0.1:PORT/v1/stream", once requests are
 // taken; everything else goes to stderr. SIGTERM and SIGINT stop it with exit code 0.
 // Exit code 2: a bad environment variable. Exit code 1: the server could not start or stop.
 
 import { mkdirSync } from "node:fs"
+import { pathToFileURL } from "node:url"
 
 // The package logs to stdout by way of console.info; stdout is kept for our line.
 console.info = console.error
@@ -49,7 +51,8 @@ if (dataDir !== undefined) {
 
 let DurableStreamTestServer
 try {
-  ;({ DurableStreamTestServer } = await import("@durable-streams/server"))
+  const copy = process.env.SERVER_PACKAGE
+  ;({ DurableStreamTestServer } = await import(copy ? pathToFileURL(copy).href : "@durable-streams/server"))
 } catch (err) {
   fail(1, `@durable-streams/server cannot be loaded (run "npm ci" in this folder first): ${err.message}`)
 }
