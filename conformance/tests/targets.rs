@@ -172,6 +172,19 @@ async fn a_pace_has_bounds() {
 }
 
 #[test]
+fn checks_are_accepted_by_a_pattern() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let read = |pattern: &str| {
+        let read = written(dir.path(), &format!("[accepted]\n\"{pattern}\" = \"nobody restarts it\"\n"));
+        read.baseline(wireproof::PROTOCOLS[0])
+    };
+    let accepted = read("stream/*/restart").unwrap_or_else(|e| panic!("{e}")).accepted;
+    assert!(accepted.len() > 3 && accepted.contains_key("stream/content/restart"), "{accepted:?}");
+    let why = read("stream/*/rest").err().unwrap_or_default();
+    assert!(why.contains("names `stream/*/rest`, which is no check"), "{why}");
+}
+
+#[test]
 fn the_examples_in_the_documentation_can_be_read() {
     let text = include_str!("../../spec/target.md");
     let dir = tempfile::tempdir().expect("a directory");

@@ -215,6 +215,8 @@ fn a_baseline_is_written_excuses_expires_and_is_pruned() {
     let (said, _, code) = done(&["baseline", "prune", &out, "--target", &file]);
     assert!(code == 0 && said.contains("nothing is stale"), "{said}");
     drop(serving);
+    let before = path(dir.path(), "before.jsonl");
+    fs::copy(Path::new(&out).join("events.jsonl"), &before).expect("a copy");
     let (_mended, url) = served(&[]);
     let (said, _, code) = done(&[
         "run",
@@ -237,6 +239,15 @@ fn a_baseline_is_written_excuses_expires_and_is_pruned() {
         left.starts_with("# Of the team.\n") && !left.contains("First") && !left.contains("[[known]]"),
         "{left}"
     );
+
+    // Of two runs only one saw the failure.
+    let other = path(dir.path(), "other.toml");
+    fs::write(&other, "protocol = \"stream\"\nurl = \"http://127.0.0.1:1/v1/stream\"\n").expect("a file");
+    let (said, err, code) =
+        done(&["baseline", "write", &before, &out, "--target", &other, "--reason", "a race"]);
+    assert!(code == 0 && said.contains("added: stream/append/"), "{said}{err}");
+    let written = fs::read_to_string(path(dir.path(), "other.baseline.toml")).expect("a baseline");
+    assert!(written.contains("sometimes = \"seen in 1 of 2 runs"), "{written}");
 }
 
 #[test]

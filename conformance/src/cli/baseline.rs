@@ -39,9 +39,9 @@ enum Verb {
 
 #[derive(Clone, Debug, clap::Args)]
 struct Recorded {
-    /// The directory of `run --out`, or its events.jsonl.
-    #[arg(value_name = "DIR_OR_EVENTS")]
-    log: PathBuf,
+    /// The directory of `run --out`, or its events.jsonl; several runs show what only some of them see.
+    #[arg(value_name = "DIR_OR_EVENTS", required = true)]
+    logs: Vec<PathBuf>,
     /// The target file whose `baseline` is edited; one that names none gets one.
     #[arg(long, value_name = "FILE", default_value = "wireproof.toml")]
     target: PathBuf,
@@ -104,7 +104,7 @@ fn write(protocols: &[&'static Protocol], args: &Entries) -> Done {
                 check: check.into(),
                 requirement: requirement.into(),
                 reason: args.reason.trim().into(),
-                sometimes: None,
+                sometimes: work.sometimes(check, requirement),
                 expires: args.expires.clone(),
                 clause: work
                     .protocol
@@ -138,8 +138,10 @@ fn write(protocols: &[&'static Protocol], args: &Entries) -> Done {
 
 fn prune(protocols: &[&'static Protocol], args: &Recorded) -> Done {
     let mut work = Work::open(protocols, args)?;
-    let stale: Vec<KnownFailure> =
-        work.runs.iter().flat_map(|run| Report::new(run, &work.baseline).baseline.stale).collect();
+    // What one of several runs still saw is not stale.
+    let mut all = work.runs.iter().map(|run| Report::new(run, &work.baseline).baseline.stale);
+    let mut stale = all.next().unwrap_or_default();
+    all.for_each(|other| stale.retain(|entry| other.contains(entry)));
     let mut said = String::new();
     let mut removed = 0;
     for entry in &stale {
@@ -164,7 +166,7 @@ fn frame(checked: &Checked, requirement: &str) -> Option<String> {
     let broken = checked.events.iter().find_map(|e| match &e.what {
         What::Broken { requirement: id, expected, actual, .. } if id == requirement => {
             let expected: Vec<&str> = expected.iter().map(|e| e.name.as_str()).collect();
-            Some(format!("{actual} for {}", expected.join(", or ")))
+            Some(format!("{actual}; expected {}", expected.join(", or ")))
         }
         _ => None,
     })?;
@@ -188,15 +190,19 @@ impl Work {
     fn open(protocols: &[&'static Protocol], args: &Recorded) -> Result<Self, Failed> {
         let read = file::read(&args.target).map_err(Failed::usage)?;
         let protocol = protocol(protocols, &read.file.protocol)?;
-        let events = replay::read(&args.log).map_err(Failed::usage)?;
-        let mut runs = replay::runs(protocols, events).map_err(Failed::usage)?;
-        runs.retain(|run| run.protocol.name == protocol.name);
-        if runs.is_empty() {
-            let (log, file) = (args.log.display(), args.target.display());
-            let name = protocol.name;
-            return Err(Failed::usage(format!(
-                "{log} holds no run of {name}, which is what {file} is about"
-            )));
+        let mut runs = Vec::new();
+        for log in &args.logs {
+            let events = replay::read(log).map_err(Failed::usage)?;
+            let mut found = replay::runs(protocols, events).map_err(Failed::usage)?;
+            found.retain(|run| run.protocol.name == protocol.name);
+            if found.is_empty() {
+                let (log, file) = (log.display(), args.target.display());
+                let name = protocol.name;
+                return Err(Failed::usage(format!(
+                    "{log} holds no run of {name}, which is what {file} is about"
+                )));
+            }
+            runs.append(&mut found);
         }
         let named = read.baseline_path();
         let is_named_anew = named.is_none();
@@ -231,9 +237,29 @@ impl Work {
             let mut document: DocumentMut =
                 text.parse().map_err(|e| Failed::usage(format!("{}: {e}", self.target.display())))?;
             document.insert("baseline", value(file_name(&self.path)));
-            put(&self.target, &document.to_string())?;
+            // The line that `init` leaves for it, with the comment above it, is its place.
+            let line = format!("baseline = {}\n", self.name());
+            let kept = format!("# {line}");
+            let text = match text.matches(&kept).count() {
+                1 => text.replacen(&kept, &line, 1),
+                _ => document.to_string(),
+            };
+            put(&self.target, &text)?;
         }
         Ok(())
+    }
+
+    /// What a failure says that only some of several runs saw: the rest is for people to say.
+    fn sometimes(&self, check: &str, requirement: &str) -> Option<String> {
+        let came: Vec<bool> = self
+            .runs
+            .iter()
+            .flat_map(|run| run.checks.iter().filter(|c| c.check.name == check))
+            .filter(|c| matches!(c.verdict, Verdict::Pass | Verdict::Warn | Verdict::Fail))
+            .map(|c| c.broken().contains(requirement))
+            .collect();
+        let (broken, all) = (came.iter().filter(|broken| **broken).count(), came.len());
+        (broken < all).then(|| format!("seen in {broken} of {all} runs; say here what it depends on"))
     }
 
     fn name(&self) -> String {

@@ -54,8 +54,9 @@ fn write_all(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Resul
     section(out, "failed: a MUST is broken", shown(Verdict::Fail), report, paint)?;
     section(out, "warned: a SHOULD is broken", shown(Verdict::Warn), report, paint)?;
     section(out, "inconclusive: nobody knows", unknown(report), report, paint)?;
-    reasons(out, "untestable: the target offers no way to drive it", shown(Verdict::Untestable), paint)?;
+    reasons(out, untestable_title(report), shown(Verdict::Untestable), paint)?;
     baseline(out, report, paint)?;
+    unclear(out, report, paint)?;
     unseen(out, report, paint)?;
     writeln!(out, "\n{} (exit {}){}", paint.verdict(report.verdict), report.exit_code, next(report))
 }
@@ -125,6 +126,14 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
         writeln!(out, "{notice}")?;
     }
     Ok(())
+}
+
+fn untestable_title(report: &Report) -> &'static str {
+    match report.verdict {
+        // Otherwise it would not be.
+        RunVerdict::Conformant => "untestable: the target offers no way to drive it; no MUST depends on it",
+        _ => "untestable: the target offers no way to drive it",
+    }
 }
 
 /// Whether a run left a check alone, or in its middle, because it stopped.
@@ -343,6 +352,24 @@ fn baseline(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result
             "  not seen this time {} with {}: it fails sometimes: {why}",
             entry.check, entry.requirement
         )?;
+    }
+    Ok(())
+}
+
+/// MUSTs of which nobody knows, although no check that tells why is shown: an observer met too little.
+fn unclear(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
+    let told = |id: &str| {
+        unknown(report).any(|c| c.decided_by.as_deref() == Some(id) || c.requirements.iter().any(|r| r == id))
+    };
+    let open = |r: &&Requirement| r.level == "must" && r.status == Status::Inconclusive && !r.baselined;
+    let whole = report.unreachable.is_none() && !report.interrupted && report.stopped_at.is_none();
+    let ids: Vec<&str> =
+        report.requirements.iter().filter(open).map(|r| r.id.as_str()).filter(|id| !told(id)).collect();
+    if whole && !ids.is_empty() {
+        writeln!(out, "\n{}", paint.bold("inconclusive MUSTs: a check that names them came to no verdict"))?;
+        for line in ids.chunks(5) {
+            writeln!(out, "  {}", line.join(", "))?;
+        }
     }
     Ok(())
 }

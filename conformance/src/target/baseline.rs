@@ -44,7 +44,10 @@ impl Baseline {
     /// A sentence with the file, the line and what to do.
     pub fn read(path: &Path, protocol: &Protocol) -> Result<Self, String> {
         let text = std::fs::read_to_string(path)
-            .map_err(|e| format!("the baseline {file}: {e}", file = path.display()))?;
+            .map_err(|e| {
+                let file = path.display();
+                format!("the baseline {file} cannot be read: {e}; `wireproof baseline write` makes one, once no file names it")
+            })?;
         Self::parse(&text, path, protocol)
     }
 

@@ -8,6 +8,7 @@ use super::{
     proper,
 };
 use crate::{protocol::Protocol, report::Implementation, wire::dial::filled};
+use globset::Glob;
 use hyper::header::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -191,15 +192,18 @@ impl Read {
             Some(path) => Baseline::read(&self.path(path), protocol)?,
             None => Baseline::default(),
         };
-        for (check, reason) in &self.file.accepted {
-            if !protocol.checks().any(|c| c.name == check) {
-                return Err(self.said(format!("[accepted] names `{check}`, which is no check")));
+        for (pattern, reason) in &self.file.accepted {
+            let glob = Glob::new(pattern).map_err(|e| self.said(format!("[accepted] `{pattern}`: {e}")))?;
+            let glob = glob.compile_matcher();
+            let mut named = protocol.checks().filter(|c| glob.is_match(c.name)).peekable();
+            if named.peek().is_none() {
+                return Err(self.said(format!("[accepted] names `{pattern}`, which is no check")));
             }
             if reason.trim().is_empty() {
-                return Err(self.said(format!("[accepted] gives no reason for `{check}`")));
+                return Err(self.said(format!("[accepted] gives no reason for `{pattern}`")));
             }
+            baseline.accepted.extend(named.map(|check| (check.name.to_owned(), reason.clone())));
         }
-        baseline.accepted = self.file.accepted.clone();
         Ok(baseline)
     }
 
@@ -336,6 +340,8 @@ fn without_values(message: &str) -> String {
     match message.rsplit_once(", expected ") {
         Some((found, expected)) if found.starts_with("invalid ") => {
             let what = found.split([':', '`', '"']).next().unwrap_or("invalid value");
+            let expected =
+                if matches!(expected, "u64" | "u32" | "u16") { "a whole number" } else { expected };
             format!("{what}, expected {expected}")
         }
         _ => message.trim_end().to_owned(),

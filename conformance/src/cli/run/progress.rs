@@ -48,6 +48,8 @@ impl Progress {
                 let seen: Vec<String> = seen.iter().map(|seen| clean(seen)).collect();
                 self.line(&format!("{verdict:<13}{ms:>7} ms  {check}  {}", seen.join("; ")));
             }
+            // What nobody asked for nobody wants to be told of.
+            What::LeftOut { verdict, .. } if verdict == "not-selected" => {}
             What::LeftOut { verdict, why } => {
                 self.line(&format!("{verdict:<13}         -  {check}  {}", clean(why)));
             }
