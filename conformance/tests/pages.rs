@@ -278,8 +278,9 @@ fn two_thousand_checks_make_a_small_page_quickly() {
     let page = page(&outcome);
     let took = since.elapsed();
     assert!(page.len() < PAGE, "{} bytes", page.len());
-    // Less than a tenth of a second with optimisation; this is not, and the machine may be busy.
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    // Without optimisation, and on a busy machine, it may take longer.
+    let most = if cfg!(debug_assertions) { 10 } else { 1 };
+    assert!(took < Duration::from_secs(most), "{took:?}");
     assert_eq!(page.matches("<article").count(), 200);
     assert_eq!(page.matches("<table class=\"wire\"").count(), 200, "each has its picture");
     assert_eq!(page.matches("<tr class=\"check\"").count(), 2_000);
