@@ -361,6 +361,8 @@ async fn closing_at_tail(cx: &Cx) -> Outcome {
         for watched in watched {
             cx.expect(STREAM_APPEND_12, &watched, &[never_without_closure(&last)])?;
         }
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_APPEND_12, &read, &[holds(format!("before{last}"))])?;
     }
     Ok(())
 }
