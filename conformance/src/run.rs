@@ -245,8 +245,8 @@ struct Runner {
     stopped_at: Option<String>,
     /// How often the target was started again because it stopped answering.
     revivals: usize,
-    /// The checks under which it did so when they were alone with it.
-    ended_under: Vec<&'static str>,
+    /// Under how many checks it did so when they were alone with it.
+    ended_under: usize,
     /// That it did so under several checks together and under none of them alone.
     fell: Option<String>,
 }
@@ -271,7 +271,7 @@ impl Runner {
             left: Left::default(),
             stopped_at: None,
             revivals: 0,
-            ended_under: Vec::new(),
+            ended_under: 0,
             fell: None,
         }
     }

@@ -46,8 +46,8 @@ impl Runner {
                 continue;
             }
             found = true;
-            self.ended_under.push(check.name);
-            if self.ended_under.len() >= ENOUGH {
+            self.ended_under += 1;
+            if self.ended_under >= ENOUGH {
                 self.give_up(why, suspects, queue);
                 return;
             }
