@@ -32,7 +32,7 @@ enum Verb {
     /// Ask a server what it has, and write a target file for it.
     Init(init::Args),
     /// Test a target.
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// List what the suite has.
     List(list::Args),
     /// Explain a requirement, check, defect or feature.
@@ -81,7 +81,7 @@ type Done = Result<u8, Failed>;
 pub async fn main(protocols: &[&'static Protocol]) -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Init(args) => init::init(protocols, args).await,
-        Verb::Run(args) => run::run(protocols, args).await,
+        Verb::Run(args) => run::run(protocols, *args).await,
         Verb::List(args) => list::list(protocols, &args),
         Verb::Explain(args) => explain::explain(protocols, &args),
         Verb::Serve(args) => serve::serve(protocols, args).await,
@@ -90,7 +90,7 @@ pub async fn main(protocols: &[&'static Protocol]) -> ExitCode {
         Verb::Selftest(args) => selftest::selftest(protocols, args).await,
         Verb::Report(args) => report::report(protocols, &args),
         Verb::Baseline(args) => baseline::baseline(protocols, &args),
-        Verb::Completions(args) => completions::completions(&args),
+        Verb::Completions(args) => completions::completions(protocols, &args),
     };
     ExitCode::from(done.unwrap_or_else(|failed| {
         say(&failed.message);

@@ -168,6 +168,12 @@ pub struct How {
     pub round_trip_ms: Option<f64>,
     /// How long the run took, in milliseconds.
     pub duration_ms: u64,
+    /// How often the process of the target was acted upon: stopped or killed, and started again.
+    #[serde(default)]
+    pub restarts: usize,
+    /// How long that took in all, in milliseconds.
+    #[serde(default)]
+    pub restarts_ms: u64,
 }
 
 /// What was known to fail before.
@@ -359,6 +365,17 @@ pub struct Repro {
     /// The request that decided, as a command, where it went over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curl: Option<String>,
+}
+
+impl Report {
+    /// That the baseline excused what a check found until a day that is over, and why.
+    fn excused_before(&self, check: &Check) -> Option<String> {
+        let requirement = check.decided_by.as_ref()?;
+        let is_it = |entry: &&KnownFailure| entry.check == check.id && entry.requirement == *requirement;
+        let entry = self.baseline.expired.iter().find(is_it)?;
+        let until = entry.expires.as_deref().unwrap_or_default();
+        Some(format!("the baseline excused it until {until}: {}", entry.reason))
+    }
 }
 
 impl Outcome {

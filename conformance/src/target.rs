@@ -10,7 +10,7 @@ use crate::{
     check::{BoxFuture, Hook},
     event::Source,
     protocol::Protocol,
-    wire::{Reach, app::Apps, dial::Way},
+    wire::{Reach, app::Apps, dial::Way, distance::Distance},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -147,6 +147,16 @@ impl Target {
         }
         self.via = via;
         Ok(self)
+    }
+
+    /// As if it were that far away.
+    #[must_use]
+    pub fn distance(mut self, distance: Distance) -> Self {
+        if let Kind::Server(reach) = &mut self.kind {
+            let reach = Arc::make_mut(reach);
+            reach.way = reach.way.clone().distance(distance);
+        }
+        self
     }
 
     /// With this feature or limit declared.

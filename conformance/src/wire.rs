@@ -5,6 +5,7 @@
 
 pub mod app;
 pub(crate) mod dial;
+pub mod distance;
 pub(crate) mod framing;
 pub mod http;
 pub(crate) mod http2;

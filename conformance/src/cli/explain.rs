@@ -18,8 +18,7 @@ pub(super) fn explain(protocols: &[&'static Protocol], args: &Args) -> Done {
         print(&found.join("\n"));
         return Ok(exit::OK);
     }
-    let all: Vec<String> = protocols.iter().flat_map(|p| ids(p)).collect();
-    let near = nearest(&args.id, all.iter().map(String::as_str));
+    let near = nearest(&args.id, protocols.iter().flat_map(|p| ids(p)));
     let hint = if near.is_empty() {
         "`wireproof list requirements|checks|defects|features` shows what there is".to_owned()
     } else {
@@ -28,11 +27,12 @@ pub(super) fn explain(protocols: &[&'static Protocol], args: &Args) -> Done {
     Err(Failed::usage(format!("nothing has the id `{}`; {hint}", args.id)))
 }
 
-fn ids(protocol: &Protocol) -> Vec<String> {
-    let requirements = protocol.requirements().iter().map(|r| r.id.clone());
-    let checks = protocol.checks().map(|c| c.name.to_owned());
-    let defects = (protocol.trial.defects)().into_iter().map(|d| d.id.to_owned());
-    let features = list::features(protocol).into_iter().map(|f| f.id.to_owned());
+/// Everything that can be explained.
+pub(super) fn ids(protocol: &'static Protocol) -> Vec<&'static str> {
+    let requirements = protocol.requirements().iter().map(|r| r.id.as_str());
+    let checks = protocol.checks().map(|c| c.name);
+    let defects = (protocol.trial.defects)().into_iter().map(|d| d.id);
+    let features = list::features(protocol).into_iter().map(|f| f.id);
     requirements.chain(checks).chain(defects).chain(features).collect()
 }
 

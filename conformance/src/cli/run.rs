@@ -3,6 +3,7 @@
 mod config;
 mod dry;
 mod progress;
+mod tap;
 
 use super::{Done, Failed, directory, nearest, print, protocol, report::site, say};
 use crate::{
@@ -72,6 +73,10 @@ pub(super) struct Args {
     /// there are.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(RATES))]
     rate: Option<u32>,
+    /// Have the target seem further away, to see that no verdict hangs on it: latency=MS and jitter=MS for all that goes and
+    /// comes, pause=MS between one byte that comes and the next. May be repeated.
+    #[arg(long, value_name = "NAME=MS", value_parser = tap::tap)]
+    tap: Vec<tap::Tap>,
     /// From which the content of requests is made, where it is arbitrary; otherwise 1. Names are new in each run.
     #[arg(long, value_name = "NUMBER", value_parser = seed, allow_negative_numbers = true)]
     seed: Option<u64>,
@@ -389,6 +394,8 @@ impl Planned {
             let shown = if is_pointer { &value } else { "[redacted]" };
             again += &format!(" --header {}", word(&format!("{name}: {shown}")));
         }
+        target = target.distance(tap::distance(&args.tap));
+        again.extend(args.tap.iter().map(|tap| format!(" --tap {tap}")));
         again.extend(args.timeout.filter(|ms| *ms != 5_000).map(|ms| format!(" --timeout {ms}")));
         again.extend(args.rate.map(|rate| format!(" --rate {rate}")));
         again.extend(args.time_scale.map(|scale| format!(" --time-scale {scale}")));

@@ -99,6 +99,14 @@ fn how(run: &Finished) -> How {
         ("hook", times.hook),
     ];
     let limits = run.protocol.limits.iter();
+    let restarts: Vec<u64> = run
+        .events
+        .iter()
+        .filter_map(|e| match &e.what {
+            What::Hook { ms, .. } => Some(*ms),
+            _ => None,
+        })
+        .collect();
     How {
         seed: s.seed,
         time_scale: s.time_scale,
@@ -111,6 +119,8 @@ fn how(run: &Finished) -> How {
         date: s.date.map(|date| date.to_string()),
         round_trip_ms: run.round_trip.map(ms),
         duration_ms: whole_ms(run.took),
+        restarts: restarts.len(),
+        restarts_ms: restarts.iter().fold(0, |sum, ms| sum.saturating_add(*ms)),
     }
 }
 

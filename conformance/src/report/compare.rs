@@ -8,11 +8,13 @@ use crate::{
     exit,
     verdict::{RunVerdict, Status, Verdict},
 };
+use hyper::Uri;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Write},
+    net::IpAddr,
     path::Path,
 };
 
@@ -388,7 +390,7 @@ fn facts(report: &Report) -> BTreeMap<String, String> {
     let mut facts: BTreeMap<String, String> = [
         ("version of the suite", report.suite.version.clone()),
         ("requirements of the suite", report.suite.requirements_digest.clone()),
-        ("target", report.target.url.clone()),
+        ("target", place(&report.target.url)),
         ("role", report.target.role.clone()),
         ("seed", settings.seed.to_string()),
         ("time scale", settings.time_scale.to_string()),
@@ -405,6 +407,20 @@ fn facts(report: &Report) -> BTreeMap<String, String> {
     facts.extend(report.features.iter().map(|f| (format!("feature {}", f.name), f.value.clone())));
     facts.extend(settings.waits_ms.iter().map(|(name, ms)| (format!("wait: {name}"), format!("{ms} ms"))));
     facts
+}
+
+/// Where a target is. A port of this machine is another one each time that the target is launched, and says nothing.
+fn place(target: &str) -> String {
+    let url = target.parse::<Uri>().ok().filter(|url| url.host().is_some_and(is_here));
+    match url.as_ref().and_then(Uri::port) {
+        Some(port) => target.replacen(&format!(":{port}"), "", 1),
+        None => target.to_owned(),
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// For people.
@@ -494,7 +510,21 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, Standing, change, counts};
+    use super::{Change, Standing, change, counts, place};
+
+    #[test]
+    fn a_port_of_this_machine_is_no_place() {
+        for (target, expected) in [
+            ("http://127.0.0.1:4437/v1/stream", "http://127.0.0.1/v1/stream"),
+            ("http://[::1]:4437/v1", "http://[::1]/v1"),
+            ("https://localhost:1", "https://localhost"),
+            ("http://localhost/v1:2", "http://localhost/v1:2"),
+            ("https://other.host:4437/v1", "https://other.host:4437/v1"),
+            ("./my-client --port :1", "./my-client --port :1"),
+        ] {
+            assert_eq!(place(target), expected);
+        }
+    }
 
     #[test]
     fn the_table_of_changes() {

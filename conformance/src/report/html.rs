@@ -160,6 +160,9 @@ fn head(report: &Report) -> Markup {
                 dt { "Time scale" } dd { (settings.time_scale) }
                 @if let Some(ms) = settings.round_trip_ms { dt { "Round trip" } dd { (ms) " ms" } }
                 dt { "Duration" } dd { (settings.duration_ms) " ms" }
+                @if settings.restarts > 0 {
+                    dt { "Restarts" } dd { (settings.restarts) ", " (settings.restarts_ms) " ms of it" }
+                }
                 dt { "Strict" } dd { @if settings.strict { "yes: a broken SHOULD counts" } @else { "no" } }
                 @for (name, ms) in &settings.waits_ms { dt { "Wait: " (name) } dd { (ms) " ms" } }
                 dt { "Suite" } dd { (report.suite.name) " " (report.suite.version) }

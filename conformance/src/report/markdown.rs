@@ -12,6 +12,8 @@ use std::fmt::Write;
 const ROOM: usize = 900_000;
 /// Which part of it the tables may take: one line each is worth more than the details of a few.
 const TABLES: usize = ROOM / 3;
+/// Of how many checks it tells what went over the wire: whoever has more to look at takes the page.
+const DETAILED: usize = 8;
 /// The longest text in a cell, in characters.
 const CELL: usize = 300;
 /// The longest line in a block of code, in characters.
@@ -59,7 +61,11 @@ impl Summary {
         let all: Vec<&Check> = told.into_iter().flat_map(|(_, checks)| checks).collect();
         if !all.is_empty() {
             self.add("### What went over the wire\n\n");
-            self.listed(self.room, &all, |check| details(report, check));
+            let (told, others) = all.split_at(all.len().min(DETAILED));
+            self.listed(self.room, told, |check| details(report, check));
+            if !others.is_empty() {
+                self.add(&format!("{} more in report.html, and in the output of the run.\n\n", others.len()));
+            }
         }
     }
 
@@ -172,6 +178,9 @@ fn details(report: &Report, check: &Check) -> String {
     }
     if let Some(message) = &check.message {
         out += &format!("{}\n\n", told(message));
+    }
+    if let Some(excused) = report.excused_before(check) {
+        out += &format!("{}\n\n", told(&excused));
     }
     out += &fenced("text", &check.transcript);
     let mut again = vec![check.repro.command.clone()];

@@ -71,22 +71,30 @@ fn next(report: &Report) -> String {
         exit::OK => String::new(),
         exit::VIOLATED => match open(Status::Violated) {
             0 => ": a SHOULD is violated, and --strict counts it".into(),
-            n => format!(": {n} MUSTs are violated"),
+            n => format!(": {} violated", are(n, "MUST")),
         },
         exit::STALE => format!(
-            ": {} entries of the baseline no longer fail; `wireproof baseline prune` removes them",
-            report.baseline.stale.len()
+            ": {} stale in the baseline, for nothing fails there any more; `wireproof baseline prune` removes that",
+            match report.baseline.stale.len() {
+                1 => "1 entry is".into(),
+                many => format!("{many} entries are"),
+            }
         ),
         exit::UNKNOWN if report.unreachable.is_some() => ": too little could be seen".into(),
         exit::UNKNOWN if report.interrupted || report.stopped_at.is_some() => ": the run ended early".into(),
         exit::UNKNOWN if report.verdict == RunVerdict::Partial => format!(
-            ": nobody could see {} MUSTs, and nobody said that this is fine: above stands what it takes; `[accepted]` in \
+            ": {} untestable, and nobody said that this is fine: above stands what it takes; `[accepted]` in \
              the target file takes a reason",
-            open(Status::Untestable)
+            are(open(Status::Untestable), "MUST")
         ),
-        exit::UNKNOWN => format!(": {} MUSTs are inconclusive", open(Status::Inconclusive)),
+        exit::UNKNOWN => format!(": {} inconclusive", are(open(Status::Inconclusive), "MUST")),
         _ => ": a mistake of this suite; please report it".into(),
     }
+}
+
+/// `1 MUST is`, `2 MUSTs are`.
+fn are(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what} is") } else { format!("{count} {what}s are") }
 }
 
 /// The first line, and why the exit code is what it is.
@@ -117,6 +125,11 @@ fn head(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
     writeln!(out, "checks    {}", by_verdict(counts))?;
     let settings = &report.settings;
     let mut how = vec![format!("seed {}", settings.seed), format!("{} ms", settings.duration_ms)];
+    how.extend(match settings.restarts {
+        0 => None,
+        1 => Some(format!("of them 1 restart {} ms", settings.restarts_ms)),
+        many => Some(format!("of them {many} restarts {} ms", settings.restarts_ms)),
+    });
     how.extend(settings.rate.map(|rate| format!("{rate} requests a second")));
     how.extend((settings.time_scale != 1.0).then(|| format!("time scale {}", settings.time_scale)));
     how.extend(settings.round_trip_ms.map(|ms| format!("round trip {ms} ms")));
@@ -242,6 +255,9 @@ fn one(out: &mut String, check: &Check, report: &Report, paint: Paint) -> std::f
         writeln!(out, "    \"{}\"", r.text)?;
     } else {
         writeln!(out, "    about {}", check.requirements.join(", "))?;
+    }
+    if let Some(excused) = report.excused_before(check) {
+        writeln!(out, "    {}", clean(&excused))?;
     }
     if check.actual.is_none()
         && let Some(message) = &check.message
@@ -376,7 +392,7 @@ fn unclear(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result 
 
 /// MUSTs that no check looked at although nothing left them out: the suite or the declarations have a hole.
 fn unseen(out: &mut String, report: &Report, paint: Paint) -> std::fmt::Result {
-    if !report.settings.filters.is_empty() {
+    if !report.settings.filters.is_empty() || report.stopped_at.is_some() {
         return Ok(());
     }
     let unseen = report.requirements.iter().filter(|r| r.level == "must" && r.status == Status::NotSelected);

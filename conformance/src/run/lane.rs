@@ -23,7 +23,7 @@ impl Runner {
                 let Some(check) = queue.pop_front() else { break };
                 if lane != Lane::Shared
                     && self.target.hooks.as_ref().is_some_and(|h| h.is_launched())
-                    && let Err(why) = self.target.hook(Hook::Restart).await
+                    && let Err(why) = self.act(Hook::Restart).await
                 {
                     self.unreachable = Some(format!("it could not be restarted: {why}"));
                     queue.push_front(check);
@@ -77,12 +77,19 @@ impl Runner {
         // Whoever interrupts does not want to wait: all at once, and not for long.
         let (left, within) = (&self.left, self.times.alive.min(Duration::from_secs(1)));
         join_all(flying.values().map(|f| left.sweep(&f.made, &f.link, within))).await;
+        let selected = self.stopped_at.is_none();
         for Flying { check, log, since, .. } in flying.into_values() {
-            log.record(What::Stopped { why: self.cut_short(), unreachable: false });
-            self.finish(check, &log, since.elapsed());
+            if selected {
+                log.record(What::Stopped { why: self.cut_short(), unreachable: false });
+                self.finish(check, &log, since.elapsed());
+            } else {
+                queue.push_back(check);
+            }
         }
+        // Who asks for no more than the first failure leaves out what comes behind it; nobody looked for it in vain.
+        let verdict = if selected { Verdict::Inconclusive } else { Verdict::NotSelected };
         for check in queue {
-            self.leave_out(check, Verdict::Inconclusive, self.cut_short());
+            self.leave_out(check, verdict, self.cut_short());
         }
     }
 
@@ -107,6 +114,15 @@ impl Runner {
             Verdict::Warn => self.settings.strict && !known.excuses(checked),
             _ => false,
         })
+    }
+
+    /// Acts on the process of the target for the sake of no check in particular.
+    async fn act(&self, hook: Hook) -> Result<(), String> {
+        let since = Instant::now();
+        self.target.hook(hook).await?;
+        let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.sink.record(What::Hook { name: hook.name().into(), ms });
+        Ok(())
     }
 
     /// After a check that could not reach the target: why it could not, if nobody else can.

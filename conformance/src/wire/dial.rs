@@ -1,6 +1,6 @@
 //! The one way to a target: over TCP or a unix socket, with TLS or without. Whatever dials goes through here; the tap sits above.
 
-use super::app::Pipe;
+use super::{app::Pipe, distance::Distance};
 use std::{
     error::Error,
     fmt, io,
@@ -25,6 +25,7 @@ pub struct Way {
     port: u16,
     socket: Option<PathBuf>,
     tls: Option<Arc<Tls>>,
+    distance: Distance,
 }
 
 /// Which HTTP is spoken on a connection, for who has TLS to agree on it.
@@ -45,12 +46,19 @@ struct Tls {
 
 impl Way {
     pub(crate) fn tcp(host: &str, port: u16, tls: bool) -> Self {
-        Self { host: host.to_owned(), port, socket: None, tls: tls.then(Arc::default) }
+        let tls = tls.then(Arc::default);
+        Self { host: host.to_owned(), port, socket: None, tls, distance: Distance::default() }
     }
 
     /// To this unix socket, whatever host and port the URL names.
     pub(crate) fn socket(mut self, path: PathBuf) -> Self {
         self.socket = Some(path);
+        self
+    }
+
+    /// As if it were that far away.
+    pub(crate) fn distance(mut self, distance: Distance) -> Self {
+        self.distance = distance;
         self
     }
 
@@ -84,10 +92,11 @@ impl Way {
                 Box::new(stream)
             }
         };
-        match &self.tls {
-            Some(tls) => tls.over(plain, &self.host, speaks).await,
-            None => Ok(plain),
-        }
+        let near = match &self.tls {
+            Some(tls) => tls.over(plain, &self.host, speaks).await?,
+            None => plain,
+        };
+        Ok(self.distance.through(near))
     }
 
     /// Whether anything answers here in HTTP within this time to a GET of this path.

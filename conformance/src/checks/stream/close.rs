@@ -1,7 +1,7 @@
 //! Checks of "Close" in spec/stream.md.
 
 use super::{
-    longpoll::{TRIES, before_timeout, limit, patience, soon},
+    longpoll::{TRIES, before_timeout, limit, patience, steady::all_in_time},
     setting::{
         OTHER, Stream, TEXT, appended, closed, closing, created, holds, proven, put, shut_in_every_way,
         written,
@@ -10,7 +10,7 @@ use super::{
 use crate::{
     check::{Answer, Breaks, Check, Cx, Hook, Lane, Need, Outcome, alternative, answer},
     drives, one_of,
-    wire::{Seen, http::Pending},
+    wire::Seen,
 };
 use bytes::Bytes;
 use futures_util::future::{try_join, try_join_all};
@@ -241,12 +241,9 @@ async fn wakes_readers(cx: &Cx) -> Outcome {
         }
         stream.settled(cx).await?;
         stream.closed(cx).await?;
-        let early = since.elapsed() < soon(cx);
-        let answers = Seen::all(try_join_all(readers.into_iter().map(Pending::timed)).await?);
-        let limit = limit(cx);
-        let in_time = move |took: Duration| before_timeout(limit, took);
-        // A close near the timeout proves nothing against the target.
-        if early || answers.look().is_ok_and(|all| all.iter().all(|(_, took)| in_time(*took))) {
+        if let Some(answers) = all_in_time(cx, &stream, since, readers).await? {
+            let limit = limit(cx);
+            let in_time = move |took: Duration| before_timeout(limit, took);
             let name = "each answered by the close with 204 and Stream-Closed: true, before the timeout";
             let woken = alternative(name, move |all: &Vec<(Response, Duration)>| {
                 all.iter().all(|(r, took)| {

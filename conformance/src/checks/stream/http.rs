@@ -4,7 +4,9 @@ mod burst;
 mod malformed;
 mod url;
 
-use super::setting::{OTHER, Stream, TEXT, appended, closed, holds, next_offset, proven, put, shut};
+use super::setting::{
+    OTHER, Stream, TEXT, appended, closed, deletable, holds, next_offset, proven, put, shut,
+};
 use crate::{
     check::{Alternative, Answer, Body, Check, Cx, Lane, Need, Outcome, Waits, alternative, answer},
     drives, one_of,
@@ -90,6 +92,7 @@ fn strange(request: Request) -> Request {
 async fn unknown_headers(cx: &Cx) -> Outcome {
     let plain = proven(cx).await?;
     plain.appended(cx, cx.token(8)).await?;
+    deletable(cx).await?;
     let stream = Stream { media_type: OTHER, ..Stream::nowhere(cx) };
     let (first, second) = (cx.token(16), cx.token(16));
     let create = put(&stream.path, OTHER).body(first.clone());

@@ -1,6 +1,7 @@
 //! Checks of "Longpoll" in spec/stream.md.
 
 pub(super) mod cursor;
+pub(super) mod steady;
 
 use super::{
     json::JSON,
@@ -19,6 +20,7 @@ use std::{
     pin::pin,
     time::{Duration, Instant},
 };
+use steady::{all_in_time, proves, watched};
 use tokio::{task::yield_now, time::timeout};
 use wireproof_spec::{
     http::{Request, Response},
@@ -116,13 +118,15 @@ pub(super) async fn waiting(cx: &Cx, stream: &Stream, offset: &str) -> Outcome<P
     Ok(waiting)
 }
 
-/// The answer to a long-poll that has waited since then while something was done that answers it; none if that was done so
-/// late that the timeout may have answered.
-pub(super) async fn in_time(cx: &Cx, since: Instant, waiting: Pending) -> Outcome<Option<Seen<Response>>> {
-    let early = since.elapsed() < soon(cx);
-    let seen = waiting.timed().await?;
-    let proves = early || seen.look().is_ok_and(|(_, took)| before_timeout(limit(cx), *took));
-    Ok(proves.then(|| seen.map(|(reply, _)| reply)))
+/// The answer to one long-poll that has waited since then, as [`all_in_time`].
+pub(super) async fn in_time(
+    cx: &Cx,
+    stream: &Stream,
+    since: Instant,
+    waiting: Pending,
+) -> Outcome<Option<Seen<Response>>> {
+    let answers = all_in_time(cx, stream, since, vec![waiting]).await?;
+    Ok(answers.map(|answers| answers.map(|mut all| all.swap_remove(0).0)))
 }
 
 /// The answer to a long-poll at the tail that waits while this is appended.
@@ -132,7 +136,7 @@ pub(super) async fn woken(cx: &Cx, stream: &Stream, content: &str) -> Outcome<Se
         let since = Instant::now();
         let waiting = waiting(cx, stream, &tail).await?;
         stream.appended(cx, content.to_owned()).await?;
-        if let Some(reply) = in_time(cx, since, waiting).await? {
+        if let Some(reply) = in_time(cx, stream, since, waiting).await? {
             return Ok(reply);
         }
     }
@@ -192,7 +196,7 @@ async fn next_append(cx: &Cx) -> Outcome {
             let waiting = waiting(cx, &stream, &tail).await?;
             let token = cx.token(16);
             tail = grow(cx, &stream, &token).await?;
-            if let Some(reply) = in_time(cx, since, waiting).await? {
+            if let Some(reply) = in_time(cx, &stream, since, waiting).await? {
                 cx.expect(STREAM_LONGPOLL_3, &reply, &one_of![bytes_of(&token)])?;
                 proven += 1;
             }
@@ -215,7 +219,7 @@ async fn awaited_last(cx: &Cx, content: &str) -> Outcome<(Stream, Seen<Response>
         let waiting = waiting(cx, &stream, &stream.start).await?;
         let reply = cx.send(closing(stream.append(content.to_owned()))).await?;
         cx.need(STREAM_APPEND_12, &reply, &one_of![closed()])?;
-        if let Some(reply) = in_time(cx, since, waiting).await? {
+        if let Some(reply) = in_time(cx, &stream, since, waiting).await? {
             return Ok((stream, reply));
         }
     }
@@ -239,7 +243,7 @@ async fn empty_start(cx: &Cx) -> Outcome {
         let waiting = waiting(cx, &stream, "-1").await?;
         let token = cx.token(16);
         grow(cx, &stream, &token).await?;
-        if let Some(reply) = in_time(cx, since, waiting).await? {
+        if let Some(reply) = in_time(cx, &stream, since, waiting).await? {
             cx.expect(STREAM_LONGPOLL_4, &reply, &one_of![bytes_of(&token)])?;
             proven += 1;
         }
@@ -416,14 +420,19 @@ fn ends_closed(cx: &Cx, last: Option<Seen<Response>>, content: &str) -> Outcome 
 async fn now(cx: &Cx) -> Outcome {
     let stream = proven(cx).await?;
     let mut idle = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..TRIES {
+        // The longest time in which there may have been no append.
+        let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
         let waiting = waiting(cx, &stream, "now").await?;
         let mut answered = pin!(waiting.answer());
         let mut later = Vec::new();
         // One append after the other: whoever waits is answered by one of them.
         let seen = loop {
             later.push(cx.token(16));
+            let sent = Instant::now();
             grow(cx, &stream, later.last().map_or("", String::as_str)).await?;
+            longest = longest.max(last.elapsed());
+            last = sent;
             if let Ok(seen) = timeout(soon(cx) / 4, answered.as_mut()).await {
                 break seen?;
             }
@@ -435,14 +444,19 @@ async fn now(cx: &Cx) -> Outcome {
         if cx.expect(STREAM_LONGPOLL_12, &seen, &alternatives)?.status == 200 {
             return Ok(());
         }
-        idle.push(seen);
+        if before_timeout(limit(cx), longest.max(last.elapsed())) {
+            idle.push(seen);
+        }
+        if idle.len() == 3 {
+            let sometimes = alternative(
+                "not 204 each time, although each time something was appended",
+                |all: &Vec<Response>| all.iter().any(|r| r.status == 200),
+            );
+            cx.expect(STREAM_LONGPOLL_12, &Seen::all(idle), &[sometimes])?;
+            return Ok(());
+        }
     }
-    let sometimes =
-        alternative("not 204 each time, although each time something was appended", |all: &Vec<Response>| {
-            all.iter().any(|r| r.status == 200)
-        });
-    cx.expect(STREAM_LONGPOLL_12, &Seen::all(idle), &[sometimes])?;
-    Ok(())
+    Err(cx.stop(TOO_SLOW))
 }
 
 async fn now_on_closed(cx: &Cx) -> Outcome {
@@ -490,12 +504,7 @@ async fn all_wake(cx: &Cx) -> Outcome {
         stream.settled(cx).await?;
         let token = cx.token(16);
         tail = grow(cx, &stream, &token).await?;
-        let early = since.elapsed() < soon(cx);
-        let answers = Seen::all(try_join_all(readers.into_iter().map(Pending::timed)).await?);
-        let in_time =
-            answers.look().is_ok_and(|all| all.iter().all(|(_, took)| before_timeout(limit(cx), *took)));
-        // An append close to the timeout proves nothing against the target.
-        if early || in_time {
+        if let Some(answers) = all_in_time(cx, &stream, since, readers).await? {
             cx.expect(STREAM_LONGPOLL_14, &answers, &[answered_by(cx, &token)])?;
             rounds += 1;
         }
@@ -533,13 +542,11 @@ async fn races(cx: &Cx) -> Outcome {
             let reply = writer.send(stream.append(token.clone())).await;
             (reply, since.elapsed() < soon(cx))
         };
-        let (polled, (reply, early)) = join(poll, append).await;
+        let ((polled, (reply, early)), is_steady) = watched(cx, &stream, join(poll, append)).await?;
         tail = next_offset(cx.need(STREAM_APPEND_1, &reply?, &one_of![appended()])?);
         told(cx, STREAM_APPEND_2, &stream, &tail).await?;
         let polled = Seen::all([polled?]);
-        if early
-            || polled.look().is_ok_and(|all| all.iter().all(|(_, took)| before_timeout(limit(cx), *took)))
-        {
+        if proves(cx, early && is_steady, &polled) {
             cx.expect(STREAM_LONGPOLL_15, &polled, &[answered_by(cx, &token)])?;
             proven += 1;
         }

@@ -303,6 +303,16 @@ pub async fn proven(cx: &Cx) -> Outcome<Stream> {
     Ok(stream)
 }
 
+/// Deletes a plain stream: the twin of a check in which a DELETE tells something else than STREAM-DELETE-1.
+///
+/// # Errors
+/// As [`written`]; also if it cannot be deleted.
+pub async fn deletable(cx: &Cx) -> Outcome {
+    let stream = written(cx).await?;
+    cx.need(STREAM_DELETE_1, &cx.send(stream.delete()).await?, &one_of![answer(204)])?;
+    Ok(())
+}
+
 /// A stream that was closed after it was made.
 ///
 /// # Errors

@@ -123,7 +123,12 @@ fn limits(out: &mut String, asked: &Asked) -> Result {
         let opened = opens(protocol, |need| *need == Need::Limit(limit.name));
         match asked.run.features.limit(limit.name).filter(|number| LIMITS.contains(number)) {
             Some(number) => {
-                comment(out, &format!("{} It was asked, and this came.", limit.text))?;
+                // A length of time is seen from outside, and is a little longer there.
+                let how = match limit.name.ends_with("-ms") {
+                    true => "This was measured; what the server is set to is better, if you know it.",
+                    false => "It was asked, and this came.",
+                };
+                comment(out, &format!("{} {how}", limit.text))?;
                 writeln!(out, "{} = {number}", key(limit.name))?;
             }
             None => {

@@ -86,6 +86,7 @@ fn told(check: &Check, report: &Report, links: &Links, lengths: Lengths, open: b
             p { "The set-up of this check stands on that requirement; it did not come to its own claim." }
         }
         @if let Some(reason) = &check.accepted { p { b { "Known: " } (text(reason)) } }
+        @if let Some(excused) = report.excused_before(check) { p { b { "Known: " } (text(&excused)) } }
         @if !check.expected.is_empty() || check.actual.is_some() {
             dl.claim {
                 dt { "Expected" }

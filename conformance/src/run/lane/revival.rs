@@ -32,7 +32,7 @@ impl Runner {
         );
         let mut found = false;
         while let Some(check) = suspects.pop_front() {
-            if let Err(e) = self.target.hook(Hook::Kill).await {
+            if let Err(e) = self.act(Hook::Kill).await {
                 suspects.push_front(check);
                 self.give_up(format!("{why}; and it could not be started again: {e}"), suspects, queue);
                 return;
@@ -60,7 +60,7 @@ impl Runner {
                 claim.into_iter().rev().for_each(|check| suspects.push_front(check));
             }
         }
-        match self.target.hook(Hook::Kill).await {
+        match self.act(Hook::Kill).await {
             Ok(()) if found => {}
             // Nobody is to blame, and all is not well either.
             Ok(()) => self.fell = Some(together),

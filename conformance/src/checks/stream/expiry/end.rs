@@ -4,7 +4,7 @@ use super::life::{End, LATE, Life, Moment, Mortal, each, measured, timed};
 use crate::{
     check::{Answer, Cx, Hook, Outcome, answer},
     checks::stream::setting::{
-        OTHER, Stream, TEXT, appended, by, closed, created, holds, proven, put, written,
+        OTHER, Stream, TEXT, appended, by, closed, created, deletable, holds, proven, put, written,
     },
     one_of,
 };
@@ -42,6 +42,7 @@ fn soon() -> Life {
 }
 
 pub(super) async fn not_early(cx: &Cx) -> Outcome {
+    deletable(cx).await?;
     measured(cx, async |cx| {
         let asks = GET_AND_POST.into_iter().chain([HEAD, DELETE]);
         let ways = asks.map(|ask| (Life::Window(2), ask));

@@ -4,7 +4,7 @@ use super::{Source, at, fork, forked, made};
 use crate::{
     check::{Cx, Outcome, alternative},
     checks::stream::{
-        longpoll::{TRIES, before_timeout, bytes_of, limit, prompt, soon, waiting, within},
+        longpoll::{TRIES, bytes_of, in_time, prompt, soon, waiting, within},
         read::grow,
         setting::{Stream, appended, closed, closing},
         sse::reading::{Live, Said},
@@ -48,11 +48,8 @@ pub(super) async fn waits(cx: &Cx) -> Outcome {
         fork.settled(cx).await?;
         let own = cx.token(16);
         grow(cx, &fork, &own).await?;
-        let early = since.elapsed() < soon(cx);
-        let seen = waiting.timed().await?;
-        // Who may have been answered by the timeout proves nothing.
-        if early || seen.look().is_ok_and(|(_, took)| before_timeout(limit(cx), *took)) {
-            cx.expect(STREAM_FORKS_37, &seen.map(|(reply, _)| reply), &one_of![bytes_of(&own)])?;
+        if let Some(reply) = in_time(cx, &fork, since, waiting).await? {
+            cx.expect(STREAM_FORKS_37, &reply, &one_of![bytes_of(&own)])?;
             proven += 1;
         }
         if proven == PROVEN {

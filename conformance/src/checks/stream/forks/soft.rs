@@ -5,7 +5,7 @@ use crate::{
     check::{Alternative, Cx, Hook, Outcome, answer},
     checks::stream::{
         expiry::life::LATE,
-        setting::{OTHER, Stream, TEXT, closing, created, put, written},
+        setting::{OTHER, Stream, TEXT, closing, created, deletable, put, written},
     },
     one_of,
     wire::Seen,
@@ -274,6 +274,7 @@ async fn refused(cx: &Cx, broken: bool, request: &Request) -> Outcome<Seen<Respo
 
 pub(super) async fn nothing_left(cx: &Cx) -> Outcome {
     let taken = [written(cx).await?, forked(cx, &written(cx).await?).await?];
+    deletable(cx).await?;
     let number = refusals(&Source::new(cx, 1).await?, &taken).len();
     for n in 0..number {
         let source = Source::new(cx, 2).await?;
@@ -302,6 +303,7 @@ pub(super) async fn nothing_left(cx: &Cx) -> Outcome {
 
 pub(super) async fn race(cx: &Cx) -> Outcome {
     const LANES: usize = 3;
+    deletable(cx).await?;
     try_join_all((0..LANES).map(|_| races(cx))).await?;
     Ok(())
 }

@@ -87,7 +87,7 @@ async fn passes_woken(cx: &Cx) -> Outcome {
         let waiting = cx.begin(sending(stream.long_poll(&tail), &sent), patience(cx)).await?;
         stream.settled(cx).await?;
         tail = grow(cx, &stream, &cx.token(16)).await?;
-        if let Some(reply) = in_time(cx, since, waiting).await? {
+        if let Some(reply) = in_time(cx, &stream, since, waiting).await? {
             cx.need(STREAM_LONGPOLL_3, &reply, &one_of![answer(200)])?;
             sent = cursor(cx.expect(STREAM_LONGPOLL_16, &reply, &one_of![beyond(200, &sent)])?);
             proven += 1;
