@@ -173,7 +173,7 @@ pub async fn run(
     let mut runner = Runner::new(protocol, target, settings, sink);
     runner.start();
     let round_trip = runner.meet().await;
-    runner.adapt(round_trip);
+    runner.adapt(round_trip).await;
     runner.drive().await;
     runner.observe(schemas);
     runner.unreachable = runner.unreachable.take().or_else(|| runner.fell.take());
@@ -308,11 +308,12 @@ impl Runner {
         round_trip
     }
 
-    /// A target that is far away or slow gets more time for a check, and fewer checks at once: so many requests of ours may
-    /// stand in one queue that its end would look like silence. So does one that takes few requests in a second.
-    fn adapt(&mut self, round_trip: Option<Duration>) {
-        const REQUESTS: u32 = 200;
-        const AT_ONCE: u128 = 16;
+    /// A target that is far away or slow gets more time for a check. One that answers one request after the other gets fewer
+    /// checks at once: so many requests of ours may stand in one queue that its end would look like silence. So does one that
+    /// takes few requests in a second.
+    async fn adapt(&mut self, round_trip: Option<Duration>) {
+        const REQUESTS: u32 = 500;
+        const AT_ONCE: u32 = 16;
         if let Some(rate) = self.settings.rate {
             // Who has the only turn of a second leaves none to another.
             self.settings.jobs = self.settings.jobs.min(usize::try_from(rate).unwrap_or(usize::MAX)).max(1);
@@ -321,8 +322,22 @@ impl Runner {
         }
         let Some(round_trip) = round_trip else { return };
         self.times.check = self.times.check.max(round_trip * REQUESTS);
-        let queue = self.times.answer.as_micros() / (round_trip.as_micros().max(1) * AT_ONCE);
-        self.settings.jobs = self.settings.jobs.min(usize::try_from(queue).unwrap_or(usize::MAX).max(1));
+        let fit = |each: Duration| {
+            let queue = self.times.answer.as_micros() / (each * AT_ONCE).as_micros().max(1);
+            usize::try_from(queue).unwrap_or(usize::MAX).max(1)
+        };
+        if fit(round_trip) < self.settings.jobs {
+            // Far away, or slow? Those who ask together tell.
+            let cx = self.cx(&GREETING, self.times.check);
+            let asked = Instant::now();
+            let all = (0..AT_ONCE).map(|_| timeout(self.times.answer, (self.protocol.alive)(&cx.link)));
+            let is_there = |answer| matches!(answer, Ok(Some(_)));
+            let each = match join_all(all).await.into_iter().all(is_there) {
+                true => asked.elapsed().saturating_sub(round_trip) / AT_ONCE,
+                false => round_trip,
+            };
+            self.settings.jobs = self.settings.jobs.min(fit(each));
+        }
     }
 
     /// Drives the checks, lane by lane.
