@@ -65,7 +65,8 @@ async fn beyond(cx: &Cx, source: &Stream, stands_on: RequirementId, all: usize) 
 
 pub(super) async fn array(cx: &Cx) -> Outcome {
     let fill = "-".repeat(MESSAGE - 40);
-    let mut messages: Vec<Value> = (0..MESSAGES).map(|n| json!([n, cx.token(20), fill])).collect();
+    let mut messages: Vec<Value> =
+        (0..MESSAGES).map(|n| json!(format!("{n:05} {} {fill}", cx.token(20)))).collect();
     let probe = Stream::create(cx, JSON, json!(messages).to_string()).await?;
     let first = cx.send(probe.read()).await?;
     let held = cx.need(STREAM_READ_1, &first, &one_of![answer(200)])?.body.len() / MESSAGE;
