@@ -32,6 +32,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/append/appends", &[STREAM_APPEND_1], drives!(appends)),
     Check::new("stream/append/odd-content", &[STREAM_APPEND_1], drives!(odd_content)),
     Check::new("stream/append/in-one-life", &[STREAM_APPEND_1], drives!(many::in_one_life))
+        .needs(&[Need::Feature("stream.rate-limit", "off")])
         .lane(Lane::Last)
         .waits(Waits::Millis(many::TIME_MS)),
     Check::new("stream/append/new-tail", &[STREAM_APPEND_2], drives!(new_tail)),

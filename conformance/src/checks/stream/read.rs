@@ -29,6 +29,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/read/offset", &[STREAM_READ_2], drives!(offset)),
     Check::new("stream/read/while-deleted", &[STREAM_READ_2, STREAM_DELETE_1], drives!(deleted::under_way))
         .needs(&[
+            Need::Feature("stream.rate-limit", "off"),
             Need::AtLeast("retained-bytes", deleted::CONTENT as u64),
             Need::AtLeast("max-body-bytes", deleted::CONTENT as u64),
         ]),

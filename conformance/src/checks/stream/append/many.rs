@@ -45,7 +45,7 @@ async fn writes(cx: &Cx, left: &AtomicUsize, since: Instant) -> Outcome {
             Some(peer) => (peer, true),
             None => (cx.raw().await?, false),
         };
-        let sent = peer.send(&stream.append("0123456789abcdef")).await;
+        let sent = peer.send_in_turn(&stream.append("0123456789abcdef")).await;
         let reply = peer.reply(sent, "POST").await?;
         if is_kept && matches!(reply.look(), Err(Lost::Closed(_))) {
             // A connection that is kept may be closed at any moment, and nobody knows what became of the request.

@@ -46,7 +46,7 @@ pub(super) const TABLE: Table = &[
         const MOST: usize = 4_096;
         let mut taken = 0;
         decide(move |_, input, decision| {
-            taken += decision.records.len();
+            taken += decision.records.iter().filter(|r| matches!(r, Record::Appended { .. })).count();
             if matches!(ask(input), Some((_, Ask::Append(_)))) && taken > MOST {
                 *decision = Decision::default();
             }
