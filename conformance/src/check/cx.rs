@@ -136,6 +136,20 @@ impl Cx {
         http2::send(&self.link, &request, size).await
     }
 
+    /// Sends one request over HTTP/2 in pieces of these sizes, from the first byte of its connection on, the last of them as
+    /// often as it takes. Each leaves when `between` has ended once more.
+    ///
+    /// # Errors
+    /// As [`http::Peer::send`], and as `between`.
+    pub async fn http2_in_pieces<F: Future<Output = Outcome>>(
+        &self,
+        request: Request,
+        sizes: &[usize],
+        between: impl Fn() -> F,
+    ) -> Outcome<Seen<Response>> {
+        http2::send_in_pieces(&self.link, &request, sizes, between).await
+    }
+
     /// Sends one request: on the connection that this check keeps for that, or on another if it is in use.
     ///
     /// # Errors

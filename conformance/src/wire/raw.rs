@@ -109,6 +109,14 @@ impl Peer {
         sent
     }
 
+    /// As [`Peer::send`], when its turn has come: for very many of them.
+    pub async fn send_in_turn(&mut self, request: &Request) -> u64 {
+        self.link.turn().await;
+        let (sent, bytes) = self.recorded(request);
+        self.put(&bytes).await;
+        sent
+    }
+
     /// Sends an HTTP request in pieces of so many bytes, each of which leaves by itself.
     pub async fn send_in_pieces(&mut self, request: &Request, size: usize) -> u64 {
         let (sent, bytes) = self.whole(request);
@@ -144,13 +152,17 @@ impl Peer {
         sent
     }
 
-    /// A request as it goes over the wire, recorded as sent.
+    /// A request as it goes over the wire, recorded as sent; its turn is taken and not waited for.
     fn whole(&self, request: &Request) -> (u64, Vec<u8>) {
+        self.link.take_turn();
+        self.recorded(request)
+    }
+
+    fn recorded(&self, request: &Request) -> (u64, Vec<u8>) {
         let mut shown = request.clone();
         if !request.body.is_empty() {
             shown.headers.set("content-length", request.body.len().to_string());
         }
-        self.link.take_turn();
         let sent = record_sent(&self.link, self.conn, &shown, false);
         (sent, [self.head(&shown), request.body.to_vec()].concat())
     }

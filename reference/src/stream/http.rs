@@ -189,8 +189,13 @@ impl Bounded {
         const AT_ONCE: usize = 8 * 1024;
         let mut first = BytesMut::with_capacity(AT_ONCE);
         while first.len() < expected.len() && expected.starts_with(&first) {
+            let before = first.len();
             if self.stream.read_buf(&mut first).await? == 0 {
                 break;
+            }
+            if let Some(received) = &self.received {
+                let read = first.len() - before;
+                first.truncate(before + received(&first[before..]).clamp(1, read));
             }
         }
         let begins = first.starts_with(expected);
@@ -218,12 +223,12 @@ impl AsyncRead for Bounded {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if self.ahead.is_empty() {
-            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        } else {
+        if !self.ahead.is_empty() {
             let length = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead.split_to(length));
+            return Poll::Ready(Ok(()));
         }
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if let Some(received) = &self.received
             && let read = &buffer.filled()[before..]
             && !read.is_empty()

@@ -95,6 +95,8 @@ pub struct Seams {
     pub pieces: Option<Pieces>,
     /// What is taken of what a connection brings; none: all.
     pub received: Option<Arc<Received>>,
+    /// How many connections are served at the same time; none: as many as the limit says.
+    pub connections: Option<usize>,
     /// Each request.
     pub request: MapRequest,
     /// Each answer.
@@ -118,6 +120,7 @@ impl Seams {
             early: None,
             pieces: None,
             received: None,
+            connections: None,
             request: Box::new(|_| {}),
             reply: Box::new(|_, _| {}),
             events: None,

@@ -125,8 +125,10 @@ impl Server {
     /// # Errors
     /// The address or the data directory cannot be used.
     pub async fn start(options: Options) -> Result<Running, Error> {
-        let Options { addr, data, limits, parts, access, seams } = options;
-        let Seams { early, pieces, received, request, reply, events, delay, bytes, port, recovery } = seams;
+        let Options { addr, data, mut limits, parts, access, seams } = options;
+        let Seams { early, pieces, received, connections, request, reply, events, delay, .. } = seams;
+        let Seams { bytes, port, recovery, .. } = seams;
+        limits.connections = connections.unwrap_or(limits.connections);
         let core =
             tokio::task::spawn_blocking(move || Core::<StreamModel>::open(data.as_deref(), recovery, port))
                 .await

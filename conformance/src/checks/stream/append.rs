@@ -1,6 +1,7 @@
 //! Checks of "Append" in spec/stream.md.
 
 mod limit;
+mod many;
 mod refused;
 mod sequence;
 
@@ -12,7 +13,7 @@ use super::{
     },
 };
 use crate::{
-    check::{Alternative, Breaks, Check, Cx, Need, Outcome, alternative, answer},
+    check::{Alternative, Breaks, Check, Cx, Lane, Need, Outcome, Waits, alternative, answer},
     drives, one_of,
     wire::{Seen, http::Pending},
 };
@@ -30,6 +31,10 @@ use wireproof_spec::{
 pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/append/appends", &[STREAM_APPEND_1], drives!(appends)),
     Check::new("stream/append/odd-content", &[STREAM_APPEND_1], drives!(odd_content)),
+    Check::new("stream/append/in-one-life", &[STREAM_APPEND_1], drives!(many::in_one_life))
+        .needs(&[Need::Feature("stream.rate-limit", "off")])
+        .lane(Lane::Last)
+        .waits(Waits::Millis(many::TIME_MS)),
     Check::new("stream/append/new-tail", &[STREAM_APPEND_2], drives!(new_tail)),
     Check::new("stream/append/new-tail-of-producer", &[STREAM_APPEND_2], drives!(sequence::new_tail)),
     Check::new("stream/append/missing-stream", &[STREAM_APPEND_3], drives!(missing_stream)),

@@ -33,6 +33,11 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/expiry/event-stream-gone", &[STREAM_EXPIRY_2], drives!(event_stream::gone))
         .needs(&[Need::Feature("stream.sse", "on")])
         .waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/event-stream-over", &[STREAM_EXPIRY_2], drives!(event_stream::sent_away))
+        .needs(&[Need::Feature("stream.sse", "on"), Need::Limit("sse-ms")])
+        .waits(Waits::Limit("sse-ms", 2)),
+    Check::new("stream/expiry/long-poll-over", &[STREAM_EXPIRY_2], drives!(window::long_poll_over))
+        .waits(Waits::Limit("long-poll-ms", 2)),
     Check::new("stream/expiry/nothing-to-delete", &[STREAM_EXPIRY_3], drives!(end::nothing_to_delete))
         .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/read", &[STREAM_EXPIRY_4], drives!(window::read)).waits(Waits::Millis(4_000)),

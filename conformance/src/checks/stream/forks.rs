@@ -4,6 +4,7 @@ mod again;
 mod begin;
 mod life;
 mod live;
+mod long;
 mod own;
 mod place;
 mod refused;
@@ -37,6 +38,16 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/forks/impossible-offset", &[STREAM_FORKS_6], drives!(refused::impossible_offset)),
     Check::new("stream/forks/bytes", &[STREAM_FORKS_7], drives!(begin::bytes)),
     Check::new("stream/forks/messages", &[STREAM_FORKS_8], drives!(begin::messages)),
+    Check::new("stream/forks/long-append", &[STREAM_FORKS_7, STREAM_FORKS_10], drives!(long::append)).needs(
+        &[
+            Need::AtLeast("retained-bytes", 2 * long::BYTES as u64),
+            Need::AtLeast("max-body-bytes", long::BYTES as u64),
+        ],
+    ),
+    Check::new("stream/forks/long-array", &[STREAM_FORKS_8, STREAM_FORKS_10], drives!(long::array)).needs(&[
+        Need::AtLeast("retained-bytes", 2 * (long::MESSAGES * long::MESSAGE) as u64),
+        Need::AtLeast("max-body-bytes", (long::MESSAGES * long::MESSAGE) as u64),
+    ]),
     Check::new("stream/forks/no-sub-offset", &[STREAM_FORKS_9], drives!(begin::no_sub_offset)),
     Check::new("stream/forks/beyond-append", &[STREAM_FORKS_10], drives!(refused::beyond_append)),
     Check::new("stream/forks/beyond-messages", &[STREAM_FORKS_10], drives!(refused::beyond_messages)),
@@ -61,6 +72,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/forks/outlives", &[STREAM_FORKS_26], drives!(life::outlives))
         .waits(Waits::Millis(5_000)),
     Check::new("stream/forks/own-ways", &[STREAM_FORKS_27], drives!(own::ways)),
+    Check::new("stream/forks/source-trimmed", &[STREAM_FORKS_27], drives!(own::source_trimmed))
+        .needs(&[Need::Feature("stream.retention", "on"), Need::Limit("retained-bytes")]),
     Check::new("stream/forks/siblings", &[STREAM_FORKS_27], drives!(own::siblings)),
     Check::new("stream/forks/restart", &[STREAM_FORKS_27], drives!(own::restart))
         .needs(&[Need::Hook(Hook::Restart)])

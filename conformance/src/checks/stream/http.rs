@@ -12,6 +12,8 @@ use crate::{
     drives, one_of,
     wire::Lost,
 };
+use std::{pin::pin, time::Duration};
+use tokio::time::timeout;
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
@@ -60,6 +62,9 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Millis(burst::RECOVERY_MS)),
     Check::new("stream/http/http2-in-frames", &[STREAM_HTTP_15], drives!(http2_in_frames)),
     Check::new("stream/http/in-pieces", &[STREAM_HTTP_16], drives!(in_pieces)),
+    Check::new("stream/http/http2-in-pieces", &[STREAM_HTTP_16], drives!(http2_in_pieces))
+        .needs(&[Need::Feature("stream.http2", "on")]),
+    Check::new("stream/http/beside-idle", &[STREAM_HTTP_17], drives!(beside_idle)).lane(Lane::Alone),
     Check::new("stream/http/pipelined", &[STREAM_HTTP_16], drives!(pipelined)),
 ];
 
@@ -276,6 +281,58 @@ async fn in_pieces(cx: &Cx) -> Outcome {
         cx.expect(STREAM_HTTP_16, &read, &[holds(content.clone())])?;
     }
     Ok(())
+}
+
+async fn http2_in_pieces(cx: &Cx) -> Outcome {
+    let mut content = cx.token(16);
+    let stream = Stream::create(cx, TEXT, &content).await?;
+    let whole = cx.http2(stream.head(), 1).await?;
+    cx.need(STREAM_HEAD_1, &whole, &one_of![answer(200).has(NEXT_OFFSET)])?;
+    // The preface of a connection has 24 bytes; behind it the frames are cut wherever that comes to lie.
+    for sizes in [&[3, 13, 8, 20][..], &[23, 30]] {
+        let more = cx.token(24);
+        let settled = || stream.settled(cx);
+        let reply = cx.http2_in_pieces(stream.head(), sizes, settled).await?;
+        cx.expect(STREAM_HTTP_16, &reply, &one_of![answer(200).has(NEXT_OFFSET)])?;
+        let reply = cx.http2_in_pieces(stream.append(more.clone()), sizes, settled).await?;
+        cx.expect(STREAM_HTTP_16, &reply, &one_of![appended()])?;
+        content.push_str(&more);
+        let read = stream.content(cx).await?;
+        cx.expect(STREAM_HTTP_16, &read, &[holds(content.clone())])?;
+    }
+    Ok(())
+}
+
+/// Requests on one connection after the other while ever more stay open behind their answers.
+async fn beside_idle(cx: &Cx) -> Outcome {
+    const IDLE: usize = 4;
+    let (stream, mut first) = (Stream::nowhere(cx), cx.http());
+    let made = first.send(put(&stream.path, TEXT).body(cx.token(16))).await?;
+    cx.need(STREAM_CREATE_1, &made, &one_of![answer(201).has(NEXT_OFFSET)])?;
+    let (mut idle, limit) = (vec![first], cx.answer_time());
+    loop {
+        let mut reply = pin!(cx.begin(stream.head(), limit * 2).await?.timed());
+        let mut came = timeout(limit, reply.as_mut()).await;
+        let beside = idle.len();
+        if came.is_err() {
+            // Whether it is for these that nothing comes.
+            idle.clear();
+            came = Ok(reply.await);
+        }
+        let Ok(reply) = came else { return Ok(()) };
+        let name =
+            format!("200 while {beside} other connections are open, and not only when they are closed");
+        let at_once = alternative(name, move |(reply, took): &(Response, Duration)| {
+            reply.status == 200 && *took <= limit
+        });
+        cx.expect(STREAM_HTTP_17, &reply?, &[at_once])?;
+        if idle.len() == IDLE {
+            return Ok(());
+        }
+        let mut another = cx.http();
+        cx.need(STREAM_HEAD_1, &another.send(stream.head()).await?, &one_of![answer(200)])?;
+        idle.push(another);
+    }
 }
 
 /// One of these answers, or the end of the connection without one.

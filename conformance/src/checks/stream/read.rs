@@ -1,5 +1,6 @@
 //! Checks of "Read" in spec/stream.md.
 
+mod deleted;
 mod tail;
 
 use super::{
@@ -26,6 +27,12 @@ use wireproof_spec::{
 pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/read/start", &[STREAM_READ_1], drives!(start)),
     Check::new("stream/read/offset", &[STREAM_READ_2], drives!(offset)),
+    Check::new("stream/read/while-deleted", &[STREAM_READ_2, STREAM_DELETE_1], drives!(deleted::under_way))
+        .needs(&[
+            Need::Feature("stream.rate-limit", "off"),
+            Need::AtLeast("retained-bytes", deleted::CONTENT as u64),
+            Need::AtLeast("max-body-bytes", deleted::CONTENT as u64),
+        ]),
     Check::new("stream/read/split-character", &[STREAM_READ_2], drives!(split_character)),
     Check::new("stream/read/tail", &[STREAM_READ_3], drives!(tail)),
     Check::new("stream/read/up-to-date", &[STREAM_READ_4], drives!(up_to_date)),

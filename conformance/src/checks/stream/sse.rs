@@ -58,6 +58,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/carriage-returns", &[STREAM_SSE_20], drives!(text::carriage_returns)),
     Check::new("stream/sse/split-character", &[STREAM_SSE_21], drives!(text::split_character)),
     Check::new("stream/sse/no-utf-8", &[STREAM_SSE_22], drives!(text::no_utf_8)),
+    Check::new("stream/sse/no-utf-8-last", &[STREAM_SSE_22, STREAM_SSE_9], drives!(text::no_utf_8_last)),
     Check::new("stream/sse/json", &[STREAM_SSE_23], drives!(text::json)),
     Check::new("stream/sse/lifetime", &[STREAM_SSE_24], drives!(end::lifetime))
         .needs(&[Need::Limit(LIMIT)])

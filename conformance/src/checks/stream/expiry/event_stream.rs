@@ -1,7 +1,7 @@
 //! Event streams and the ends of what they read from.
 
 use super::{
-    life::{Life, Mortal, Timed, each, measured},
+    life::{LATE, Life, Mortal, Timed, each, measured},
     window::{MARGIN, WINDOW, still_there},
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use futures_util::future::try_join_all;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use wireproof_spec::{
     http::Request,
     stream::{header::query, requirements::*},
@@ -125,4 +125,46 @@ pub(super) async fn gone(cx: &Cx) -> Outcome {
     }))
     .await?;
     Ok(())
+}
+
+pub(super) async fn sent_away(cx: &Cx) -> Outcome {
+    measured(cx, async |cx| each(PLACES.map(|place| read_to_its_end(cx, place))).await).await
+}
+
+/// Reads until the target ends the event stream by itself; a window later there is nothing any more. Whether the target let
+/// it be told.
+async fn read_to_its_end(cx: &Cx, place: fn(&Stream) -> Request) -> Outcome<bool> {
+    const SECONDS: u64 = 1;
+    let mortal = Mortal::new(cx, Life::Window(SECONDS)).await?;
+    let limit = Duration::from_millis(cx.features().limit("sse-ms").unwrap_or_default());
+    let mut reader = cx.sse(place(&mortal.stream)).await?.patient(limit + cx.slack());
+    let head = reader.head().await?;
+    if Instant::now() > mortal.end.there {
+        return Ok(false);
+    }
+    cx.need(STREAM_EXPIRY_1, &head, &one_of![answer(200)])?;
+    // While it is read the stream stays, so that its end is a matter of the end of the reading.
+    let (mut last, mut held) = (None, false);
+    while last.is_none() {
+        let until = if held { Instant::now() + limit + cx.slack() } else { mortal.end.gone + MARGIN };
+        let seen = reader.quiet(until.saturating_duration_since(Instant::now())).await?;
+        match seen.look() {
+            Ok(Some(Item::Event(_))) => {}
+            Ok(None) if !held => {
+                let there = cx.send(mortal.stream.head()).await?;
+                cx.need(STREAM_EXPIRY_11, &there, &one_of![answer(200)])?;
+                held = true;
+            }
+            _ => last = Some(seen),
+        }
+    }
+    let ended = alternative("the end of the event stream", |item: &Option<Item>| *item == Some(Item::End));
+    if let Some(last) = last {
+        cx.need(STREAM_SSE_24, &last, &[ended])?;
+    }
+    sleep_until(Instant::now() + Duration::from_secs(SECONDS) + LATE).await;
+    for request in [mortal.stream.head(), mortal.stream.read(), mortal.stream.append("late")] {
+        cx.expect(STREAM_EXPIRY_2, &cx.send(request).await?, &one_of![answer(404)])?;
+    }
+    Ok(true)
 }

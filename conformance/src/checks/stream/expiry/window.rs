@@ -4,10 +4,11 @@ use super::life::{LATE, Life, Mortal, Timed, each, measured, timed};
 use crate::{
     check::{Answer, Cx, Outcome, answer},
     checks::stream::{
-        longpoll::patience,
+        longpoll::{limit, patience, until_timeout},
         setting::{OTHER, Stream, appended, by, closed, closing},
     },
     one_of,
+    run::UNKNOWN_LIMIT_MS,
 };
 use futures_util::future::{join, try_join_all};
 use std::{pin::pin, time::Duration};
@@ -164,6 +165,33 @@ async fn waited_for(cx: &Cx, offset: fn(&Stream) -> String) -> Outcome<bool> {
             return Ok(true);
         }
     }
+}
+
+/// Waits until its time is over; a window later there is nothing any more.
+pub(super) async fn long_poll_over(cx: &Cx) -> Outcome {
+    measured(cx, async |cx| {
+        let waits: [fn(&Stream) -> String; 2] = [|stream| stream.start.clone(), |_| "now".into()];
+        each(waits.map(|offset| over(cx, offset))).await
+    })
+    .await
+}
+
+async fn over(cx: &Cx, offset: fn(&Stream) -> String) -> Outcome<bool> {
+    // Longer than the wait itself: whether that keeps a stream is the question of another check.
+    let longest = limit(cx).unwrap_or(Duration::from_millis(UNKNOWN_LIMIT_MS));
+    let seconds = longest.as_secs() + 2;
+    let mortal = Mortal::new(cx, Life::Window(seconds)).await?;
+    let reader = cx.begin(mortal.stream.long_poll(&offset(&mortal.stream)), until_timeout(cx)).await?;
+    let beside = mortal.alive(cx, STREAM_EXPIRY_2, mortal.stream.head(), &one_of![answer(200)]).await?;
+    if beside.is_none() {
+        return Ok(false);
+    }
+    cx.need(STREAM_LONGPOLL_5, &reader.answer().await?, &one_of![answer(204)])?;
+    sleep_until(Instant::now() + Duration::from_secs(seconds) + LATE).await;
+    for request in [mortal.stream.head(), mortal.stream.read(), mortal.stream.append("late")] {
+        cx.expect(STREAM_EXPIRY_2, &cx.send(request).await?, &one_of![answer(404)])?;
+    }
+    Ok(true)
 }
 
 pub(super) async fn head(cx: &Cx) -> Outcome {

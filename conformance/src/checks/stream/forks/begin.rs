@@ -116,7 +116,7 @@ pub(super) async fn bytes(cx: &Cx) -> Outcome {
 }
 
 /// Answers that are an array each, together of these messages.
-fn arrays_of(messages: &[Value]) -> Alternative<Vec<Response>> {
+pub(super) fn arrays_of(messages: &[Value]) -> Alternative<Vec<Response>> {
     let expected = messages.to_vec();
     let name = format!("one JSON array in each answer, together of {} messages, as written", expected.len());
     alternative(name, move |all: &Vec<Response>| {

@@ -241,3 +241,41 @@ pub(super) async fn restart(cx: &Cx) -> Outcome {
     }
     Ok(())
 }
+
+/// A source that is given more than it has to keep, and again and again as much.
+pub(super) async fn source_trimmed(cx: &Cx) -> Outcome {
+    /// More no check writes.
+    const MOST: u64 = 1024 * 1024;
+    const PIECE: u64 = 16 * 1024;
+    /// What is inherited, in bytes, unless the server keeps less.
+    const INHERITED: u64 = 100;
+    let retained = cx.features().limit("retained-bytes").filter(|bytes| (1..=MOST).contains(bytes));
+    let Some(retained) = retained else {
+        return Err(cx.stop(
+            "retained-bytes is 0, or so much that it takes too many appends to have something dropped",
+        ));
+    };
+    let half = usize::try_from(INHERITED.min(retained).div_ceil(2)).unwrap_or(1);
+    let parts = ["a", "b"].map(|letter| format!("{letter:.<half$}"));
+    let source = Stream::create(cx, TEXT, &parts[0]).await?;
+    let middle = source.start.clone();
+    source.appended(cx, parts[1].clone()).await?;
+    let whole = parts.concat();
+    let bare = || fork(&source, &Stream::nowhere(cx));
+    let mut forks = Vec::new();
+    for (request, content) in [(bare(), &whole), (at(bare(), &middle), &parts[0])] {
+        let fork = made(cx, &source, request).await?;
+        cx.need(STREAM_FORKS_1, &fork.content(cx).await?, &[holds(content.clone())])?;
+        forks.push((fork, content));
+    }
+    let piece = usize::try_from(retained.min(PIECE)).unwrap_or(1);
+    for _ in 0..3 {
+        for _ in 0..=retained / piece as u64 {
+            source.appended(cx, "-".repeat(piece)).await?;
+        }
+        for (fork, content) in &forks {
+            holding(cx, STREAM_FORKS_27, fork, content.as_bytes()).await?;
+        }
+    }
+    Ok(())
+}

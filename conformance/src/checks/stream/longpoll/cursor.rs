@@ -2,7 +2,7 @@
 
 use super::{LIMIT, TOO_SLOW, TRIES, idle, in_time, patience, until_timeout};
 use crate::{
-    check::{Alternative, Answer, Check, Cx, Outcome, Waits, alternative, answer},
+    check::{Alternative, Answer, Check, Cx, Need, Outcome, Waits, alternative, answer},
     checks::stream::{
         read::{fresh, grow},
         setting::{Stream, directives, next_offset, proven},
@@ -22,6 +22,9 @@ use wireproof_spec::{
 
 pub(in crate::checks::stream) const CHECKS: &[Check] = &[
     Check::new("stream/longpoll/cursor-passes", &[STREAM_LONGPOLL_16], drives!(passes)),
+    Check::new("stream/longpoll/cursor-walk", &[STREAM_LONGPOLL_16], drives!(walk))
+        .needs(&[Need::Feature("stream.rate-limit", "off")])
+        .waits(Waits::Millis(1_000)),
     Check::new("stream/longpoll/cursor-passes-woken", &[STREAM_LONGPOLL_16], drives!(passes_woken)),
     Check::new("stream/longpoll/cursor-passes-idle", &[STREAM_LONGPOLL_16], drives!(passes_idle))
         .waits(Waits::Limit(LIMIT, 2)),
@@ -74,6 +77,26 @@ async fn passes(cx: &Cx) -> Outcome {
         let reply = cx.send(sending(stream.long_poll("-1"), &sent)).await?;
         cx.expect(STREAM_LONGPOLL_16, &reply, &one_of![beyond(200, &sent)])?;
     }
+    Ok(())
+}
+
+/// Each cursor sent back, so often that a server which once in two hundred answers adds nothing is found out, and one whose
+/// cursors rise so steeply that they come to the end of its numbers.
+async fn walk(cx: &Cx) -> Outcome {
+    const WALKERS: usize = 3;
+    const STEPS: usize = 250;
+    let stream = proven(cx).await?;
+    try_join_all((0..WALKERS).map(async |_| {
+        let mut peer = cx.http();
+        let first = peer.send(stream.long_poll("-1")).await?;
+        let mut sent = cursor(cx.need(STREAM_LONGPOLL_8, &first, &one_of![answer(200).has(CURSOR)])?);
+        for _ in 0..STEPS {
+            let reply = peer.send(sending(stream.long_poll("-1"), &sent)).await?;
+            sent = cursor(cx.expect(STREAM_LONGPOLL_16, &reply, &one_of![beyond(200, &sent)])?);
+        }
+        Ok(())
+    }))
+    .await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! How content becomes the data of events.
 
 use super::{
-    super::setting::{OTHER, Stream, TEXT, appended},
+    super::setting::{OTHER, Stream, TEXT, appended, next_offset},
     JSON, event_stream, proven_of,
     reading::{Live, Said, text},
 };
@@ -256,6 +256,40 @@ pub(super) async fn no_utf_8(cx: &Cx) -> Outcome {
                     is_replaced(&s.data, &parts)
                 });
             cx.expect(STREAM_SSE_22, &said, &[replaced])?;
+        }
+    }
+    Ok(())
+}
+
+/// Bytes at the very end that begin no character, so that there is nothing to wait for.
+pub(super) async fn no_utf_8_last(cx: &Cx) -> Outcome {
+    for wrong in [&b"\xff"[..], b"\xc0", b"\x80", b"\xed\xa0", b"\xf5"] {
+        let before = cx.token(8);
+        let stream = Stream::create(cx, TEXT, &before).await?;
+        let mut live = Live::open(cx, &stream, "-1").await?;
+        live.needed(before.len()).await?;
+        let reply = cx.send(stream.append([b"ab", wrong].concat())).await?;
+        let accepted = cx.expect(STREAM_SSE_22, &reply, &one_of![appended(), answer(400)])?;
+        if accepted.status == 400 {
+            continue;
+        }
+        let tail = next_offset(accepted);
+        let mut late = Live::open(cx, &stream, "-1").await?;
+        let text = format!("{before}ab");
+        for reader in [&mut live, &mut late] {
+            let (text, tail) = (text.clone(), tail.clone());
+            let said = reader.until(|said| said.data.ends_with('\u{fffd}')).await?;
+            let replaced =
+                alternative("the text, and U+FFFD in the place of what is none", move |s: &Said| {
+                    is_replaced(&s.data, &[&text, ""])
+                });
+            cx.expect(STREAM_SSE_22, &said, &[replaced])?;
+            let is_there = move |said: &Said| {
+                said.last().is_some_and(|c| c.up_to_date && c.stream_next_offset.as_str() == tail)
+            };
+            let said = reader.until(is_there.clone()).await?;
+            let told = alternative("a control event with upToDate and the offset of the tail", is_there);
+            cx.expect(STREAM_SSE_9, &said, &[told])?;
         }
     }
     Ok(())

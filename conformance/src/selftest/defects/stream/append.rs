@@ -4,8 +4,8 @@ pub(super) mod refused;
 pub(super) mod sequence;
 
 use super::{
-    Answer, Append, Ask, Record, Refusal, START, Seams, Table, answers, appended_record, ask, ask_mut,
-    decide, is_append, is_read, plain, racing, refusal, reply, request, stream_of, through,
+    Answer, Append, Ask, Decision, Record, Refusal, START, Seams, Table, answers, appended_record, ask,
+    ask_mut, decide, is_append, is_read, plain, racing, refusal, reply, request, stream_of, through,
 };
 use crate::{
     protocol::Cut::{Port, Wire},
@@ -41,6 +41,17 @@ pub(super) const TABLE: Table = &[
     })
     .shape("the status alone tells a producer's 200 from that of others, and its headers would tell of a producer")
     .wide("whoever appends looks at the status of the answer"),
+    // What is in the log and what is durable are subtracted with the wrong sign.
+    Breakage::boundary("stream/append/no-more-than-fit-a-queue", STREAM_APPEND_1, Port, || {
+        const MOST: usize = 4_096;
+        let mut taken = 0;
+        decide(move |_, input, decision| {
+            taken += decision.records.iter().filter(|r| matches!(r, Record::Appended { .. })).count();
+            if matches!(ask(input), Some((_, Ask::Append(_)))) && taken > MOST {
+                *decision = Decision::default();
+            }
+        })
+    }),
     Breakage::boundary("stream/append/parameter-of-media-type-lost", STREAM_APPEND_1, Port, || {
         decide(|state, input, decision| {
             let Some((_, Ask::Append(Append { media_type, .. }))) = ask(input) else { return };

@@ -81,6 +81,31 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/expiry/forked-lives-on", STREAM_EXPIRY_2, Port, || {
         lives_on(|stream, _, ask, _| stream.forks > 0 && !matches!(ask, Ask::Create(_) | Ask::Delete))
     }),
+    // Who was sent away is still among the readers, and as long as there are readers the window does not end.
+    Breakage::boundary("stream/expiry/reader-sent-away-and-counted", STREAM_EXPIRY_2, Port, || {
+        decide(|_, _, decision| {
+            let is_over = |effect: &Effect, of: u64| {
+                matches!(effect, Effect::Answer { session, answer: Answer::Over } if *session == of)
+            };
+            for record in &mut decision.records {
+                if let Record::Left { session, at } = *record
+                    && decision.effects.iter().any(|effect| is_over(effect, session))
+                {
+                    *record = Record::Woken { session, at };
+                }
+            }
+        })
+    })
+    .variant("durable"),
+    Breakage::boundary("stream/expiry/longer-behind-long-polls", STREAM_EXPIRY_2, Port, || {
+        decide(|_, input, decision| {
+            for record in &mut decision.records {
+                if let (Input::Tick, Record::Left { at, .. }) = (input, record) {
+                    *at += 4_000;
+                }
+            }
+        })
+    }),
     Breakage::boundary("stream/expiry/no-time-is-for-ever", STREAM_EXPIRY_2, Port, || {
         lives_on(|stream, _, _, _| stream.lifetime == Lifetime::Ttl(0))
     }),

@@ -37,6 +37,9 @@ pub(super) const TABLE: Table = &[
     Breakage::always("stream/forks/characters-dropped", STREAM_FORKS_6, Wire, refused::characters_dropped),
     Breakage::always("stream/forks/bytes-ignored", STREAM_FORKS_7, Port, begin::bytes_ignored),
     Breakage::boundary("stream/forks/last-byte-refused", STREAM_FORKS_7, Port, begin::last_byte_refused),
+    Breakage::boundary("stream/forks/first-piece-at-most", STREAM_FORKS_7, Port, || begin::pieces(false)),
+    Breakage::boundary("stream/forks/messages-of-first-piece", STREAM_FORKS_8, Port, || begin::pieces(true)),
+    Breakage::boundary("stream/forks/long-overshoot-clamped", STREAM_FORKS_10, Port, refused::long_overshoot),
     Breakage::always("stream/forks/messages-ignored", STREAM_FORKS_8, Port, begin::messages_ignored),
     Breakage::boundary("stream/forks/one-message-at-most", STREAM_FORKS_8, Port, begin::one_message),
     Breakage::always("stream/forks/zero-refused", STREAM_FORKS_9, Wire, begin::zero_refused),
@@ -76,6 +79,8 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("stream/forks/closed-with-source", STREAM_FORKS_27, Port, own::closed_with_source),
     Breakage::boundary("stream/forks/later-appends-inherited", STREAM_FORKS_27, Port, own::later_appends),
     Breakage::always("stream/forks/writes-to-source", STREAM_FORKS_27, Port, own::writes_to_source),
+    Breakage::boundary("stream/forks/trimmed-with-source", STREAM_FORKS_27, Port, own::trimmed)
+        .variant("retaining"),
     Breakage::restart("stream/forks/inherited-lost-at-restart", STREAM_FORKS_27, Log, own::lost_at_restart),
     Breakage::restart("stream/forks/bare-lost-at-restart", STREAM_FORKS_27, Log, own::bare_lost_at_restart),
     Breakage::boundary("stream/forks/offset-means-start", STREAM_FORKS_28, Port, own::offset_is_start),

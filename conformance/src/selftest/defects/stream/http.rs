@@ -193,6 +193,19 @@ pub(super) const TABLE: Table = &[
         }))),
         ..Seams::honest()
     }),
+    // Who reads the preface of HTTP/2 in one go takes a part of it for the beginning of something else.
+    Breakage::boundary("stream/http/preface-in-one-piece", STREAM_HTTP_16, Wire, || Seams {
+        received: Some(Arc::new(Box::new(|bytes: &[u8]| {
+            const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+            let is_part = bytes.len() < PREFACE.len() && PREFACE.starts_with(bytes);
+            if is_part { 1 } else { bytes.len() }
+        }))),
+        ..Seams::honest()
+    }),
+    Breakage::race("stream/http/few-at-a-time", STREAM_HTTP_17, Wire, || Seams {
+        connections: Some(4),
+        ..Seams::honest()
+    }),
 ];
 
 /// The headers of requests that begin as those of the protocol do.

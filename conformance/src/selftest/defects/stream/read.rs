@@ -1,8 +1,8 @@
 //! Defects of "Read".
 
 use super::{
-    Answer, Ask, Decision, Input, START, Seams, State, StreamModel, Table, answers, ask_mut, decide, is,
-    is_append, racing, reply, request, stream_of, through,
+    Answer, Ask, Decision, HOLD, Input, START, Seams, State, StreamModel, Table, answers, ask_mut, decide,
+    is, is_append, is_delete, racing, reply, request, stream_of, through,
 };
 use crate::{
     embed::reference::{log::Range, stream::model::From},
@@ -10,7 +10,10 @@ use crate::{
     selftest::defects::{Breakage, port},
 };
 use bytes::Bytes;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 use wireproof_spec::{
     http::{Request, Response},
     stream::{
@@ -58,6 +61,28 @@ pub(super) const TABLE: Table = &[
                 response.body.0 = String::from_utf8_lossy(&response.body).into_owned().into();
             }
         })
+    }),
+    // The head of the answer is written when the stream is there, and its content is looked for when it is gone.
+    Breakage::race("stream/read/emptied-by-delete", STREAM_READ_2, Wire, || {
+        let deleted: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        let seen = Arc::clone(&deleted);
+        let is_long = |request: &Request, response: &Response| {
+            is_read(request) && response.status == 200 && response.body.len() > 10_000
+        };
+        Seams {
+            request: Box::new(move |request| {
+                if is_delete(request) {
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).insert(request.path.clone());
+                }
+            }),
+            delay: Some(Box::new(move |request, response| is_long(request, response).then_some(HOLD))),
+            bytes: Some(Box::new(move |request, response| {
+                let deleted = deleted.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_empty = is_long(request, response) && deleted.contains(&request.path);
+                is_empty.then(|| without_content(response))
+            })),
+            ..Seams::honest()
+        }
     }),
     Breakage::always("stream/read/tail-tells-start", STREAM_READ_3, Wire, || {
         reply(|request, response| {
@@ -230,6 +255,16 @@ pub(super) const TABLE: Table = &[
         })
     }),
 ];
+
+/// This answer as it goes over the wire, with its head as it is and no content.
+fn without_content(response: &Response) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {} OK\r\n", response.status);
+    for (name, value) in response.headers.0.iter().filter(|(name, _)| name != "content-length") {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("content-length: 0\r\n\r\n");
+    head.into_bytes()
+}
 
 fn is_read(request: &Request) -> bool {
     is(request, |o| matches!(o, Operation::Read(_)))

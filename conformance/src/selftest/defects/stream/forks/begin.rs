@@ -69,6 +69,21 @@ pub(super) fn last_byte_refused() -> Seams {
     })
 }
 
+/// No place is found behind the first of the pieces that an append is kept in.
+pub(super) fn pieces(json: bool) -> Seams {
+    asks(move |state, _, _, fork| {
+        let from = fork.offset.unwrap_or_default();
+        if source(state, fork).is_some_and(|source| source.media_type.is_json() == json)
+            && let Some(found) = fork.found.as_mut()
+        {
+            found.base = found.base.filter(|base| *base <= from + PIECE);
+        }
+    })
+}
+
+/// So much of an append is kept in one piece, in bytes.
+pub(super) const PIECE: u64 = 64 * 1024;
+
 pub(super) fn one_message() -> Seams {
     asks(|state, _, _, fork| {
         if source(state, fork).is_some_and(|source| source.media_type.is_json()) {

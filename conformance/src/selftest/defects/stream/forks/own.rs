@@ -113,6 +113,17 @@ pub(super) fn appends_to(which: fn(&State, &Stream) -> bool) -> Seams {
     })
 }
 
+/// A source drops what is old although there are forks of it, and what they inherited is dropped with it.
+pub(super) fn trimmed() -> Seams {
+    through(port::rewrite_state(|state: &mut State, input| {
+        if let Some((name, Ask::Append(_))) = ask(input)
+            && let Some(source) = state.streams.get_mut(name)
+        {
+            source.forks = 0;
+        }
+    }))
+}
+
 pub(super) fn writes_to_source() -> Seams {
     decide(|state, input, decision| {
         let Some((_, append)) = accepted(input, decision) else { return };

@@ -1,6 +1,6 @@
 //! PUTs that should make no fork.
 
-use super::{Seams, asks, is_fork, source};
+use super::{Seams, asks, begin::PIECE, is_fork, source};
 use crate::selftest::defects::{
     port,
     stream::{Ask, ask_mut, is_create, refusal, reply, request, through},
@@ -56,6 +56,18 @@ fn is_impossible(character: char) -> bool {
 pub(super) fn overshoot_clamped() -> Seams {
     asks(|state, _, _, fork| {
         if let Some(source) = source(state, fork)
+            && let Some(found) = fork.found.as_mut()
+        {
+            found.base = found.base.or(Some(source.tail));
+        }
+    })
+}
+
+/// Of an append in several pieces the last piece is taken for as long as it is asked to be.
+pub(super) fn long_overshoot() -> Seams {
+    asks(|state, _, _, fork| {
+        let from = fork.offset.unwrap_or_default();
+        if let Some(source) = source(state, fork).filter(|source| source.tail > from + PIECE)
             && let Some(found) = fork.found.as_mut()
         {
             found.base = found.base.or(Some(source.tail));

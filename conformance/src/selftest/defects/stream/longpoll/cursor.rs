@@ -29,6 +29,23 @@ pub(in crate::selftest::defects::stream) const TABLE: Table = &[
             }
         })
     }),
+    // What is added at random is nothing at times; counted here, so that nobody has to wait for it.
+    Breakage::second("stream/longpoll/at-times-nothing-added", STREAM_LONGPOLL_16, Wire, || {
+        let count = Count::new();
+        cursors(move |request, now| match sent(request) {
+            Some(sent) if count.up(&request.path) % 150 == 149 => sent,
+            _ => now,
+        })
+    }),
+    Breakage::boundary("stream/longpoll/end-of-numbers-reached", STREAM_LONGPOLL_16, Wire, || {
+        const STEP: u64 = 1 << 56;
+        const LAST: u64 = 1 << 63;
+        cursors(|request, now| match sent(request) {
+            Some(sent) if sent < LAST - STEP => now.max(sent + STEP),
+            Some(_) => this_interval(),
+            None => now,
+        })
+    }),
     Breakage::boundary("stream/longpoll/timeout-passes-no-cursor", STREAM_LONGPOLL_16, Wire, || {
         reply(|request, response| {
             if is_long_poll(request)

@@ -2,7 +2,7 @@
 
 use super::{
     Breakage, DATA, Event, STREAM_SSE_16, STREAM_SSE_17, STREAM_SSE_18, STREAM_SSE_19, STREAM_SSE_20,
-    STREAM_SSE_21, STREAM_SSE_22, STREAM_SSE_23, Seams, Table, Wire, data, events, is_sse,
+    STREAM_SSE_21, STREAM_SSE_22, STREAM_SSE_23, Seams, Table, Wire, change, data, events, is_sse, offset,
 };
 use crate::{
     selftest::defects::stream::{is_append, reply, request},
@@ -97,6 +97,9 @@ pub(in super::super) const TABLE: Table = &[
     Breakage::always("stream/sse/no-utf-8-cuts-the-rest", STREAM_SSE_22, Wire, || {
         data(|content| content.truncate(content.find('\u{fffd}').unwrap_or(content.len())))
     }),
+    Breakage::boundary("stream/sse/no-utf-8-awaited", STREAM_SSE_22, Wire, || {
+        events(|_, events| awaited(events))
+    }),
     Breakage::always("stream/sse/messages-in-lines", STREAM_SSE_23, Wire, || {
         json(|messages| messages.iter().map(|message| message.get()).collect::<Vec<_>>().join("\n"))
     }),
@@ -117,6 +120,27 @@ fn is_cut(body: &[u8]) -> bool {
         }
         Err(error) => error.error_len().is_none(),
     }
+}
+
+/// What is no text at the end is taken for the beginning of a character, of which the rest is still to come.
+fn awaited(events: &mut Vec<Event>) {
+    let is_closed = |event: &Event| event.data.contains("\"streamClosed\":true");
+    if events.iter().any(is_closed) {
+        return;
+    }
+    let Some(last) = events.iter_mut().rfind(|event| event.name == DATA) else { return };
+    let Some(text) = last.data.strip_suffix('\u{fffd}') else { return };
+    last.data = text.to_owned();
+    if last.data.is_empty() {
+        return events.clear();
+    }
+    change(events, |control| {
+        let place: Option<u64> = control.stream_next_offset.as_str().parse().ok();
+        if let Some(before) = place.and_then(|place| offset(place.saturating_sub(1))) {
+            control.stream_next_offset = before;
+        }
+        control.up_to_date = false;
+    });
 }
 
 /// Data in base64 changed.
