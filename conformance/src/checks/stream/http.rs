@@ -2,6 +2,7 @@
 
 mod burst;
 mod malformed;
+mod pipelined;
 mod url;
 
 use super::setting::{OTHER, Stream, TEXT, appended, closed, holds, next_offset, proven, put, shut};
@@ -59,6 +60,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/http/http2-in-frames", &[STREAM_HTTP_15], drives!(http2_in_frames)),
     Check::new("stream/http/in-pieces", &[STREAM_HTTP_16], drives!(in_pieces)),
     Check::new("stream/http/pipelined", &[STREAM_HTTP_16], drives!(pipelined)),
+    Check::new("stream/http/pipelined-producer", &[STREAM_HTTP_16], drives!(pipelined::of_a_producer)),
 ];
 
 fn nosniff() -> Alternative<Response> {
