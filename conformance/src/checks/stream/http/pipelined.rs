@@ -55,7 +55,7 @@ pub(super) async fn of_a_producer(cx: &Cx) -> Outcome {
         let twin = written(cx).await?;
         let before = twin.content(cx).await?;
         let some = alternative("content", |read: &bytes::Bytes| !read.is_empty());
-        let before = cx.need(STREAM_READ_1, &before, &[some.clone()])?.clone();
+        let before = cx.need(STREAM_READ_1, &before, std::slice::from_ref(&some))?.clone();
         let (id, mut expected) = (cx.name(), Vec::new());
         for request in sends.to(&twin, &id, &content) {
             let reply = cx.send(request).await?;
