@@ -8,6 +8,7 @@ mod twin;
 
 pub use alternative::{Alternative, Answer, Shown, alternative, answer};
 pub use cx::Cx;
+pub(crate) use cx::THERE_AGAIN;
 pub use twin::Breaks;
 
 use crate::observers::Observed;

@@ -6,7 +6,7 @@ use crate::{
     check::{BoxFuture, Hook, Need},
     protocol::Reference,
     selftest::defects::{self, Breakage},
-    target::{Hooks, Identity, Target, directory::Directory},
+    target::{Fault, Hooks, Identity, Target, directory::Directory},
 };
 use reference::stream::{Access, Limits, Options, Parts, Running, Seams, Server};
 use std::{net::SocketAddr, sync::Arc};
@@ -177,7 +177,7 @@ impl Hooks for Process {
         self.data.is_some()
     }
 
-    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), String>> {
+    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), Fault>> {
         Box::pin(async move {
             let mut running = self.running.lock().await;
             match (running.take(), hook) {

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod embed;
 pub mod event;
 pub mod exit;
+pub mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod observers;

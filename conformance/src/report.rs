@@ -210,9 +210,73 @@ pub struct KnownFailure {
     /// The clause of the protocol that decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
-    /// The message that decides.
+    /// In which way it fails, as `wireproof baseline write` writes it: what was seen, and what was expected there. A failure in
+    /// another way is not this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frame: Option<String>,
+    pub frame: Option<Frame>,
+    /// Whether it is known in whatever way it fails: where that differs from run to run.
+    #[serde(default, rename = "any-frame", skip_serializing_if = "std::ops::Not::not")]
+    pub any_frame: bool,
+}
+
+/// The ways in which a failure is known: one, or several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "`frame` is a text or a list of texts")]
+pub enum Frame {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+impl Frame {
+    /// Of these.
+    pub fn of(frames: impl IntoIterator<Item = String>) -> Option<Self> {
+        let mut frames: Vec<String> = frames.into_iter().collect();
+        match (frames.len(), frames.pop()) {
+            (1, one) => one.map(Frame::One),
+            (_, None) => None,
+            (_, Some(last)) => {
+                frames.push(last);
+                Some(Frame::Many(frames))
+            }
+        }
+    }
+
+    /// Each of them.
+    pub fn all(&self) -> &[String] {
+        match self {
+            Frame::One(one) => std::slice::from_ref(one),
+            Frame::Many(many) => many,
+        }
+    }
+}
+
+impl KnownFailure {
+    /// The ways in which the failure is known.
+    pub fn frames(&self) -> &[String] {
+        self.frame.as_ref().map(Frame::all).unwrap_or_default()
+    }
+}
+
+/// A failure that the baseline lists, which happened in another way than the one that is listed: it is new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Otherwise {
+    /// The requirement that is broken.
+    pub requirement: String,
+    /// Why the failure is known that is listed.
+    pub reason: String,
+    /// In which ways it is known.
+    pub was: Vec<String>,
+    /// In which ways it was seen now that are not known.
+    pub is: Vec<String>,
+}
+
+impl std::fmt::Display for Otherwise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let list = |frames: &[String]| frames.join(" | ");
+        write!(f, "fails otherwise than the baseline says: was {}, is {}", list(&self.was), list(&self.is))
+    }
 }
 
 /// Checks by verdict, and MUSTs.
@@ -351,6 +415,9 @@ pub struct Check {
     /// Why the owner accepts that it is untestable, or knows that it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
+    /// What the baseline lists as failing in another way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub otherwise: Vec<Otherwise>,
     /// What happened in it, unless it passed or did not run: for the forms that show more than the transcript does. In no
     /// machine form; events.jsonl has all of it.
     #[serde(skip)]

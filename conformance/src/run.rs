@@ -1,5 +1,6 @@
 //! One run: which checks, in which lanes, within which budgets; what came of it.
 
+mod checked;
 mod lane;
 pub mod schemas;
 pub mod select;
@@ -7,10 +8,11 @@ pub mod select;
 use crate::{
     check::{Body, Check, Cx, Hook, Lane, Need, Waits},
     event::{Event, Log, Sink, What},
+    frame::frames,
     observers::{Observed, Told},
     protocol::{Declined, Protocol, Stimulus},
     redact::Redaction,
-    target::{Features, Kind, Target, baseline::Baseline},
+    target::{Fault, Features, Kind, Target, baseline::Baseline},
     verdict::{self, Verdict},
     wire::{
         Link,
@@ -19,6 +21,7 @@ use crate::{
         sweep::{Left, Made},
     },
 };
+pub use checked::Checked;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::future::join_all;
 use globset::GlobSet;
@@ -126,34 +129,6 @@ pub struct Finished {
     pub took: Duration,
 }
 
-/// What came of a check.
-pub struct Checked {
-    /// Its entry.
-    pub check: &'static Check,
-    /// The fold of its events.
-    pub verdict: Verdict,
-    /// Why it did not run, where it did not.
-    pub reason: Option<String>,
-    /// How long it took.
-    pub took: Duration,
-    /// Its events.
-    pub events: Vec<Arc<Event>>,
-}
-
-impl Checked {
-    /// The requirements that it found broken.
-    pub fn broken(&self) -> BTreeSet<&str> {
-        if !matches!(self.verdict, Verdict::Fail | Verdict::Warn) {
-            return BTreeSet::new();
-        }
-        let broken = self.events.iter().filter_map(|e| match &e.what {
-            What::Broken { requirement, .. } => Some(requirement.as_str()),
-            _ => None,
-        });
-        broken.collect()
-    }
-}
-
 /// Runs every check of a protocol that fits against a target. `seen` is told each event as it happens.
 ///
 /// # Errors
@@ -176,7 +151,8 @@ pub async fn run(
     runner.adapt(round_trip).await;
     runner.drive().await;
     runner.observe(schemas);
-    runner.unreachable = runner.unreachable.take().or_else(|| runner.fell.take());
+    let untold = runner.untold();
+    runner.unreachable = runner.unreachable.take().or_else(|| runner.fell.take()).or(untold);
     let Runner {
         target,
         features,
@@ -249,6 +225,8 @@ struct Runner {
     ended_under: usize,
     /// That it did so under several checks together and under none of them alone.
     fell: Option<String>,
+    /// That it did not start on what it kept when no check had asked for a restart.
+    refuses: Option<String>,
 }
 
 /// The entry under which the runner itself talks to a target.
@@ -273,6 +251,7 @@ impl Runner {
             revivals: 0,
             ended_under: 0,
             fell: None,
+            refuses: None,
         }
     }
 
@@ -420,7 +399,7 @@ impl Runner {
                 // What the target does not take nobody saw it answer.
                 log.record(What::Missing { what: declined.what.into() });
             }
-            self.conclude(check, &log, since.elapsed(), &observations);
+            self.conclude(check, &log, since.elapsed(), &observations, &events);
         }
     }
 
@@ -462,7 +441,9 @@ impl Runner {
     fn budget(&self, check: &Check) -> Duration {
         let acts = |need: &&Need| matches!(need, Need::Hook(_) | Need::Stimulus(_));
         let hooks = check.needs.iter().filter(acts).count();
-        self.times.check + self.waits(check) + self.times.hook * u32::try_from(hooks).unwrap_or(1)
+        self.times.check
+            + self.waits(check)
+            + self.target.hook_time(self.times) * u32::try_from(hooks).unwrap_or(1)
     }
 
     /// How long a check has a reason to wait, at most.
@@ -483,16 +464,27 @@ impl Runner {
     }
 
     fn finish(&mut self, check: &'static Check, log: &Log, took: Duration) {
-        let observations = verdict::observations(&log.events());
-        self.conclude(check, log, took, &observations);
+        let events = log.events();
+        let observations = verdict::observations(&events);
+        self.conclude(check, log, took, &observations, &events);
     }
 
-    fn conclude(&mut self, check: &'static Check, log: &Log, took: Duration, observations: &BTreeSet<u64>) {
+    /// `all` holds the observations that its claims may be about.
+    fn conclude(
+        &mut self,
+        check: &'static Check,
+        log: &Log,
+        took: Duration,
+        observations: &BTreeSet<u64>,
+        all: &[Arc<Event>],
+    ) {
         let names = check.requirements.iter().map(|id| id.as_str());
         let verdict = verdict::fold(names, |id| self.protocol.level(id), &log.events(), observations);
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         log.record(What::CheckFinished { verdict: verdict.name().into(), ms });
-        let checked = Checked { check, verdict, reason: None, took, events: log.events() };
+        let events = log.events();
+        let frames = frames(self.protocol.name, &events, all);
+        let checked = Checked { check, verdict, reason: None, took, events, frames };
         if self.stopped_at.is_none() && self.is_first_failure(&checked) {
             self.stopped_at = Some(check.name.to_owned());
         }
@@ -502,9 +494,7 @@ impl Runner {
     fn leave_out(&mut self, check: &'static Check, verdict: Verdict, reason: String) {
         let why = reason.clone();
         self.sink.log(check.name).record(What::LeftOut { verdict: verdict.name().into(), why });
-        let checked =
-            Checked { check, verdict, reason: Some(reason), took: Duration::ZERO, events: Vec::new() };
-        self.checked.insert(check.name, checked);
+        self.checked.insert(check.name, Checked::left_out(check, verdict, reason));
     }
 }
 

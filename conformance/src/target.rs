@@ -10,11 +10,11 @@ use crate::{
     check::{BoxFuture, Hook},
     event::Source,
     protocol::Protocol,
-    wire::{Reach, app::Apps, dial::Way, distance::Distance},
+    wire::{Reach, app::Apps, dial::Way, distance::Distance, limit::Times},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 /// A server or a client under test.
 #[derive(Clone)]
@@ -72,10 +72,29 @@ pub trait Hooks: Send + Sync {
     /// Whether this can be done.
     fn offers(&self, hook: Hook) -> bool;
     /// Does it, and returns when the target can be used again.
-    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), String>>;
+    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), Fault>>;
+    /// How long that may take at most, if that is known.
+    fn longest(&self) -> Duration {
+        Duration::ZERO
+    }
     /// Whether a check of the lanes `alone` and `last` gets a process of its own by a restart.
     fn is_launched(&self) -> bool {
         false
+    }
+}
+
+/// Why a target is not there again, with what it kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It could not be done. Nobody is to blame that we could name.
+    Failed(String),
+    /// The target does not start on what it kept, and does where nothing is kept. There it can be used now.
+    Refuses(String),
+}
+
+impl From<String> for Fault {
+    fn from(why: String) -> Self {
+        Fault::Failed(why)
     }
 }
 
@@ -242,10 +261,15 @@ impl Target {
         }
     }
 
-    pub(crate) async fn hook(&self, hook: Hook) -> Result<(), String> {
+    /// How long a hook may take.
+    pub(crate) fn hook_time(&self, times: Times) -> Duration {
+        times.hook.max(self.hooks.as_ref().map_or(Duration::ZERO, |hooks| hooks.longest()))
+    }
+
+    pub(crate) async fn hook(&self, hook: Hook) -> Result<(), Fault> {
         match &self.hooks {
             Some(hooks) => hooks.act(hook).await,
-            None => Err("the target offers no hooks".into()),
+            None => Err(Fault::Failed("the target offers no hooks".into())),
         }
     }
 }

@@ -100,6 +100,7 @@ fn attacked() -> Checked {
         reason: Some(HOSTILE.into()),
         took: Duration::from_millis(1),
         events,
+        frames: wireproof::frame::Frames::new(),
     }
 }
 

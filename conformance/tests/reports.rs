@@ -9,7 +9,7 @@ use wireproof::{
     check::{Body, BoxFuture, Check, Need},
     event::{Bytes, Event, Expected, Message, Source, What},
     protocol::{Feature, Protocol, Reference, Trial},
-    report::{KnownFailure, Outcome, Report, html, json, junit, markdown, terminal},
+    report::{Frame, KnownFailure, Outcome, Report, html, json, junit, markdown, terminal},
     run::{Checked, Finished, Settings},
     target::{Features, Target, baseline::Baseline},
     verdict::{RunVerdict, Status, Verdict},
@@ -142,12 +142,13 @@ pub(super) fn ran(index: usize, then: Vec<What>) -> Checked {
     let observations = wireproof::verdict::observations(&events);
     let names = check.requirements.iter().map(|id| id.as_str());
     let verdict = wireproof::verdict::fold(names, |id| TINY.level(id), &events, &observations);
-    Checked { check, verdict, reason: None, took: Duration::from_millis(3), events }
+    let frames = wireproof::frame::frames(TINY.name, &events, &events);
+    Checked { check, verdict, reason: None, took: Duration::from_millis(3), events, frames }
 }
 
 pub(super) fn left_out(index: usize, verdict: Verdict) -> Checked {
     let check = &CHECKS[index];
-    Checked { check, verdict, reason: Some("a reason".into()), took: Duration::ZERO, events: Vec::new() }
+    Checked::left_out(check, verdict, "a reason".into())
 }
 
 pub(super) fn finished(checks: Vec<Checked>) -> Finished {
@@ -192,7 +193,8 @@ pub(super) fn known(index: usize, requirement: RequirementId) -> Baseline {
         sometimes: None,
         expires: None,
         clause: None,
-        frame: None,
+        frame: Some(Frame::One("PUT: 500; expected 200".into())),
+        any_frame: false,
     };
     Baseline { known: vec![known], ..Baseline::default() }
 }
@@ -200,6 +202,13 @@ pub(super) fn known(index: usize, requirement: RequirementId) -> Baseline {
 fn known_sometimes(index: usize, requirement: RequirementId) -> Baseline {
     let mut baseline = known(index, requirement);
     baseline.known[0].sometimes = Some("two writers have to meet".into());
+    baseline
+}
+
+/// As known, but in these ways.
+fn known_so(frames: &[&str]) -> Baseline {
+    let mut baseline = known(0, ONE);
+    baseline.known[0].frame = Frame::of(frames.iter().map(|frame| (*frame).to_owned()));
     baseline
 }
 
@@ -223,6 +232,55 @@ fn the_table_of_runs() {
         ("untestable", with(3, left_out(3, Verdict::Untestable)), none(), Partial, 3),
         ("untestable and accepted", with(3, left_out(3, Verdict::Untestable)), accepting(3), Partial, 0),
         ("broken and known", with(0, ran(0, vec![broken(ONE)])), known(0, ONE), Partial, 0),
+        (
+            "broken, and known in another way",
+            with(0, ran(0, vec![broken(ONE)])),
+            known_so(&["PUT: 409; expected 200"]),
+            NotConformant,
+            1,
+        ),
+        (
+            "broken, and known in several ways",
+            with(0, ran(0, vec![broken(ONE)])),
+            known_so(&["PUT: 409; expected 200", "PUT: 500; expected 200"]),
+            Partial,
+            0,
+        ),
+        ("known in no way", with(0, ran(0, vec![broken(ONE)])), known_so(&[]), NotConformant, 1),
+        (
+            "known in any way",
+            with(0, ran(0, vec![broken(ONE)])),
+            {
+                let mut any = known_so(&["PUT: 409; expected 200"]);
+                any.known[0].any_frame = true;
+                any
+            },
+            Partial,
+            0,
+        ),
+        (
+            "known to break sometimes, and broken in another way",
+            with(0, ran(0, vec![broken(ONE)])),
+            {
+                let mut other = known_sometimes(0, ONE);
+                other.known[0].frame = known_so(&["PUT: 409; expected 200"]).known[0].frame.clone();
+                other
+            },
+            NotConformant,
+            1,
+        ),
+        (
+            "the set-up broke on what is broken in another way than is known",
+            vec![
+                ran(0, vec![broken(ONE)]),
+                ran(1, vec![met(TWO)]),
+                left_out(2, Verdict::NotApplicable),
+                ran(3, vec![set_up(ONE)]),
+            ],
+            known_so(&["PUT: 409; expected 200"]),
+            NotConformant,
+            1,
+        ),
         ("known for another check", with(0, ran(0, vec![broken(ONE)])), known(3, ONE), NotConformant, 1),
         ("known and no longer broken", good(), known(0, ONE), Conformant, 5),
         (
@@ -382,6 +440,27 @@ fn people_read_this_of_a_baseline() {
     baseline.known.extend(known(1, TWO).known);
     let report = Report::new(&finished(checks), &baseline);
     insta::assert_snapshot!(terminal::text(&report, terminal::Paint::PLAIN));
+}
+
+#[test]
+fn every_form_tells_what_fails_otherwise_than_is_known() {
+    let run = finished(with(0, ran(0, vec![broken(ONE)])));
+    let report = Report::new(&run, &known_so(&["PUT: 409; expected 200", "PUT: 404; expected 200"]));
+    assert!(!report.checks[0].baselined && report.checks[0].accepted.is_none());
+    let said = "fails otherwise than the baseline says: was PUT: 409; expected 200 | PUT: 404; expected 200, is PUT: 500; expected 200";
+    assert_eq!(report.checks[0].otherwise[0].to_string(), said);
+    let outcome = Outcome::One(Box::new(report.clone()));
+    for text in [
+        terminal::text(&report, terminal::Paint::PLAIN),
+        junit::text(&outcome).expect("XML"),
+        html::text(&outcome, &html::Links::default()),
+        markdown::text(&outcome).replace("&#58;", ":").replace("&#124;", "|"),
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&json::text(&outcome).expect("JSON")).expect("JSON");
+    assert_eq!(json["checks"][0]["otherwise"][0]["is"][0], "PUT: 500; expected 200");
+    assert_eq!(json["checks"][0]["otherwise"][0]["was"][1], "PUT: 404; expected 200");
 }
 
 #[test]

@@ -120,8 +120,10 @@ async fn a_target_file_says_everything() {
     fs::write(dir.path().join("server.py"), SERVER).expect("a file");
     let check = wireproof::PROTOCOLS[0].checks().next().expect("a check");
     let requirement = check.requirements[0];
-    let known =
-        format!("[[known]]\ncheck = \"{}\"\nrequirement = \"{requirement}\"\nreason = \"old\"\n", check.name);
+    let known = format!(
+        "[[known]]\ncheck = \"{}\"\nrequirement = \"{requirement}\"\nreason = \"old\"\nany-frame = true\n",
+        check.name
+    );
     fs::write(dir.path().join("known.toml"), known).expect("a file");
     fs::write(
         dir.path().join("wireproof.toml"),

@@ -191,6 +191,31 @@ fn a_baseline_is_written_excuses_expires_and_is_pruned() {
     let (said, _, code) = rerun(&file);
     assert!(code == 0 && said.starts_with("partial:") && said.contains("clients depend on 409"), "{said}");
 
+    // The same failure with other names, tokens and times is no other one.
+    let seeded = ["run", "--target", &file, "--only", "stream/append/*", "--tier", "fast", "--seed", "77"];
+    let (said, _, code) = done(&seeded);
+    assert_eq!(code, 0, "{said}");
+    // The same check with another status is.
+    let status = written.find(": 409").or_else(|| written.find(": 20")).expect("a status");
+    let mut otherwise = written.clone();
+    otherwise.replace_range(status..status + 5, ": 418");
+    fs::write(&list, &otherwise).expect("a baseline");
+    let (said, _, code) = rerun(&file);
+    assert!(code == 1 && said.contains("fails otherwise than the baseline says: was "), "{said}");
+    let (said, _, code) = done(&["baseline", "write", &out, "--target", &file, "--reason", "other"]);
+    assert!(code == 0 && said.contains("also fails so, for the same reason"), "{said}");
+    let both = fs::read_to_string(&list).expect("a baseline");
+    assert!(
+        both.contains(": 418") && both.contains("clients depend on 409") && !both.contains("other"),
+        "{both}"
+    );
+    let (said, _, code) = rerun(&file);
+    assert_eq!(code, 0, "{said}");
+    let silent = written.lines().filter(|line| !line.starts_with("frame")).collect::<Vec<_>>().join("\n");
+    fs::write(&list, &silent).expect("a baseline");
+    let (_, err, code) = rerun(&file);
+    assert!(code == 2 && err.contains("does not say in `frame` how it fails"), "{err}");
+
     // What somebody wrote is kept.
     let commented = format!("# Of the team.\n\n# First.\n{written}");
     fs::write(&list, &commented).expect("a baseline");

@@ -4,8 +4,8 @@ use super::{Alternative, Check, Hook, Outcome, Shown, Stop};
 use crate::{
     event::{Expected, Log, What},
     protocol::Protocol,
-    target::{Features, Target},
-    wire::{Link, Seen, app::App, http, http2, raw, sse, sweep::Made, ws},
+    target::{Fault, Features, Target},
+    wire::{Link, Seen, app::App, http, http2, limit::words, raw, sse, sweep::Made, ws},
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -20,6 +20,9 @@ use wireproof_spec::{
     http::{Request, Response},
     requirement::{Level, RequirementId},
 };
+
+/// What is expected of a target behind a hook.
+pub(crate) const THERE_AGAIN: &str = "the target to start again on what it kept";
 
 /// The hands of one check.
 pub struct Cx {
@@ -279,11 +282,12 @@ impl Cx {
     /// Acts on the process of the target.
     ///
     /// # Errors
-    /// Stops the check, inconclusive, if the hook fails.
+    /// Stops the check, inconclusive, if the hook fails; and failed, if the target is to blame for it: it does not start on what
+    /// it kept.
     pub async fn hook(&self, hook: Hook) -> Outcome {
         let started = std::time::Instant::now();
         let mut before = self.link.idle().await;
-        let result = timeout(self.link.times.hook, self.target.hook(hook)).await;
+        let result = timeout(self.target.hook_time(self.link.times), self.target.hook(hook)).await;
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match result {
             Ok(Ok(())) if before.is_open().await => Err(self.link.stop(&format!(
@@ -294,9 +298,33 @@ impl Cx {
                 self.log.record(What::Hook { name: hook.name().into(), ms });
                 Ok(())
             }
-            Ok(Err(why)) => Err(self.link.stop(&format!("the hook {} failed: {why}", hook.name()))),
+            Ok(Err(Fault::Failed(why))) => {
+                Err(self.link.stop(&format!("the hook {} failed: {why}", hook.name())))
+            }
+            Ok(Err(Fault::Refuses(why))) => Err(self.not_there_again(hook, &why)),
             Err(_) => Err(self.link.stop(&format!("the hook {} took longer than {ms} ms", hook.name()))),
         }
+    }
+
+    /// The target ended in this check and does not start on what it kept: whatever this check claims of what is there again is
+    /// not kept.
+    fn not_there_again(&self, hook: Hook, why: &str) -> Stop {
+        let name = hook.name();
+        let how = format!("the hook {name} ended the target, and it does not start on what it kept");
+        let ended = self.log.record(What::Closed { conn: self.link.number(), how, code: None });
+        let is_must = |id: &&RequirementId| self.protocol.level(id.as_str()) == Some(Level::Must);
+        let claimed = self.check.requirements.iter().find(is_must).or(self.check.requirements.first());
+        if let Some(requirement) = claimed {
+            self.log.record(What::Broken {
+                requirement: requirement.to_string(),
+                expected: vec![Expected { name: THERE_AGAIN.into(), answer: None }],
+                actual: words(&format!(
+                    "it does not start on its own data, twice, and does on an empty directory: {why}"
+                )),
+                on: vec![ended],
+            });
+        }
+        Stop::new()
     }
 
     /// Has the target act on the protocol, in the way that its owner supplied: with these values, by the names that the

@@ -2,11 +2,10 @@
 
 use super::{Done, Failed, print, protocol};
 use crate::{
-    event::What,
     exit,
     protocol::Protocol,
-    report::{KnownFailure, Report, replay, transcript::clean},
-    run::{Checked, Finished, select},
+    report::{Frame, KnownFailure, Report, replay},
+    run::{Finished, select},
     target::{
         baseline::{Baseline, Document},
         file,
@@ -80,7 +79,7 @@ fn write(protocols: &[&'static Protocol], args: &Entries) -> Done {
     let only = select::globs(&args.only).map_err(|e| Failed::usage(format!("--only: {e}")))?;
     let mut work = Work::open(protocols, &args.recorded)?;
     let place = |check: &str| work.protocol.checks().position(|c| c.name == check).unwrap_or(usize::MAX);
-    let (mut said, mut added, mut old) = (String::new(), 0, 0);
+    let (mut said, mut added, mut widened, mut old) = (String::new(), 0, 0, 0);
     let mut seen = BTreeSet::new();
     for checked in work.runs.iter().flat_map(|run| &run.checks) {
         if !(checked.verdict == Verdict::Fail || args.strict && checked.verdict == Verdict::Warn) {
@@ -98,6 +97,21 @@ fn write(protocols: &[&'static Protocol], args: &Entries) -> Done {
                 if let Some(day) = &entry.expires {
                     let _ = writeln!(said, "  there already, until {day}: {check} with {requirement}");
                 }
+                let known = entry.frames();
+                let more: Vec<String> = work
+                    .frames(check, requirement)
+                    .into_iter()
+                    .filter(|frame| !known.contains(frame))
+                    .collect();
+                if !more.is_empty() && !entry.any_frame {
+                    work.document.widen(entry, &more);
+                    let more = more.join(" | ");
+                    let _ = writeln!(
+                        said,
+                        "  also fails so, for the same reason: {check} with {requirement}: {more}"
+                    );
+                    widened += 1;
+                }
                 continue;
             }
             let entry = KnownFailure {
@@ -110,14 +124,15 @@ fn write(protocols: &[&'static Protocol], args: &Entries) -> Done {
                     .protocol
                     .requirement(requirement)
                     .map(|r| format!("{}.md, {}", work.protocol.name, r.section)),
-                frame: frame(checked, requirement),
+                frame: Frame::of(work.frames(check, requirement)),
+                any_frame: false,
             };
             work.document.add(&entry, place);
             let _ = writeln!(said, "  added: {check} with {requirement}");
             added += 1;
         }
     }
-    if added == 0 {
+    if added + widened == 0 {
         print(&format!(
             "{said}nothing to add: {}\n",
             match (old, only.is_some()) {
@@ -129,7 +144,12 @@ fn write(protocols: &[&'static Protocol], args: &Entries) -> Done {
         return Ok(exit::OK);
     }
     work.save()?;
-    print(&format!("{said}{added} added to {}, {old} were there already\n", work.path.display()));
+    let in_other_ways =
+        if widened == 0 { String::new() } else { format!(", {widened} of them fail in one more way") };
+    print(&format!(
+        "{said}{added} added to {}, {old} were there already{in_other_ways}\n",
+        work.path.display()
+    ));
     if work.is_named_anew {
         print(&format!("{} names it now: baseline = {}\n", args.recorded.target.display(), work.name()));
     }
@@ -158,21 +178,6 @@ fn prune(protocols: &[&'static Protocol], args: &Recorded) -> Done {
     let left = work.baseline.known.len() - removed;
     print(&format!("{said}{removed} removed from {}, {left} left\n", work.path.display()));
     Ok(exit::OK)
-}
-
-/// The message that decided, and what it was held against, on one line.
-fn frame(checked: &Checked, requirement: &str) -> Option<String> {
-    const LONGEST: usize = 300;
-    let broken = checked.events.iter().find_map(|e| match &e.what {
-        What::Broken { requirement: id, expected, actual, .. } if id == requirement => {
-            let expected: Vec<&str> = expected.iter().map(|e| e.name.as_str()).collect();
-            Some(format!("{actual}; expected {}", expected.join(", or ")))
-        }
-        _ => None,
-    })?;
-    let line = clean(&broken);
-    let short: String = line.chars().take(LONGEST).collect();
-    Some(if short.len() < line.len() { format!("{short}...") } else { short })
 }
 
 /// A recorded run, and the baseline that is to be edited by it.
@@ -247,6 +252,12 @@ impl Work {
             put(&self.target, &text)?;
         }
         Ok(())
+    }
+
+    /// The ways in which these runs saw a failure.
+    fn frames(&self, check: &str, requirement: &str) -> BTreeSet<String> {
+        let checked = self.runs.iter().flat_map(|run| run.checks.iter().filter(|c| c.check.name == check));
+        checked.filter_map(|c| c.frames.get(requirement)).flatten().cloned().collect()
     }
 
     /// What a failure says that only some of several runs saw: the rest is for people to say.

@@ -199,8 +199,8 @@ fn requirement(run: &Finished, sentence: &Sentence, baseline: &Baseline) -> Requ
         Status::Violated | Status::Inconclusive => naming(run, id)
             .filter(|c| verdict::about(id, c.verdict, &c.events) == status)
             .all(|c| match status {
-                Status::Violated => baseline.entry(c.check.name, id).is_some(),
-                _ => set_up_known(c, baseline).is_some() || baseline.excuses(c),
+                Status::Violated => baseline.excused(c, id).is_some(),
+                _ => set_up_known(run, c, baseline).is_some() || baseline.excuses(c),
             }),
         // Luck is no change: what is broken at other times is not kept for good because it was kept this time.
         Status::Satisfied => unseen(run, baseline).any(|entry| entry.requirement == id),
@@ -220,9 +220,9 @@ fn requirement(run: &Finished, sentence: &Sentence, baseline: &Baseline) -> Requ
 }
 
 /// The entry of the baseline that explains why a check came to no verdict.
-fn set_up_known<'a>(checked: &Checked, baseline: &'a Baseline) -> Option<&'a KnownFailure> {
+fn set_up_known<'a>(run: &Finished, checked: &Checked, baseline: &'a Baseline) -> Option<&'a KnownFailure> {
     checked.events.iter().find_map(|e| match &e.what {
-        What::SetUp { requirement, .. } => baseline.about(requirement),
+        What::SetUp { requirement, .. } => baseline.about(requirement, &run.checks),
         _ => None,
     })
 }
@@ -329,7 +329,7 @@ fn check(run: &Finished, checked: &Checked, baseline: &Baseline) -> Check {
         Verdict::Fail | Verdict::Warn if baseline.excuses(checked) => {
             broken.iter().find_map(|id| baseline.entry(name, id))
         }
-        Verdict::Inconclusive => set_up_known(checked, baseline),
+        Verdict::Inconclusive => set_up_known(run, checked, baseline),
         _ => None,
     };
     let accepted = match checked.verdict {
@@ -352,6 +352,7 @@ fn check(run: &Finished, checked: &Checked, baseline: &Baseline) -> Check {
         },
         baselined: entry.is_some(),
         accepted,
+        otherwise: baseline.otherwise(checked),
         events: if is_told(checked.verdict) { checked.events.clone() } else { Vec::new() },
     }
 }

@@ -1,7 +1,11 @@
 //! The form that continuous integration reads. One class an area; what did not run is skipped, with the reason. The verdict of
 //! the run is a case by itself: skipped checks alone would look like a green.
 
-use super::{Check, Outcome, Report, terminal::how_many, transcript::is_obeyed};
+use super::{
+    Check, Outcome, Report,
+    terminal::{how_many, told_otherwise},
+    transcript::is_obeyed,
+};
 use crate::{exit, verdict::Verdict};
 use quick_junit::{NonSuccessKind, Property, SerializeError, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
@@ -106,7 +110,9 @@ fn status(check: &Check, strict: bool) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
     status.set_type(check.verdict.name());
     status.set_message(xml(check.message.as_deref().unwrap_or_default()));
-    let mut text = check.transcript.join("\n");
+    let mut text: String =
+        check.otherwise.iter().map(|other| format!("{}\n\n", told_otherwise(check, other))).collect();
+    text += &check.transcript.join("\n");
     text += &format!("\n\nagain: {}", check.repro.command);
     if let Some(curl) = &check.repro.curl {
         text += &format!("\ncurl:  {curl}");

@@ -2,7 +2,7 @@
 
 use super::{
     Check, Outcome, Report,
-    terminal::{counted, explained, how_many, notices, unknown},
+    terminal::{counted, explained, how_many, notices, told_otherwise, unknown},
     transcript::{clean, is_obeyed},
 };
 use crate::verdict::Verdict;
@@ -181,6 +181,9 @@ fn details(report: &Report, check: &Check) -> String {
     }
     if let Some(excused) = report.excused_before(check) {
         out += &format!("{}\n\n", told(&excused));
+    }
+    for other in &check.otherwise {
+        out += &format!("{}\n\n", told(&told_otherwise(check, other)));
     }
     out += &fenced("text", &check.transcript);
     let mut again = vec![check.repro.command.clone()];

@@ -4,6 +4,7 @@
 use crate::{
     check::{Body, Check},
     event::{Event, Source, What},
+    frame::frames,
     protocol::Protocol,
     run::{Checked, Finished, Settings},
     target::{
@@ -183,22 +184,16 @@ fn checks(protocol: &'static Protocol, events: &[Arc<Event>]) -> Vec<Checked> {
     }
     let drives = protocol.checks().filter(|c| matches!(c.body, Body::Drives(_)));
     let all = verdict::observations(drives.filter_map(|c| by_check.get(c.name)).flatten());
-    protocol.checks().map(|c| checked(protocol, c, by_check.remove(c.name), &all)).collect()
+    protocol.checks().map(|c| checked(protocol, c, by_check.remove(c.name), (&all, events))).collect()
 }
 
 fn checked(
     protocol: &'static Protocol,
     check: &'static Check,
     events: Option<Vec<Arc<Event>>>,
-    all: &BTreeSet<u64>,
+    (all, of_all): (&BTreeSet<u64>, &[Arc<Event>]),
 ) -> Checked {
-    let left_out = |verdict, why: &str| Checked {
-        check,
-        verdict,
-        reason: Some(why.to_owned()),
-        took: Duration::ZERO,
-        events: Vec::new(),
-    };
+    let left_out = |verdict, why: &str| Checked::left_out(check, verdict, why.to_owned());
     let Some(mut events) = events else {
         return left_out(Verdict::Inconclusive, "the run ended before this check");
     };
@@ -220,8 +215,10 @@ fn checked(
         events.push(Arc::new(cut));
     }
     let own = verdict::observations(&events);
-    let observations = if matches!(check.body, Body::Observes(_)) { all } else { &own };
+    let (observations, about) =
+        if matches!(check.body, Body::Observes(_)) { (all, of_all) } else { (&own, &events[..]) };
     let names = check.requirements.iter().map(|id| id.as_str());
     let verdict = verdict::fold(names, |id| protocol.level(id), &events, observations);
-    Checked { check, verdict, reason: None, took: took.unwrap_or_default(), events }
+    let frames = frames(protocol.name, &events, about);
+    Checked { check, verdict, reason: None, took: took.unwrap_or_default(), events, frames }
 }

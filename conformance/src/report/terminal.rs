@@ -1,6 +1,6 @@
 //! The form that people read: the verdict first, then what to do about it, then what was not seen.
 
-use super::{Check, Counts, Known, Report, Requirement, transcript::clean};
+use super::{Check, Counts, Known, Otherwise, Report, Requirement, transcript::clean};
 use crate::exit;
 use crate::run::{INTERRUPTED, STOPPED};
 use crate::verdict::{RunVerdict, Status, Verdict};
@@ -277,6 +277,9 @@ fn one(out: &mut String, check: &Check, report: &Report, paint: Paint) -> std::f
     if let Some(actual) = &check.actual {
         writeln!(out, "    came      {}", clean(actual))?;
     }
+    for other in &check.otherwise {
+        writeln!(out, "    {}", clean(&told_otherwise(check, other)))?;
+    }
     for line in &check.transcript {
         writeln!(out, "    {}", clean(line))?;
     }
@@ -285,6 +288,14 @@ fn one(out: &mut String, check: &Check, report: &Report, paint: Paint) -> std::f
         writeln!(out, "    curl:  {}", clean(curl))?;
     }
     Ok(())
+}
+
+/// That a check fails in another way than is known; of which requirement, where another decided.
+pub(super) fn told_otherwise(check: &Check, other: &Otherwise) -> String {
+    match check.decided_by.as_deref() {
+        Some(decided) if decided == other.requirement => other.to_string(),
+        _ => format!("{} {other}", other.requirement),
+    }
 }
 
 /// The ids of checks that did not run, under the reasons that they share.

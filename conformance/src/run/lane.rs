@@ -3,6 +3,7 @@
 mod revival;
 
 use super::*;
+use crate::check::THERE_AGAIN;
 
 impl Runner {
     /// One of those that wait, the longest first, and one of those that do not, by turns: the longest wait does not begin last,
@@ -23,11 +24,17 @@ impl Runner {
                 let Some(check) = queue.pop_front() else { break };
                 if lane != Lane::Shared
                     && self.target.hooks.as_ref().is_some_and(|h| h.is_launched())
-                    && let Err(why) = self.act(Hook::Restart).await
+                    && let Err(fault) = self.act(Hook::Restart).await
                 {
-                    self.unreachable = Some(format!("it could not be restarted: {why}"));
-                    queue.push_front(check);
-                    break;
+                    match fault {
+                        Fault::Failed(why) => {
+                            self.unreachable = Some(format!("it could not be restarted: {why}"));
+                            queue.push_front(check);
+                            break;
+                        }
+                        // There is a process for this check. A check that asks for a restart has to say what this means.
+                        Fault::Refuses(why) => self.refuses = self.refuses.take().or(Some(why)),
+                    }
                 }
                 let budget = self.budget(check);
                 let cx = self.cx(check, budget);
@@ -97,6 +104,16 @@ impl Runner {
         self.unreachable.is_none() && !self.interrupted && self.stopped_at.is_none()
     }
 
+    /// That the target did not start on what it kept, if no check was there to say so.
+    pub(super) fn untold(&self) -> Option<String> {
+        let told = |c: &Checked| {
+            let mut events = c.events.iter();
+            events.any(|e| matches!(&e.what, What::Broken { expected, .. } if expected.iter().any(|e| e.name == THERE_AGAIN)))
+        };
+        let why = self.refuses.as_ref().filter(|_| !self.checked.values().any(told))?;
+        Some(format!("it does not start again on what it kept: {why}"))
+    }
+
     /// Why a check did not come to its end, or not to its beginning.
     fn cut_short(&self) -> String {
         match &self.unreachable {
@@ -117,7 +134,7 @@ impl Runner {
     }
 
     /// Acts on the process of the target for the sake of no check in particular.
-    async fn act(&self, hook: Hook) -> Result<(), String> {
+    async fn act(&self, hook: Hook) -> Result<(), Fault> {
         let since = Instant::now();
         self.target.hook(hook).await?;
         let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -189,7 +189,7 @@ impl crate::target::Hooks for Willing {
         true
     }
 
-    fn act(&self, _: crate::check::Hook) -> crate::check::BoxFuture<'_, Result<(), String>> {
+    fn act(&self, _: crate::check::Hook) -> crate::check::BoxFuture<'_, Result<(), crate::target::Fault>> {
         Box::pin(async { Ok(()) })
     }
 }

@@ -5,7 +5,11 @@ mod document;
 
 pub use document::Document;
 
-use crate::{protocol::Protocol, report::KnownFailure, run::Checked};
+use crate::{
+    protocol::Protocol,
+    report::{KnownFailure, Otherwise},
+    run::Checked,
+};
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,6 +30,13 @@ pub struct Baseline {
 fn expiry(entry: &KnownFailure) -> Option<NaiveDate> {
     let day = entry.expires.as_deref()?;
     NaiveDate::parse_from_str(day, "%Y-%m-%d").ok().filter(|found| found.to_string() == day)
+}
+
+/// The ways in which a check found broken what this entry lists, and which the entry does not know.
+fn unlisted(entry: &KnownFailure, checked: &Checked) -> Vec<String> {
+    let seen = checked.frames.get(&entry.requirement).filter(|_| !entry.any_frame);
+    let is_new = |frame: &&String| !entry.frames().contains(frame);
+    seen.into_iter().flatten().filter(is_new).cloned().collect()
 }
 
 /// The file of a baseline.
@@ -79,6 +90,12 @@ impl Baseline {
                 let names: Vec<&str> = found.requirements.iter().map(|id| id.as_str()).collect();
                 return Err(said(&format!("that check is about {}", names.join(", "))));
             }
+            if !entry.any_frame && entry.frames().iter().all(|frame| frame.trim().is_empty()) {
+                return Err(said(
+                    "does not say in `frame` how it fails: take the entry out and let `wireproof baseline write` add it, or \
+                     write `any-frame = true` if it fails otherwise each time",
+                ));
+            }
         }
         Ok(Self { known: read.known, ..Self::default() })
     }
@@ -102,15 +119,42 @@ impl Baseline {
         self.known.iter().chain(&self.expired)
     }
 
+    /// The entry that excuses that this check found this requirement broken: it fails in no other way than is listed.
+    pub fn excused(&self, checked: &Checked, requirement: &str) -> Option<&KnownFailure> {
+        let entry = self.entry(checked.check.name, requirement)?;
+        unlisted(entry, checked).is_empty().then_some(entry)
+    }
+
     /// Whether everything that a check found broken is listed: then what it did not come to is explained by that.
     pub fn excuses(&self, checked: &Checked) -> bool {
         let broken = checked.broken();
-        !broken.is_empty() && broken.iter().all(|id| self.entry(checked.check.name, id).is_some())
+        !broken.is_empty() && broken.iter().all(|id| self.excused(checked, id).is_some())
     }
 
-    /// The entry of any check for this requirement: whoever stands on it stands on something known to be broken.
-    pub fn about(&self, requirement: &str) -> Option<&KnownFailure> {
-        self.known.iter().find(|k| k.requirement == requirement)
+    /// What a check found broken that is listed, but in another way.
+    pub fn otherwise(&self, checked: &Checked) -> Vec<Otherwise> {
+        let broken = checked.broken();
+        let listed = broken.iter().filter_map(|id| self.entry(checked.check.name, id));
+        listed
+            .map(|entry| Otherwise {
+                requirement: entry.requirement.clone(),
+                reason: entry.reason.clone(),
+                was: entry.frames().to_vec(),
+                is: unlisted(entry, checked),
+            })
+            .filter(|other| !other.is.is_empty())
+            .collect()
+    }
+
+    /// The entry of any of these checks for this requirement: whoever stands on it stands on something known to be broken. One
+    /// whose own check fails otherwise says nothing about others.
+    pub fn about(&self, requirement: &str, checks: &[Checked]) -> Option<&KnownFailure> {
+        self.known.iter().filter(|entry| entry.requirement == requirement).find(|entry| {
+            let own = checks.iter().find(|c| c.check.name == entry.check);
+            own.is_none_or(|own| {
+                !own.broken().contains(requirement) || self.excused(own, requirement).is_some()
+            })
+        })
     }
 }
 
@@ -123,7 +167,7 @@ mod tests {
         let check = protocol.checks().next().ok_or("no check")?;
         let (name, requirement) = (check.name, check.requirements[0]);
         let text = format!(
-            "[[known]]\ncheck = \"{name}\"\nrequirement = \"{requirement}\"\nreason = \"old\"\nexpires = {expires}\n"
+            "[[known]]\ncheck = \"{name}\"\nrequirement = \"{requirement}\"\nreason = \"old\"\nframe = \"f\"\nexpires = {expires}\n"
         );
         Baseline::parse(&text, Path::new("known.toml"), protocol)
     }

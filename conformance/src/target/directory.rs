@@ -30,7 +30,7 @@ impl Directory {
         loop {
             let name = format!("wireproof-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let path = std::env::temp_dir().join(name);
-            match DirBuilder::new().mode(0o700).create(&path) {
+            match make(&path) {
                 Ok(()) => return Ok(Self(path)),
                 // A process with our number that was killed left it behind; its content is not ours.
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -39,10 +39,24 @@ impl Directory {
         }
     }
 
+    /// Makes it new: nothing of what it held is left.
+    ///
+    /// # Errors
+    /// The path and why that cannot be done.
+    pub fn clear(&self) -> Result<(), String> {
+        std::fs::remove_dir_all(&self.0)
+            .and_then(|()| make(&self.0))
+            .map_err(|e| format!("{}: {e}", self.0.display()))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0
     }
+}
+
+fn make(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
 }
 
 impl Drop for Directory {

@@ -1,7 +1,7 @@
 //! Targets whose process we can act on: one that we start ourselves, and one whose owner gives commands.
 
 use super::{
-    Hooks,
+    Fault, Hooks,
     command::{COMMAND, run},
     directory::Directory,
     file::Launch,
@@ -41,6 +41,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const GONE: Duration = Duration::from_secs(5);
 /// How long something may take to answer that is there before the target.
 const TAKEN: Duration = Duration::from_millis(500);
+/// What stands for the directory in which a target keeps what it keeps.
+const DATA: &str = "{data}";
 /// The pause between two looks at a process: nobody tells when a port is open or a group is gone.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -51,7 +53,7 @@ pub struct Launched {
     secrets: Redaction,
     running: Mutex<Option<Process>>,
     /// Goes last: until then the process may write into it.
-    _data: Directory,
+    data: Directory,
 }
 
 /// How it is started, again and again in the same way.
@@ -60,6 +62,8 @@ struct How {
     cwd: PathBuf,
     env: BTreeMap<String, String>,
     ready: Duration,
+    /// Whether it was told where to keep what it keeps.
+    keeps: bool,
 }
 
 /// What a target is given before it is started: a port, and a directory for what it keeps.
@@ -81,7 +85,7 @@ impl Given {
 
     /// A text in which `{port}` and `{data}` stand for them.
     pub fn filled(&self, text: &str) -> String {
-        text.replace("{port}", &self.port).replace("{data}", &self.data.path().to_string_lossy())
+        text.replace("{port}", &self.port).replace(DATA, &self.data.path().to_string_lossy())
     }
 }
 
@@ -100,9 +104,10 @@ impl Launched {
     ) -> Result<Self, String> {
         let command = given.filled(&launch.command);
         env.insert("PORT".into(), given.port);
-        let how = How { command, cwd, env, ready: Duration::from_millis(launch.ready_timeout_ms) };
+        let (ready, keeps) = (Duration::from_millis(launch.ready_timeout_ms), launch.command.contains(DATA));
+        let how = How { command, cwd, env, ready, keeps };
         let secrets = Redaction::new(secrets);
-        let launched = Self { reach, how, secrets, running: Mutex::default(), _data: given.data };
+        let launched = Self { reach, how, secrets, running: Mutex::default(), data: given.data };
         // A free port was found a moment ago; what the file names itself may be in use.
         if answers(&launched.reach, Instant::now() + TAKEN).await.is_ok() {
             return Err(format!(
@@ -144,11 +149,36 @@ impl Launched {
             };
             if let Some(why) = failed {
                 let said = process.said();
+                // So that another start finds nobody where it wants to be.
+                process.end(Hook::Kill).await?;
                 return Err(format!(
                     "the target did not start: `{command}`: {why}. The last that it said:\n{said}"
                 ));
             }
             sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Launched {
+    /// Starts it on its data; or, if it twice does not start on them and does on an empty directory, there, with why it did not.
+    async fn again(&self) -> Result<(Process, Option<String>), String> {
+        let why = match self.begin().await {
+            Ok(process) => return Ok((process, None)),
+            Err(why) => why,
+        };
+        if !self.how.keeps {
+            return Err(why);
+        }
+        // A machine may be busy, a port taken for a moment: nobody is blamed for that.
+        let why = match self.begin().await {
+            Ok(process) => return Ok((process, None)),
+            Err(why) => why,
+        };
+        self.data.clear()?;
+        match self.begin().await {
+            Ok(process) => Ok((process, Some(why))),
+            Err(_) => Err(why),
         }
     }
 }
@@ -162,15 +192,21 @@ impl Hooks for Launched {
         true
     }
 
-    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), String>> {
+    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), Fault>> {
         Box::pin(async move {
             let mut running = self.running.lock().await;
             if let Some(process) = running.take() {
                 process.end(hook).await?;
             }
-            *running = Some(self.begin().await?);
-            Ok(())
+            let (process, refused) = self.again().await?;
+            *running = Some(process);
+            refused.map_or(Ok(()), |why| Err(Fault::Refuses(why)))
         })
+    }
+
+    fn longest(&self) -> Duration {
+        // The end of the old process, and a start on its data twice and on nothing once, each with its end.
+        GRACE + GONE + (self.how.ready + GONE) * 3
     }
 }
 
@@ -327,7 +363,7 @@ impl Hooks for Commanded {
         self.commands.command(hook).is_some()
     }
 
-    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), String>> {
+    fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), Fault>> {
         Box::pin(async move {
             let command =
                 self.commands.command(hook).ok_or_else(|| format!("there is no {}", hook.name()))?;
@@ -336,7 +372,9 @@ impl Hooks for Commanded {
             while let Err(missed) = answers(&self.reach, until).await {
                 if Instant::now() >= until {
                     let url = self.reach.url();
-                    return Err(format!("after `{command}` nothing answers at {url} ({missed})"));
+                    return Err(Fault::Failed(format!(
+                        "after `{command}` nothing answers at {url} ({missed})"
+                    )));
                 }
                 sleep(PAUSE).await;
             }

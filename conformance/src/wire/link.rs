@@ -174,7 +174,7 @@ impl Link {
     }
 
     /// A number for a new connection of this check.
-    pub(in crate::wire) fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.connections.fetch_add(1, Ordering::Relaxed)
     }
 

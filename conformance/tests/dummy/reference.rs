@@ -28,7 +28,7 @@ use wireproof::{
     },
     protocol::{Cut, Defect, Reference},
     selftest::defects::{Breakage, port},
-    target::{Hooks, Stimuli, Target},
+    target::{Fault, Hooks, Stimuli, Target},
 };
 
 pub(super) static BELL: Bell = Bell;
@@ -217,8 +217,8 @@ impl Hooks for Server {
         false
     }
 
-    fn act(&self, _: Hook) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { Err("a bell is not restarted".into()) })
+    fn act(&self, _: Hook) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(async { Err(Fault::Failed("a bell is not restarted".into())) })
     }
 }
 

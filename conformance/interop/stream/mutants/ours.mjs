@@ -32,9 +32,8 @@ async function suite(path, store, more = []) {
   if (ran.late) found.late = true
   if (left) found.leftServers = left
   if (!report) return { ...found, fail: [], warn: [], note: ran.out.slice(-2000) }
-  const known = new Set(report.baseline.listed.map((e) => `${e.check} ${e.requirement}`))
   const fresh = (verdict) =>
-    report.checks.filter((c) => c.verdict === verdict && !known.has(`${c.id} ${c.decided_by}`)).map((c) => [c.id, c.decided_by, c.actual ?? c.message])
+    report.checks.filter((c) => c.verdict === verdict && !c.baselined).map((c) => [c.id, c.decided_by, c.actual ?? c.message])
   const short = ([id, requirement, actual]) => [id, requirement, String(actual).slice(0, 300)]
   return {
     ...found,

@@ -28,6 +28,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/expiry/forked-url", &[STREAM_EXPIRY_16], drives!(forked::url))
         .needs(FORKS)
         .waits(Waits::Millis(5_000)),
+    Check::new("stream/expiry/forked-url-of-moment", &[STREAM_EXPIRY_16], drives!(forked::url_of_moment))
+        .needs(FORKS)
+        .waits(Waits::Millis(5_000)),
     Check::new("stream/expiry/no-time", &[STREAM_EXPIRY_2], drives!(end::no_time))
         .waits(Waits::Millis(1_000)),
     Check::new("stream/expiry/event-stream-gone", &[STREAM_EXPIRY_2], drives!(event_stream::gone))

@@ -11,7 +11,7 @@ use crate::{
 use wireproof_spec::{
     http::Response,
     stream::{
-        header::{CACHE_CONTROL, CLOSED, NEXT_OFFSET},
+        header::{CACHE_CONTROL, CLOSED, ETAG, NEXT_OFFSET},
         requirements::*,
     },
 };
@@ -22,6 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/head/closure", &[STREAM_HEAD_3], drives!(closure)),
     Check::new("stream/head/no-store", &[STREAM_HEAD_4], drives!(no_store)),
     Check::new("stream/head/missing-stream", &[STREAM_HEAD_5], drives!(missing_stream)),
+    Check::new("stream/head/etag", &[STREAM_HEAD_6], drives!(etag)),
 ];
 
 async fn facts(cx: &Cx) -> Outcome {
@@ -104,4 +105,25 @@ async fn missing_stream(cx: &Cx) -> Outcome {
         &one_of![answer(404)],
     )
     .await
+}
+
+async fn etag(cx: &Cx) -> Outcome {
+    let stream = proven(cx).await?;
+    for step in 0..3 {
+        match step {
+            0 => {}
+            1 => drop(stream.appended(cx, cx.token(8)).await?),
+            _ => drop(stream.closed(cx).await?),
+        }
+        let before = cx.send(stream.head()).await?;
+        let read = cx.send(stream.read()).await?;
+        let read = cx.need(STREAM_CACHING_1, &read, &one_of![answer(200).has(ETAG)])?;
+        let told = read.headers.get(ETAG).unwrap_or_default().to_owned();
+        let after = cx.send(stream.head()).await?;
+        for head in [before, after] {
+            let expected = one_of![answer(200).with(ETAG, told.clone()), answer(200).without(ETAG)];
+            cx.expect(STREAM_HEAD_6, &head, &expected)?;
+        }
+    }
+    Ok(())
 }

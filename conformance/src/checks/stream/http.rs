@@ -2,6 +2,7 @@
 
 mod burst;
 mod malformed;
+mod pipelined;
 mod url;
 
 use super::setting::{
@@ -66,6 +67,7 @@ pub(super) const CHECKS: &[Check] = &[
         .needs(&[Need::Feature("stream.http2", "on")]),
     Check::new("stream/http/beside-idle", &[STREAM_HTTP_17], drives!(beside_idle)).lane(Lane::Alone),
     Check::new("stream/http/pipelined", &[STREAM_HTTP_16], drives!(pipelined)),
+    Check::new("stream/http/pipelined-producer", &[STREAM_HTTP_16], drives!(pipelined::of_a_producer)),
 ];
 
 fn nosniff() -> Alternative<Response> {

@@ -46,6 +46,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("stream/sse/last-bytes-awaited", &[STREAM_SSE_11], drives!(end::last_bytes_awaited)),
     Check::new("stream/sse/ends-behind-closed", &[STREAM_SSE_12], drives!(end::ends)),
     Check::new("stream/sse/closed-meanwhile", &[STREAM_SSE_13], drives!(end::closed_meanwhile)),
+    Check::new("stream/sse/closed-beside", &[STREAM_SSE_13], drives!(crowd::closed_beside)),
     Check::new("stream/sse/closed-tail", &[STREAM_SSE_14], drives!(end::closed_tail)),
     Check::new("stream/sse/now-on-closed", &[STREAM_SSE_15], drives!(end::now_on_closed)),
     Check::new("stream/sse/encoding", &[STREAM_SSE_16], drives!(text::encoding)),

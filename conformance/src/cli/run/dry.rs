@@ -8,7 +8,7 @@ use crate::{
         Settings,
         select::{Choice, choose},
     },
-    target::{Features, Hooks, Target, file::TargetFile},
+    target::{Fault, Features, Hooks, Target, file::TargetFile},
     verdict::Verdict,
 };
 use serde::Serialize;
@@ -155,8 +155,8 @@ impl Hooks for Promised {
         true
     }
 
-    fn act(&self, _: Hook) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { Err("it was not started".into()) })
+    fn act(&self, _: Hook) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(async { Err(Fault::Failed("it was not started".into())) })
     }
 
     fn is_launched(&self) -> bool {

@@ -6,6 +6,7 @@ use crate::{
     event::{Bytes, Message, What},
     report::{
         Check, Report, Requirement,
+        terminal::told_otherwise,
         timeline::{Lane, Row, Shown, Timeline},
         transcript::is_noise,
     },
@@ -87,6 +88,7 @@ fn told(check: &Check, report: &Report, links: &Links, lengths: Lengths, open: b
         }
         @if let Some(reason) = &check.accepted { p { b { "Known: " } (text(reason)) } }
         @if let Some(excused) = report.excused_before(check) { p { b { "Known: " } (text(&excused)) } }
+        @for other in &check.otherwise { p { b { "Not as known: " } (text(&told_otherwise(check, other))) } }
         @if !check.expected.is_empty() || check.actual.is_some() {
             dl.claim {
                 dt { "Expected" }

@@ -32,7 +32,8 @@ impl Runner {
         );
         let mut found = false;
         while let Some(check) = suspects.pop_front() {
-            if let Err(e) = self.act(Hook::Kill).await {
+            // On what it kept or on nothing: it has to be a new process, no more.
+            if let Err(Fault::Failed(e)) = self.act(Hook::Kill).await {
                 suspects.push_front(check);
                 self.give_up(format!("{why}; and it could not be started again: {e}"), suspects, queue);
                 return;
@@ -61,10 +62,12 @@ impl Runner {
             }
         }
         match self.act(Hook::Kill).await {
-            Ok(()) if found => {}
+            Ok(()) | Err(Fault::Refuses(_)) if found => {}
             // Nobody is to blame, and all is not well either.
-            Ok(()) => self.fell = Some(together),
-            Err(e) => self.unreachable = Some(format!("{why}; and it could not be started again: {e}")),
+            Ok(()) | Err(Fault::Refuses(_)) => self.fell = Some(together),
+            Err(Fault::Failed(e)) => {
+                self.unreachable = Some(format!("{why}; and it could not be started again: {e}"))
+            }
         }
     }
 

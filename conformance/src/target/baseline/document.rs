@@ -1,7 +1,7 @@
 //! The file of a baseline, edited: entries come and go; comments, order and wording of the others stay as they are.
 
-use crate::report::KnownFailure;
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+use crate::report::{Frame, KnownFailure};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 /// The key of the entries.
 const KNOWN: &str = "known";
@@ -50,28 +50,39 @@ impl Document {
         let at = self.entries.iter().position(later).unwrap_or(self.entries.len());
         let mut table = Table::new();
         let optional = [("sometimes", &entry.sometimes), ("expires", &entry.expires)];
-        let evidence = [("clause", &entry.clause), ("frame", &entry.frame)];
         for (key, text) in
             [("check", &entry.check), ("requirement", &entry.requirement), ("reason", &entry.reason)]
         {
             table.insert(key, value(text));
         }
-        for (key, text) in optional.into_iter().chain(evidence) {
+        for (key, text) in optional.into_iter().chain([("clause", &entry.clause)]) {
             if let Some(text) = text {
                 table.insert(key, value(text));
             }
         }
+        if let Some(frame) = &entry.frame {
+            table.insert("frame", frames(frame));
+        }
+        if entry.any_frame {
+            table.insert("any-frame", value(true));
+        }
         self.entries.insert(at, table);
+    }
+
+    /// Says that what an entry lists also fails in these ways.
+    pub fn widen(&mut self, entry: &KnownFailure, more: &[String]) {
+        for table in self.entries.iter_mut().filter(|table| is_of(table, entry)) {
+            let all = entry.frames().iter().chain(more).cloned();
+            if let Some(frame) = Frame::of(all) {
+                table.insert("frame", frames(&frame));
+            }
+        }
     }
 
     /// Removes an entry with the comment above it. False if there is none.
     pub fn remove(&mut self, entry: &KnownFailure) -> bool {
-        let is_it = |table: &Table| {
-            text(table, "check") == Some(&entry.check)
-                && text(table, "requirement") == Some(&entry.requirement)
-        };
         let before = self.entries.len();
-        self.entries.retain(|table| !is_it(table));
+        self.entries.retain(|table| !is_of(table, entry));
         self.entries.len() < before
     }
 
@@ -101,6 +112,25 @@ impl Document {
     }
 }
 
+/// Whether this is the entry of the same check and requirement.
+fn is_of(table: &Table, entry: &KnownFailure) -> bool {
+    text(table, "check") == Some(&entry.check) && text(table, "requirement") == Some(&entry.requirement)
+}
+
+/// One as a text, several as a list, each on a line of its own.
+fn frames(frame: &Frame) -> Item {
+    match frame {
+        Frame::One(one) => value(one),
+        Frame::Many(many) => {
+            let mut list: Array = many.iter().map(String::as_str).collect();
+            list.iter_mut().for_each(|one| one.decor_mut().set_prefix("\n    "));
+            list.set_trailing("\n");
+            list.set_trailing_comma(true);
+            value(list)
+        }
+    }
+}
+
 fn above(table: &Table) -> String {
     table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default().to_owned()
 }
@@ -122,6 +152,7 @@ mod tests {
             expires: None,
             clause: None,
             frame: None,
+            any_frame: false,
         }
     }
 
@@ -218,11 +249,11 @@ reason = \"of old\"
     fn an_entry_into_nothing_can_be_read_again() {
         for head in ["", "# What is known.", "# What is known.\n"] {
             let mut document = Document::parse(head).expect("a baseline");
-            let hostile =
-                KnownFailure { frame: Some("a \"b\" ''' \u{7} \\ \u{202e}".into()), ..entry("a", "A-1") };
+            const HOSTILE: &str = "a \"b\" ''' \u{7} \\ \u{202e}";
+            let hostile = KnownFailure { frame: Some(Frame::One(HOSTILE.into())), ..entry("a", "A-1") };
             document.add(&hostile, place);
             let read: toml::Table = toml::from_str(&document.text()).unwrap_or_else(|e| panic!("{e}"));
-            assert_eq!(read["known"][0]["frame"].as_str(), hostile.frame.as_deref());
+            assert_eq!(read["known"][0]["frame"].as_str(), Some(HOSTILE));
         }
     }
 }

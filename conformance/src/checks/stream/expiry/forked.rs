@@ -79,9 +79,17 @@ pub(super) async fn deleted(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn url(cx: &Cx) -> Outcome {
+    taken(cx, lives()[0]).await
+}
+
+pub(super) async fn url_of_moment(cx: &Cx) -> Outcome {
+    taken(cx, lives()[1]).await
+}
+
+/// Makes another stream at the URL of one that ended; before that the server may have noticed the end, or not.
+async fn taken(cx: &Cx, life: Life) -> Outcome {
     measured(cx, async |cx| {
-        let ways = lives().into_iter().flat_map(|life| [(life, false), (life, true)]);
-        each(ways.map(async |(life, noticed)| {
+        each([false, true].map(async |noticed| {
             let Some(mortal) = ended(cx, life).await? else { return Ok(false) };
             if noticed {
                 cx.need(STREAM_EXPIRY_2, &cx.send(mortal.stream.head()).await?, &gone())?;

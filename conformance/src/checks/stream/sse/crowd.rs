@@ -1,7 +1,7 @@
 //! Event streams among each other and beside appends.
 
 use super::{
-    super::setting::{Stream, TEXT, appended, next_offset},
+    super::setting::{Stream, TEXT, appended, closed, closing, next_offset},
     event_stream,
     reading::{Live, Said, text},
 };
@@ -11,7 +11,8 @@ use crate::{
     wire::Seen,
 };
 use futures_util::future::{join, join_all, try_join_all};
-use tokio::task::yield_now;
+use std::time::Duration;
+use tokio::{task::yield_now, time::sleep};
 use wireproof_spec::stream::requirements::*;
 
 /// Lets others go first so many times.
@@ -59,6 +60,66 @@ async fn races(cx: &Cx) -> Outcome {
         tail = now;
     }
     Ok(())
+}
+
+/// Event streams that begin beside a closing append: some find the last bytes before they know of the closure, and are told of
+/// it all the same when it is over, and not when the time for a long-poll is.
+pub(super) async fn closed_beside(cx: &Cx) -> Outcome {
+    const ROUNDS: usize = 5;
+    /// Whoever is late whenever these meet is late so often in a row; a busy machine is not.
+    const LATE: usize = 3;
+    for _ in 0..ROUNDS {
+        let mut late = 0;
+        loop {
+            let (said, content) = closes_beside(cx).await?;
+            let is_late = said.look().is_ok_and(|all| !all.iter().all(is_told_closed));
+            late += usize::from(is_late);
+            if is_late && late < LATE {
+                continue;
+            }
+            let told = alternative("streamClosed in each when the stream is closed", |all: &Vec<Said>| {
+                all.iter().all(is_told_closed)
+            });
+            cx.expect(STREAM_SSE_13, &said, &[told])?;
+            let whole = alternative("in each what was written", move |all: &Vec<Said>| {
+                all.iter().all(|said| said.data == content)
+            });
+            cx.expect(STREAM_SSE_13, &said, &[whole])?;
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn is_told_closed(said: &Said) -> bool {
+    said.last().is_some_and(|control| control.stream_closed)
+}
+
+/// What event streams say that begin one a little after the other beside a closing append, up to a short time behind its answer,
+/// and what was written.
+async fn closes_beside(cx: &Cx) -> Outcome<(Seen<Vec<Said>>, String)> {
+    const READERS: u32 = 6;
+    /// Between the first request of one and that of the next.
+    const GAP: Duration = Duration::from_micros(1_500);
+    /// Less than this is no short time on a busy machine.
+    const LEAST: Duration = Duration::from_secs(1);
+    let waits = cx.features().limit("long-poll-ms").map(|ms| Duration::from_millis(ms) / 2);
+    let longest = cx.answer_time() / 2;
+    let soon = waits.filter(|half| *half >= LEAST).map_or(longest, |half| half.min(longest));
+    let (first, last) = (cx.token(16), cx.token(16));
+    let stream = Stream::create(cx, TEXT, &first).await?;
+    let open = try_join_all((0..READERS).map(async |turn| {
+        sleep(GAP * turn).await;
+        Live::open(cx, &stream, "-1").await
+    }));
+    let close = async {
+        sleep(GAP * 2).await;
+        cx.http().send(closing(stream.append(last.clone()))).await
+    };
+    let (reply, readers) = join(close, open).await;
+    cx.need(STREAM_APPEND_12, &reply?, &one_of![closed()])?;
+    let said = readers?.into_iter().map(async |mut reader| reader.for_up_to(soon, is_told_closed).await);
+    Ok((Seen::all(try_join_all(said).await?), first + &last))
 }
 
 pub(super) async fn equal_readers(cx: &Cx) -> Outcome {

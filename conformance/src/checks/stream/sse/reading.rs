@@ -166,10 +166,18 @@ impl<'a> Live<'a> {
     /// # Errors
     /// Stops the check if the target is not alive behind a silence.
     pub async fn for_a_while(&mut self, time: Duration) -> Outcome<Seen<Said>> {
+        self.for_up_to(time, |_| false).await
+    }
+
+    /// Reads until this is so, for so long at most, or until the event stream ends, and tells all that was said from its start.
+    ///
+    /// # Errors
+    /// Stops the check if the target is not alive behind a silence.
+    pub async fn for_up_to(&mut self, time: Duration, done: impl Fn(&Said) -> bool) -> Outcome<Seen<Said>> {
         let head = self.reader.head().await?;
         let until = Instant::now() + time;
         let mut quiet = None;
-        while !self.said.ended && quiet.is_none() && head.look().is_ok() {
+        while !done(&self.said) && !self.said.ended && quiet.is_none() && head.look().is_ok() {
             let seen = self.reader.quiet(until.saturating_duration_since(Instant::now())).await?;
             match seen.look() {
                 Ok(Some(Item::Event(event))) => self.said.hear(&event.clone()),

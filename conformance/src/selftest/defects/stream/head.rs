@@ -1,15 +1,20 @@
 //! Defects of "Head".
 
-use super::{Answer, Ask, Create, START, Seams, Table, answers, ask, decide, is_head, reply, stream_of};
+use super::{
+    Answer, Ask, Create, START, Seams, Table, answers, ask, decide, is_head, is_read, reply, stream_of,
+};
 use crate::{
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, wire::Count},
 };
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
 use wireproof_spec::{
     http::Response,
     stream::{
-        header::{CACHE_CONTROL, CLOSED, CONTENT_TYPE, NEXT_OFFSET},
+        header::{CACHE_CONTROL, CLOSED, CONTENT_TYPE, ETAG, NEXT_OFFSET},
         requirements::*,
     },
 };
@@ -91,6 +96,36 @@ pub(super) const TABLE: Table = &[
         })
     })
     .wide("that a stream is gone is looked for by HEAD"),
+    Breakage::always("stream/head/etag-of-its-own", STREAM_HEAD_6, Wire, || {
+        reply(|request, response| {
+            if is_head(request) && response.status == 200 {
+                let own = format!("\"{}\"", response.headers.get(NEXT_OFFSET).unwrap_or_default());
+                response.headers.set(ETAG, own);
+            }
+        })
+    })
+    .shape("the reference leaves out what the requirement is about"),
+    Breakage::boundary("stream/head/etag-of-the-last-read", STREAM_HEAD_6, Wire, || {
+        let last = Mutex::new(BTreeMap::<String, String>::new());
+        reply(move |request, response| {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if response.status != 200 {
+                return;
+            }
+            if is_head(request)
+                && let Some(etag) = last.get(&request.path)
+            {
+                response.headers.set(ETAG, etag.clone());
+            }
+            if is_read(request)
+                && request.query.get("offset").is_none()
+                && let Some(etag) = response.headers.get(ETAG)
+            {
+                last.insert(request.path.clone(), etag.to_owned());
+            }
+        })
+    })
+    .shape("the reference leaves out what the requirement is about"),
 ];
 
 /// Answers to HEAD with this status have a body on the wire.

@@ -206,6 +206,15 @@ pub(super) const TABLE: Table = &[
         connections: Some(4),
         ..Seams::honest()
     }),
+    Breakage::race("stream/http/read-ahead-of-a-producer-lost", STREAM_HTTP_16, Wire, || Seams {
+        received: Some(Arc::new(Box::new(|bytes: &[u8]| {
+            const POST: &[u8] = b"POST /";
+            let next = (1..bytes.len()).find(|at| bytes[*at..].starts_with(POST));
+            let is_of_a_producer = bytes.windows(11).any(|name| name == b"producer-id");
+            next.filter(|_| is_of_a_producer).unwrap_or(bytes.len())
+        }))),
+        ..Seams::honest()
+    }),
 ];
 
 /// The headers of requests that begin as those of the protocol do.

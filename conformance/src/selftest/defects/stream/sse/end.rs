@@ -5,8 +5,17 @@ use super::{
     STREAM_SSE_12, STREAM_SSE_13, STREAM_SSE_14, STREAM_SSE_15, STREAM_SSE_24, Seams, StreamModel, Table,
     Wire, ask_mut, change, decide, events, is_now, port, tells_start, through,
 };
-use crate::embed::reference::stream::model::{Live, Wait};
-use std::collections::BTreeSet;
+use crate::{
+    embed::reference::{
+        model,
+        stream::model::{Append, Live, Wait},
+    },
+    selftest::defects::{stream::is_append, wire::HOLD},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 use wireproof_spec::stream::Cursor;
 
 pub(in super::super) const TABLE: Table = &[
@@ -57,6 +66,24 @@ pub(in super::super) const TABLE: Table = &[
     }),
     Breakage::boundary("stream/sse/close-unnoticed", STREAM_SSE_13, Port, || {
         asleep(|ask| matches!(ask, Ask::Close { .. }))
+    }),
+    Breakage::race("stream/sse/close-beside-a-start-unnoticed", STREAM_SSE_13, Port, || {
+        let mut closed: BTreeMap<String, Instant> = BTreeMap::new();
+        Seams {
+            // So that nobody who waits for the answer begins beside it.
+            delay: Some(Box::new(|request, _| is_append(request).then_some(HOLD * 3))),
+            port: goes_on_where(
+                move |name, ask| {
+                    if let Ask::Append(Append { closed: true, .. }) = ask {
+                        closed.insert(name.to_owned(), Instant::now());
+                    }
+                    let beside = |since: &Instant| since.elapsed() < HOLD * 2;
+                    matches!(ask, Ask::Follow { .. }) && closed.get(name).is_some_and(beside)
+                },
+                Some(1),
+            ),
+            ..Seams::honest()
+        }
     }),
     Breakage::boundary("stream/sse/closing-append-looks-open", STREAM_SSE_13, Port, || {
         through(goes_on(|ask| !matches!(ask, Ask::Follow { .. } | Ask::Close { .. }), Some(1)))
@@ -121,10 +148,15 @@ fn lasts(time: fn(u64) -> u64) -> Seams {
 }
 
 /// Answers at the tail of a closed stream, to readers that stay, that say nothing of the closure; and then the reader waits.
-fn goes_on(
-    which: fn(&Ask) -> bool,
+fn goes_on(which: fn(&Ask) -> bool, cursor: Option<u64>) -> model::Port<StreamModel> {
+    goes_on_where(move |_, ask| which(ask), cursor)
+}
+
+/// As [`goes_on`], by the name of the stream too.
+fn goes_on_where(
+    mut which: impl FnMut(&str, &Ask) -> bool + Send + 'static,
     cursor: Option<u64>,
-) -> crate::embed::reference::model::Port<StreamModel> {
+) -> model::Port<StreamModel> {
     let mut misled: BTreeSet<u64> = BTreeSet::new();
     Box::new(move |state, now, input| {
         let mut decision = StreamModel::decide(state, now, input);
@@ -139,7 +171,7 @@ fn goes_on(
             let waiting = Record::Waiting { session: *session, wait };
             return Decision { records: vec![waiting], effects: Vec::new() };
         }
-        if which(ask) {
+        if which(name, ask) {
             for effect in &mut decision.effects {
                 if let Effect::Answer { session: to, answer } = effect
                     && (state.readers.contains_key(to) || matches!(ask, Ask::Follow { .. }))
