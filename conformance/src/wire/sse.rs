@@ -10,7 +10,7 @@ pub use parser::{Parser, TooLong};
 use super::{
     Link, Lost, Seen, http,
     limit::{self, words},
-    overload::{BackOff, is_overload},
+    overload::{BackOff, is_overload, overloaded},
     pace::Waiting,
 };
 use crate::{
@@ -141,6 +141,10 @@ impl Reader {
         loop {
             let seen = self.answered().await?;
             match seen.look() {
+                // Something was asked since: the moment is over, and to ask again is to ask something else.
+                Ok(response) if is_overload(response) && self.is_late() => {
+                    return Err(overloaded(&self.link, response));
+                }
                 Ok(response) if is_overload(response) => pauses.wait(&self.link, response).await?,
                 _ => return Ok(seen),
             }
@@ -189,6 +193,12 @@ impl Reader {
                 Ok(head)
             }
         }
+    }
+
+    /// Whether the check has sent something since this request left.
+    fn is_late(&self) -> bool {
+        let events = self.link.log.events();
+        events.iter().any(|e| e.seq > self.sent && matches!(e.what, What::Sent { .. }))
     }
 
     /// An answer that will never come.
