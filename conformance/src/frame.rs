@@ -13,6 +13,9 @@ use std::{
 /// By requirement, each way in which a check found it broken.
 pub type Frames = BTreeMap<String, BTreeSet<String>>;
 
+/// What stands before the name of an event, and behind that the names of its fields.
+const EVENT: &str = "event ";
+const END: &str = "the end of the connection";
 /// How many characters a frame has at most.
 const LONGEST: usize = 400;
 /// How many characters of a name that the target chose.
@@ -45,7 +48,7 @@ fn frame(protocol: &str, expected: &[Expected], on: &[u64], events: &BTreeMap<u6
     // How often the same was seen, and in which order, is a matter of luck where several speak at once.
     let seen: BTreeSet<String> =
         on.iter().filter_map(|seq| shape(&events.get(seq)?.what, events, &is_telling, &own)).collect();
-    let seen: Vec<String> = seen.into_iter().collect();
+    let seen: Vec<String> = settled(seen).into_iter().collect();
     let mut alternatives: Vec<String> = Vec::new();
     for alternative in expected.iter().map(|one| steady(&one.name)) {
         if !alternatives.contains(&alternative) {
@@ -55,6 +58,16 @@ fn frame(protocol: &str, expected: &[Expected], on: &[u64], events: &BTreeMap<u6
     let text = clean(&format!("{}; expected {}", seen.join(" and "), alternatives.join(", or ")));
     let short: String = text.chars().take(LONGEST).collect();
     if short.len() < text.len() { format!("{short}...") } else { short }
+}
+
+/// Where an event stream brought content, how far a reader had come when the claim was made is a matter of luck: which control
+/// events stood between, and whether the end was seen.
+fn settled(seen: BTreeSet<String>) -> BTreeSet<String> {
+    let asked = |one: &str| one.split_once(EVENT).map(|(asked, _)| asked.to_owned());
+    let is_content = |one: &&String| one.split_once(EVENT).is_some_and(|(_, event)| !event.contains(' '));
+    let Some(asked) = seen.iter().find(is_content).and_then(|one| asked(one)) else { return seen };
+    let stays = |one: &String| !one.contains(EVENT) && one != END;
+    seen.into_iter().filter(stays).chain([format!("{asked}events")]).collect()
 }
 
 /// An observation, without what differs from run to run.
@@ -74,7 +87,7 @@ fn shape(
                     let headers: String = headers.map(|(name, value)| header(name, value)).collect();
                     format!("{asked}{status}{headers}")
                 }
-                Message::Event { name, data, .. } => format!("{asked}event {}{}", cut(name), fields(data)),
+                Message::Event { name, data, .. } => format!("{asked}{EVENT}{}{}", cut(name), fields(data)),
                 Message::Raw { bytes } => format!("{asked}{}", raw(bytes)),
                 Message::Text { .. } => "a text frame".into(),
                 Message::Binary { .. } => "a binary frame".into(),
@@ -83,7 +96,7 @@ fn shape(
             }
         }
         What::Closed { code: Some(code), .. } => format!("a close with {code}"),
-        What::Closed { .. } => "the end of the connection".into(),
+        What::Closed { .. } => END.into(),
         What::Silence { .. } => "silence".into(),
         _ => return None,
     })
@@ -245,6 +258,19 @@ mod tests {
         let events: Vec<_> = (1..).zip(what).map(event).collect();
         let found = frames("stream", &events, &events);
         found["A-1"].first().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn how_far_somebody_read_is_no_other_failure() {
+        let all = |list: &[&str]| -> BTreeSet<String> { list.iter().map(|one| (*one).to_owned()).collect() };
+        let head = "GET live=sse: 200";
+        let (data, control) = ("GET live=sse: event data", "GET live=sse: event control streamClosed");
+        let settled_so = all(&[head, "GET live=sse: events"]);
+        for seen in [all(&[head, data]), all(&[head, data, control]), all(&[head, control, data, END])] {
+            assert_eq!(settled(seen), settled_so);
+        }
+        // Without content, what the control event says may be what is wrong.
+        assert_eq!(settled(all(&[head, control, END])), all(&[head, control, END]));
     }
 
     #[test]
