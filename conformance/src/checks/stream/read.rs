@@ -8,7 +8,7 @@ use super::{
     setting::{OTHER, Stream, TEXT, appended, closed, closing, holds, is_end, next_offset, proven, put},
 };
 use crate::{
-    check::{Alternative, Breaks, Check, Cx, Need, Outcome, Waits, alternative, answer},
+    check::{Alternative, Breaks, Check, Cx, Lane, Need, Outcome, Waits, alternative, answer},
     drives, one_of,
     wire::Seen,
 };
@@ -32,7 +32,8 @@ pub(super) const CHECKS: &[Check] = &[
             Need::Feature("stream.rate-limit", "off"),
             Need::AtLeast("retained-bytes", deleted::CONTENT as u64),
             Need::AtLeast("max-body-bytes", deleted::CONTENT as u64),
-        ]),
+        ])
+        .lane(Lane::Alone),
     Check::new("stream/read/split-character", &[STREAM_READ_2], drives!(split_character)),
     Check::new("stream/read/tail", &[STREAM_READ_3], drives!(tail)),
     Check::new("stream/read/up-to-date", &[STREAM_READ_4], drives!(up_to_date)),

@@ -2,7 +2,7 @@
 
 use super::{LIMIT, TOO_SLOW, TRIES, idle, in_time, patience, until_timeout};
 use crate::{
-    check::{Alternative, Answer, Check, Cx, Need, Outcome, Waits, alternative, answer},
+    check::{Alternative, Answer, Check, Cx, Lane, Need, Outcome, Waits, alternative, answer},
     checks::stream::{
         read::{fresh, grow},
         setting::{Stream, directives, next_offset, proven},
@@ -24,6 +24,7 @@ pub(in crate::checks::stream) const CHECKS: &[Check] = &[
     Check::new("stream/longpoll/cursor-passes", &[STREAM_LONGPOLL_16], drives!(passes)),
     Check::new("stream/longpoll/cursor-walk", &[STREAM_LONGPOLL_16], drives!(walk))
         .needs(&[Need::Feature("stream.rate-limit", "off")])
+        .lane(Lane::Alone)
         .waits(Waits::Millis(1_000)),
     Check::new("stream/longpoll/cursor-passes-woken", &[STREAM_LONGPOLL_16], drives!(passes_woken)),
     Check::new("stream/longpoll/cursor-passes-idle", &[STREAM_LONGPOLL_16], drives!(passes_idle))

@@ -77,7 +77,7 @@ fn there_or_gone(held: &Held, told: Vec<(String, usize)>) -> Vec<Alternative<Cam
 /// Many reads are sent, the DELETE among them, and nothing is read before all are on their way.
 pub(super) async fn under_way(cx: &Cx) -> Outcome {
     const READERS: usize = 40;
-    const ROUNDS: usize = 15;
+    const ROUNDS: usize = 12;
     let mut answered = 0;
     for round in 0..ROUNDS {
         let mut readers = try_join_all((0..READERS).map(|_| cx.raw())).await?;
