@@ -99,6 +99,16 @@ fn odd_values() -> Vec<Value> {
         "/w==",
         "AP+=",
         "é=",
+        "qmsg_1",
+        "pending",
+        "pubsub",
+        "message",
+        "http",
+        "https://a",
+        "Https://a",
+        "_a-1",
+        "A",
+        "1a",
     ];
     let others = [
         Value::Null,
@@ -115,6 +125,16 @@ fn odd_values() -> Vec<Value> {
         json!(600),
         json!(70_000),
         json!(u64::MAX),
+        json!(i64::MIN),
+        json!(1.0),
+        json!(-0.0),
+        json!(-1.0),
+        json!(1e300),
+        json!(9_007_199_254_740_991_i64),
+        json!(9_007_199_254_740_992_i64),
+        json!("é".repeat(256)),
+        json!("é".repeat(257)),
+        json!("a".repeat(257)),
         json!([]),
         json!(["a"]),
         json!(["aGk="]),
@@ -137,6 +157,17 @@ fn odd_values() -> Vec<Value> {
 /// The document with each member in turn removed and replaced by each odd value, and with an unknown member everywhere.
 fn mutations(document: &Value) -> Vec<Value> {
     let mut all = odd_values();
+    if let Value::Array(items) = document {
+        // One element is like another; there may be a thousand.
+        for (at, item) in items.iter().enumerate().take(2) {
+            let with = |mutated: Value| {
+                let mut changed = items.clone();
+                changed[at] = mutated;
+                Value::Array(changed)
+            };
+            all.extend(mutations(item).into_iter().map(with));
+        }
+    }
     let Value::Object(members) = document else { return all };
     let with = |name: &str, value: Option<Value>| {
         let mut changed = members.clone();

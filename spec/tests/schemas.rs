@@ -1,5 +1,6 @@
 //! The committed schemas: what the types give, valid, and free of what foreign validators refuse.
 
+use crate::protocols::PROTOCOLS;
 use serde_json::{Value, json};
 use std::{env, fs, process};
 use wireproof_spec::{
@@ -7,9 +8,14 @@ use wireproof_spec::{
     stream,
 };
 
-/// Every schema, and the OpenAPI document.
+/// The schema of every message.
+fn messages() -> Vec<Schema> {
+    PROTOCOLS.iter().flat_map(|protocol| (protocol.schemas)()).collect()
+}
+
+/// Every schema, and the OpenAPI documents.
 fn all() -> Vec<Schema> {
-    stream::schemas().into_iter().chain([stream::openapi()]).collect()
+    messages().into_iter().chain(PROTOCOLS.iter().map(|protocol| (protocol.openapi)())).collect()
 }
 
 #[test]
@@ -44,7 +50,7 @@ fn drift_is_found_and_writing_ends_it() {
 
 #[test]
 fn schemas_are_of_the_draft_and_say_what_they_are() {
-    for schema in stream::schemas() {
+    for schema in messages() {
         let name = schema.name;
         assert!(jsonschema::meta::is_valid(&schema.document), "{name}");
         assert_eq!(schema.document["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
@@ -61,7 +67,7 @@ fn schemas_are_of_the_draft_and_say_what_they_are() {
 /// ajv in strict mode refuses keywords and formats that it does not know; pydantic warns of them.
 #[test]
 fn schemas_use_only_what_every_validator_knows() {
-    const KNOWN: [&str; 23] = [
+    const KNOWN: [&str; 25] = [
         "$id",
         "$schema",
         "additionalProperties",
@@ -73,7 +79,9 @@ fn schemas_use_only_what_every_validator_knows() {
         "if",
         "items",
         "maximum",
+        "maxItems",
         "maxLength",
+        "minItems",
         "minLength",
         "minimum",
         "not",
@@ -100,13 +108,13 @@ fn schemas_use_only_what_every_validator_knows() {
             }
         }
     }
-    for schema in stream::schemas() {
+    for schema in messages() {
         check(&schema.document, schema.name);
     }
 }
 
 #[test]
-fn the_openapi_document_has_every_message() {
+fn the_openapi_document_of_streams_has_every_message() {
     let document = stream::openapi().document;
     let text = document.to_string();
     for schema in stream::schemas() {
