@@ -95,18 +95,63 @@ fn short(schema: &str) -> &str {
     schema.trim_start_matches("queue/")
 }
 
-/// The schema of each message that an operation names.
+/// What other messages hold; it is described once.
+const HELD: [&str; 6] = [
+    "queue/message",
+    "queue/queue",
+    "queue/dead-letter-message",
+    "queue/destination",
+    "queue/source",
+    "queue/consumer",
+];
+
+/// The schema of each message that an operation names, and of what those hold.
 fn components() -> Map<String, Value> {
+    let schemas = schemas();
+    let held: Vec<(&str, Value)> = schemas
+        .iter()
+        .filter(|schema| HELD.contains(&schema.name))
+        .map(|schema| (schema.name, bare(&schema.document)))
+        .collect();
     let named = |name: &str| {
         let of = |o: &Operation| o.reply == name || o.request == Some(name);
-        name == "queue/failure" || OPERATIONS.iter().any(of)
+        name == "queue/failure" || HELD.contains(&name) || OPERATIONS.iter().any(of)
     };
     let component = |schema: Schema| {
         let mut document = schema.document;
         if let Some(members) = document.as_object_mut() {
             members.retain(|key, _| !key.starts_with('$'));
+            members.values_mut().for_each(|value| refer(value, &held));
         }
         (short(schema.name).to_owned(), document)
     };
-    schemas().into_iter().filter(|schema| named(schema.name)).map(component).collect()
+    schemas.into_iter().filter(|schema| named(schema.name)).map(component).collect()
+}
+
+/// A schema without what says which file it is and what it means where it stands.
+fn bare(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(members) = schema.as_object_mut() {
+        members.retain(|key, _| !key.starts_with('$') && key != "title" && key != "description");
+    }
+    schema
+}
+
+/// Puts a reference in the place of everything that is held.
+fn refer(value: &mut Value, held: &[(&str, Value)]) {
+    if value["type"] == "object"
+        && let Some((name, _)) = held.iter().find(|(_, schema)| bare(value) == *schema)
+    {
+        let mut reference = json!({ "$ref": format!("#/components/schemas/{}", short(name)) });
+        if value["description"].is_string() {
+            reference["description"] = value["description"].take();
+        }
+        *value = reference;
+        return;
+    }
+    match value {
+        Value::Object(members) => members.values_mut().for_each(|value| refer(value, held)),
+        Value::Array(items) => items.iter_mut().for_each(|value| refer(value, held)),
+        _ => {}
+    }
 }
