@@ -16,7 +16,7 @@ fn why(of: Result<impl Sized, Violation>) -> String {
 #[test]
 fn errors_say_where_and_why() {
     let auth = |text: &str| why(AuthRequest::decode(text.as_bytes()));
-    assert_eq!(auth("[]"), r#"QUEUE-AUTH-11: expected an object, found "[]""#);
+    assert_eq!(auth("[]"), r#"QUEUE-AUTH-24: expected an object, found "[]""#);
     assert_eq!(auth("{}"), "QUEUE-AUTH-11: at /authorization: expected a value, found nothing");
     assert_eq!(
         auth(r#"{"authorization":7}"#),
@@ -58,7 +58,7 @@ fn each_rule_of_a_name_is_named() {
     for (bad, id) in [
         ("", Some("QUEUE-QUEUES-6")),
         ("1a", Some("QUEUE-QUEUES-5")),
-        ("-a", Some("QUEUE-QUEUES-5")),
+        ("-a", Some("QUEUE-QUEUES-21")),
         ("aB", Some("QUEUE-QUEUES-4")),
         (&"a".repeat(257), Some("QUEUE-QUEUES-7")),
         ("a b", None),

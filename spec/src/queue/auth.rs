@@ -3,7 +3,8 @@
 use super::{
     Offset,
     requirements::{
-        QUEUE_AUTH_11, QUEUE_AUTH_12, QUEUE_AUTH_14, QUEUE_AUTH_15, QUEUE_AUTH_22, QUEUE_MESSAGE_1,
+        QUEUE_AUTH_11, QUEUE_AUTH_12, QUEUE_AUTH_14, QUEUE_AUTH_15, QUEUE_AUTH_22, QUEUE_AUTH_24,
+        QUEUE_AUTH_25, QUEUE_MESSAGE_1,
     },
 };
 use crate::{
@@ -32,9 +33,11 @@ fn rule(violation: &Violation) -> RequirementId {
     let found = |what: &str| violation.why.ends_with(what);
     match violation.at.as_str() {
         "/authorization" if !found("found nothing") => QUEUE_AUTH_12,
-        "" | "/authorization" => QUEUE_AUTH_11,
+        "" => QUEUE_AUTH_24,
+        "/authorization" => QUEUE_AUTH_11,
         "/orgId" => QUEUE_AUTH_22,
         _ if found("found \"null\"") => QUEUE_AUTH_15,
+        "/client_id" => QUEUE_AUTH_25,
         _ => QUEUE_AUTH_14,
     }
 }

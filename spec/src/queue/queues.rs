@@ -2,7 +2,7 @@
 
 use super::requirements::{
     QUEUE_HTTP_8, QUEUE_MESSAGE_4, QUEUE_MESSAGE_9, QUEUE_MESSAGE_10, QUEUE_QUEUES_4, QUEUE_QUEUES_5,
-    QUEUE_QUEUES_6, QUEUE_QUEUES_7,
+    QUEUE_QUEUES_6, QUEUE_QUEUES_7, QUEUE_QUEUES_21,
 };
 use crate::{
     decode::Violation,
@@ -41,8 +41,11 @@ impl QueueName {
         if name.chars().any(char::is_uppercase) {
             return Err(refuse("a name without capital letters").of(QUEUE_QUEUES_4));
         }
-        if first.is_ascii_digit() || first == '-' {
+        if first.is_ascii_digit() {
             return Err(refuse("a name that begins with a letter or _").of(QUEUE_QUEUES_5));
+        }
+        if first == '-' {
+            return Err(refuse("a name that begins with a letter or _").of(QUEUE_QUEUES_21));
         }
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         if !name.chars().all(legal) {
