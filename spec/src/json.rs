@@ -141,9 +141,11 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The violation as seen from the value that holds this member or element.
+/// The violation as seen from the value that holds this member or element. A name that the other side chose is cut.
 pub(crate) fn within(name: &str, violation: Violation) -> Violation {
-    let escaped = name.replace('~', "~0").replace('/', "~1");
+    const SHOWN: usize = 80;
+    let shown: String = name.chars().take(SHOWN).collect();
+    let escaped = shown.replace('~', "~0").replace('/', "~1");
     Violation { at: format!("/{escaped}{}", violation.at), ..violation }
 }
 

@@ -1,6 +1,7 @@
 //! The queue protocol: spec/queue.md. One file an area, named as its heading.
 
 pub mod auth;
+pub mod close;
 pub mod connect;
 pub mod consume;
 pub mod deadletters;
@@ -48,42 +49,53 @@ pub const DOCUMENT: &str = include_str!("../queue.md");
 #[cfg(feature = "registry")]
 pub const ROWS: &str = include_str!("../rows/queue.tsv");
 
-/// The JSON Schema of every message.
-#[cfg(feature = "schema")]
-pub fn schemas() -> Vec<crate::schema::Schema> {
-    use crate::schema::Schema;
-    vec![
-        Schema::of::<AuthRequest>(),
-        Schema::of::<AuthResponse>(),
-        Schema::of::<Push>(),
-        Schema::of::<Message>(),
-        Schema::of::<Queue>(),
-        Schema::of::<CreateRequest>(),
-        Schema::of::<UpdateRequest>(),
-        Schema::of::<QueueReply>(),
-        Schema::of::<QueuesReply>(),
-        Schema::of::<PublishRequest>(),
-        Schema::of::<BatchRequest>(),
-        Schema::of::<MessageReply>(),
-        Schema::of::<BatchReply>(),
-        Schema::of::<MessagesReply>(),
-        Schema::of::<OffsetReply>(),
-        Schema::of::<ReceiveReply>(),
-        Schema::of::<DeadLetterMessage>(),
-        Schema::of::<DeadLettersReply>(),
-        Schema::of::<Destination>(),
-        Schema::of::<DestinationCreateRequest>(),
-        Schema::of::<DestinationUpdateRequest>(),
-        Schema::of::<DestinationReply>(),
-        Schema::of::<DestinationsReply>(),
-        Schema::of::<Source>(),
-        Schema::of::<SourceCreateRequest>(),
-        Schema::of::<SourceUpdateRequest>(),
-        Schema::of::<SourceReply>(),
-        Schema::of::<SourcesReply>(),
-        Schema::of::<Consumer>(),
-        Schema::of::<ConsumersReply>(),
-        Schema::of::<Done>(),
-        Schema::of::<Failure>(),
-    ]
+/// Reads the bytes of a frame or body as one message, and says what is wrong with them.
+pub type Check = fn(&[u8]) -> Result<(), Violation>;
+
+macro_rules! messages {
+    ($( $type:ident = $name:literal, )+) => {
+        /// Every message: the name of its schema, and its decoder.
+        pub const MESSAGES: &[(&str, Check)] = &[$( ($name, |bytes| $type::decode(bytes).map(drop)), )+];
+
+        /// The JSON Schema of every message.
+        #[cfg(feature = "schema")]
+        pub fn schemas() -> Vec<crate::schema::Schema> {
+            vec![$( crate::schema::Schema::of::<$type>(), )+]
+        }
+    };
+}
+
+messages! {
+    AuthRequest = "queue/auth-request",
+    AuthResponse = "queue/auth-response",
+    Push = "queue/push",
+    Message = "queue/message",
+    Queue = "queue/queue",
+    CreateRequest = "queue/create-request",
+    UpdateRequest = "queue/update-request",
+    QueueReply = "queue/queue-reply",
+    QueuesReply = "queue/queues-reply",
+    PublishRequest = "queue/publish-request",
+    BatchRequest = "queue/batch-request",
+    MessageReply = "queue/message-reply",
+    BatchReply = "queue/batch-reply",
+    MessagesReply = "queue/messages-reply",
+    OffsetReply = "queue/offset-reply",
+    ReceiveReply = "queue/receive-reply",
+    DeadLetterMessage = "queue/dead-letter-message",
+    DeadLettersReply = "queue/dead-letters-reply",
+    Destination = "queue/destination",
+    DestinationCreateRequest = "queue/destination-create-request",
+    DestinationUpdateRequest = "queue/destination-update-request",
+    DestinationReply = "queue/destination-reply",
+    DestinationsReply = "queue/destinations-reply",
+    Source = "queue/source",
+    SourceCreateRequest = "queue/source-create-request",
+    SourceUpdateRequest = "queue/source-update-request",
+    SourceReply = "queue/source-reply",
+    SourcesReply = "queue/sources-reply",
+    Consumer = "queue/consumer",
+    ConsumersReply = "queue/consumers-reply",
+    Done = "queue/done",
+    Failure = "queue/failure",
 }

@@ -1,11 +1,14 @@
 //! What the types of the queue protocol say and do beyond what every message does.
 
+use crate::messages::MESSAGES;
+use proptest::prelude::*;
 use wireproof_spec::{
     http::Request,
     json::{Any, OrNull},
     queue::{
-        Action, AuthRequest, AuthResponse, BatchRequest, CreateRequest, Message, OffsetReply, PublishRequest,
-        Push, PushType, QueueName, ReceiveReply, Route, Violation, http::OPERATIONS,
+        self, Action, AuthRequest, AuthResponse, BatchRequest, CreateRequest, Message, OffsetReply,
+        PublishRequest, Push, PushType, QueueName, ReceiveReply, Route, Violation, close, http::OPERATIONS,
+        message,
     },
 };
 
@@ -47,6 +50,32 @@ fn errors_say_where_and_why() {
     assert_eq!(
         why(AuthResponse::decode(br#"{"success":true,"success":true}"#)),
         "QUEUE-MESSAGE-1: at /success: expected one member of this name, found two"
+    );
+}
+
+#[test]
+fn every_message_is_checked_by_its_name() {
+    let named: Vec<_> = queue::MESSAGES.iter().map(|(name, _)| *name).collect();
+    let known: Vec<_> = queue::schemas().iter().map(|schema| schema.name).collect();
+    assert_eq!(named, known);
+    for operation in OPERATIONS {
+        for name in [Some(operation.reply), operation.request].into_iter().flatten() {
+            let (_, check) = queue::MESSAGES.iter().find(|(known, _)| *known == name).expect(name);
+            assert!(check(b"[]").is_err_and(|violation| violation.requirement.is_some()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn ids_of_messages_have_their_form() {
+    for good in ["qmsg_a", "qmsg_2Yk9"] {
+        assert!(message::is_id(good), "{good}");
+    }
+    for bad in ["", "qmsg_", "msg_a", "qmsg_a-b", "qmsg_é", "QMSG_a", " qmsg_a"] {
+        assert!(!message::is_id(bad), "{bad}");
+    }
+    assert!(
+        close::is_final(4000) && close::is_final(4999) && !close::is_final(3999) && !close::is_final(5000)
     );
 }
 
@@ -178,4 +207,30 @@ fn what_is_no_operation_is_refused() {
     let found = decode("GET", "/queue/messages/get/2026-01-15/%5Fq/qmsg_1").expect("an operation");
     assert_eq!((found.action, found.dated), (Action::GetMessage, true));
     assert_eq!((found.queue(), found.id()), (Some("_q"), Some("qmsg_1")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_decoded_or_refused(bytes in any::<Vec<u8>>(), text in "[\\[\\]{}\":,a-c0-9\\-.e \\\\]{0,20}") {
+        for bytes in [&bytes, text.as_bytes()] {
+            prop_assert!(Push::decode(bytes).is_err());
+            if let Err(violation) = AuthRequest::decode(bytes) {
+                prop_assert!(!violation.why.is_empty());
+            }
+        }
+        for message in MESSAGES.iter().filter(|message| message.name.starts_with("queue/")) {
+            if let Err(violation) = (message.decode)(&text) {
+                prop_assert!(violation.at.is_empty() || violation.at.starts_with('/'), "{}", message.name);
+            }
+        }
+    }
+
+    #[test]
+    fn any_path_is_an_operation_or_none(path in "(/queue)?/(get|list|messages|ack|dlq|%2F|2026-01-15|[a-c]){0,5}(/[a-c%]{0,3}){0,4}", method in "GET|POST|DELETE|PATCH|get|") {
+        if let Ok(route) = Route::decode(&Request::new(&method, &path)) {
+            prop_assert_eq!(Route::decode(&route.encode("/")), Ok(route));
+        }
+    }
 }

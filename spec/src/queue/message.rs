@@ -6,6 +6,12 @@ use crate::json::{Amount, Any, Count, Nullable, Object, Whole, json, words};
 /// A place in a queue; -1 is none yet.
 pub type Offset = Whole<-1, 9_007_199_254_740_991>;
 
+/// Whether a message may be published under this id: `qmsg_`, and behind it letters and digits of ASCII. See QUEUE-PUBLISH-2.
+pub fn is_id(text: &str) -> bool {
+    text.strip_prefix("qmsg_")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 words! {
     /// Where a message of a worker queue is in its life.
     State;

@@ -135,6 +135,24 @@ json! {
     retention_seconds: Option<Amount> = "retention_seconds",
 }
 
+/// The settings of a queue that was created without any: QUEUE-QUEUES-2.
+pub mod defaults {
+    /// How long a received message stays hidden.
+    pub const VISIBILITY_TIMEOUT_SECONDS: u32 = 30;
+    /// How often a delivery that failed is tried again.
+    pub const MAX_RETRIES: u32 = 5;
+    /// The wait before the first retry.
+    pub const RETRY_BACKOFF_MS: u32 = 1000;
+    /// The longest wait before a retry.
+    pub const RETRY_MAX_BACKOFF_MS: u32 = 60_000;
+    /// By how much the wait grows from retry to retry.
+    pub const RETRY_MULTIPLIER: u32 = 2;
+    /// How many messages one client may have open.
+    pub const MAX_IN_FLIGHT_PER_CLIENT: u32 = 10;
+    /// How long a message is kept.
+    pub const RETENTION_SECONDS: u32 = 2_592_000;
+}
+
 /// What a queue is for.
 pub type Description = Text<0, 1024>;
 
