@@ -3,13 +3,13 @@
 use super::{
     Offset,
     requirements::{
-        QUEUE_AUTH_11, QUEUE_AUTH_12, QUEUE_AUTH_14, QUEUE_AUTH_15, QUEUE_AUTH_22, QUEUE_AUTH_24,
-        QUEUE_AUTH_25, QUEUE_MESSAGE_1,
+        QUEUE_AUTH_11, QUEUE_AUTH_12, QUEUE_AUTH_14, QUEUE_AUTH_15, QUEUE_AUTH_24, QUEUE_AUTH_25,
+        QUEUE_MESSAGE_1,
     },
 };
 use crate::{
     decode::Violation,
-    json::{Text, json},
+    json::{Any, Text, json},
     requirement::RequirementId,
 };
 
@@ -25,8 +25,8 @@ json! {
     client_id: Option<ClientId> = "client_id",
     /// The offset of the message that was processed last.
     last_offset: Option<Offset> = "last_offset",
-    /// The organisation.
-    org_id: Option<String> = "orgId",
+    /// The organisation, a string. Who does not know it passes over it, whatever it holds.
+    org_id: Option<Any> = "orgId",
 }
 
 fn rule(violation: &Violation) -> RequirementId {
@@ -35,7 +35,6 @@ fn rule(violation: &Violation) -> RequirementId {
         "/authorization" if !found("found nothing") => QUEUE_AUTH_12,
         "" => QUEUE_AUTH_24,
         "/authorization" => QUEUE_AUTH_11,
-        "/orgId" => QUEUE_AUTH_22,
         _ if found("found \"null\"") => QUEUE_AUTH_15,
         "/client_id" => QUEUE_AUTH_25,
         _ => QUEUE_AUTH_14,
