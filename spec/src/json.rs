@@ -141,11 +141,9 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The violation as seen from the value that holds this member or element. A name that the other side chose is cut.
+/// The violation as seen from the value that holds this member or element.
 pub(crate) fn within(name: &str, violation: Violation) -> Violation {
-    const SHOWN: usize = 80;
-    let shown: String = name.chars().take(SHOWN).collect();
-    let escaped = shown.replace('~', "~0").replace('/', "~1");
+    let escaped = name.replace('~', "~0").replace('/', "~1");
     Violation { at: format!("/{escaped}{}", violation.at), ..violation }
 }
 

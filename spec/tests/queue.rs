@@ -6,9 +6,9 @@ use wireproof_spec::{
     http::Request,
     json::{Any, OrNull},
     queue::{
-        self, Action, AuthRequest, AuthResponse, BatchRequest, CreateRequest, Message, OffsetReply,
-        PublishRequest, Push, PushType, QueueName, ReceiveReply, Route, Violation, close, http::OPERATIONS,
-        message,
+        self, Action, AuthRequest, AuthResponse, BatchRequest, CreateRequest, DestinationCreateRequest,
+        Message, OffsetReply, PublishRequest, Push, PushType, QueueName, ReceiveReply, Route, Violation,
+        close, http::OPERATIONS, message,
     },
 };
 
@@ -50,6 +50,19 @@ fn errors_say_where_and_why() {
     assert_eq!(
         why(AuthResponse::decode(br#"{"success":true,"success":true}"#)),
         "QUEUE-MESSAGE-1: at /success: expected one member of this name, found two"
+    );
+}
+
+#[test]
+fn what_is_said_of_a_long_message_is_short() {
+    let long = "\u{10ffff}".repeat(1000);
+    let config = format!(r#"{{"url":"http://a","headers":{{"{long}":["{long}"]}}}}"#);
+    let create = format!(r#"{{"destination_type":"http","config":{config}}}"#);
+    let said = why(DestinationCreateRequest::decode(create.as_bytes()));
+    assert!(
+        said.starts_with("QUEUE-HTTP-8: at /config/headers/\u{10ffff}") && said.len() < 1000,
+        "{}",
+        said.len()
     );
 }
 

@@ -229,7 +229,9 @@ pub struct Strings(pub BTreeMap<String, String>);
 impl Json for Strings {
     fn read(value: &RawValue) -> Result<Self, Violation> {
         let read = |(name, value): (&str, &RawValue)| {
-            let text = String::read(value).map_err(|violation| within(name, violation))?;
+            // The other side chose the name; it may be long.
+            let shown = || name.chars().take(16).collect::<String>();
+            let text = String::read(value).map_err(|violation| within(&shown(), violation))?;
             Ok((name.to_owned(), text))
         };
         Members::of(value)?.iter().map(read).collect::<Result<_, _>>().map(Self)
