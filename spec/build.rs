@@ -13,7 +13,7 @@ mod constants;
 
 use std::{env, fs, path::Path, process::exit};
 
-const PROTOCOLS: [&str; 1] = ["stream"];
+const PROTOCOLS: [&str; 2] = ["stream", "queue"];
 
 fn main() {
     println!("cargo::rerun-if-changed=src/requirement");

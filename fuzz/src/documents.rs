@@ -4,6 +4,7 @@ use serde_json::{Value, from_str, to_string};
 use std::{fmt, str::FromStr};
 use wireproof_spec::{
     http::{Request, Response},
+    queue,
     stream::{self, Operation, SseControl},
 };
 
@@ -22,6 +23,26 @@ pub fn run(data: &[u8]) {
         assert_eq!(from_str::<SseControl>(&written(&control)).ok(), Some(control));
         assert!(from_str::<Value>(text).is_ok_and(|value| value.is_object()), "a control event is an object");
     }
+    of_queues(text);
+}
+
+/// Reads the text as every message of the queue protocol.
+fn of_queues(text: &str) {
+    macro_rules! as_each {
+        ($($type:ident)*) => { $(
+            match text.parse::<queue::$type>() {
+                Err(why) => refusal(&why),
+                Ok(message) => same(&message),
+            }
+        )* };
+    }
+    as_each!(
+        AuthRequest AuthResponse Push Message Queue CreateRequest UpdateRequest QueueReply QueuesReply
+        PublishRequest BatchRequest MessageReply BatchReply MessagesReply OffsetReply ReceiveReply
+        DeadLetterMessage DeadLettersReply Destination DestinationCreateRequest DestinationUpdateRequest
+        DestinationReply DestinationsReply Source SourceCreateRequest SourceUpdateRequest SourceReply
+        SourcesReply Consumer ConsumersReply Done Failure
+    );
 }
 
 fn written(value: &impl serde::Serialize) -> String {

@@ -1,11 +1,13 @@
 //! What the wireproof protocols say: numbered requirements, typed messages and JSON Schemas.
 //!
-//! Each protocol is a module with one file an area, named as the heading of its document: [`stream`].
+//! Each protocol is a module with one file an area, named as the heading of its document: [`stream`], [`queue`].
 
 pub mod decode;
 pub mod http;
+pub mod json;
 #[cfg(feature = "schema")]
 pub mod openapi;
+pub mod queue;
 pub mod requirement;
 #[cfg(feature = "schema")]
 pub mod schema;

@@ -4,6 +4,7 @@
 use crate::messages::{MESSAGES, Message, fixtures};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 
 /// A rule that JSON Schema cannot express: the schema accepts the document and the type refuses it. The table is
 /// fixtures/blind.tsv, for every language.
@@ -99,6 +100,16 @@ fn odd_values() -> Vec<Value> {
         "/w==",
         "AP+=",
         "é=",
+        "qmsg_1",
+        "pending",
+        "pubsub",
+        "message",
+        "http",
+        "https://a",
+        "Https://a",
+        "_a-1",
+        "A",
+        "1a",
     ];
     let others = [
         Value::Null,
@@ -115,6 +126,16 @@ fn odd_values() -> Vec<Value> {
         json!(600),
         json!(70_000),
         json!(u64::MAX),
+        json!(i64::MIN),
+        json!(1.0),
+        json!(-0.0),
+        json!(-1.0),
+        json!(1e300),
+        json!(9_007_199_254_740_991_i64),
+        json!(9_007_199_254_740_992_i64),
+        json!("é".repeat(256)),
+        json!("é".repeat(257)),
+        json!("a".repeat(257)),
         json!([]),
         json!(["a"]),
         json!(["aGk="]),
@@ -137,6 +158,17 @@ fn odd_values() -> Vec<Value> {
 /// The document with each member in turn removed and replaced by each odd value, and with an unknown member everywhere.
 fn mutations(document: &Value) -> Vec<Value> {
     let mut all = odd_values();
+    if let Value::Array(items) = document {
+        // One element is like another; there may be a thousand.
+        for (at, item) in items.iter().enumerate().take(2) {
+            let with = |mutated: Value| {
+                let mut changed = items.clone();
+                changed[at] = mutated;
+                Value::Array(changed)
+            };
+            all.extend(mutations(item).into_iter().map(with));
+        }
+    }
     let Value::Object(members) = document else { return all };
     let with = |name: &str, value: Option<Value>| {
         let mut changed = members.clone();
@@ -230,6 +262,54 @@ fn documents() -> impl Strategy<Value = Value> {
             document
         },
     )
+}
+
+/// Where a document holds something: the pointers of all that is in it, in order.
+fn places(document: &Value, at: &str, found: &mut Vec<String>) {
+    let named = |name: &str| format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+    let inner: Vec<(String, &Value)> = match document {
+        Value::Object(members) => members.iter().map(|(name, value)| (named(name), value)).collect(),
+        Value::Array(items) => items.iter().enumerate().map(|(i, v)| (format!("{at}/{i}"), v)).collect(),
+        _ => Vec::new(),
+    };
+    for (place, value) in inner {
+        places(value, &place, found);
+        found.push(place);
+    }
+}
+
+/// The document with one thing changed: which one and what to, numbers of whatever size say.
+fn changed(document: &Value, which: usize, what: usize) -> Value {
+    let mut all = Vec::new();
+    places(document, "", &mut all);
+    let mut document = document.clone();
+    let odd = odd_values();
+    if let Some(place) = which.checked_rem(all.len()).map(|at| &all[at]) {
+        let (holder, name) = place.rsplit_once('/').expect("a pointer");
+        match (document.pointer_mut(holder), odd.get(what % (odd.len() + odd.len() / 4))) {
+            (Some(Value::Object(members)), None) => drop(members.remove(name)),
+            (_, Some(value)) => *document.pointer_mut(place).expect("a place") = value.clone(),
+            _ => {}
+        }
+    }
+    document
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn fixtures_with_several_things_changed_agree(
+        fixture in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<usize>(), any::<usize>()), 1..4),
+    ) {
+        static VALID: LazyLock<Vec<(&Message, Value)>> = LazyLock::new(|| {
+            let all = fixtures().into_iter().filter(|f| f.breaks.is_none() && f.text.len() < 10_000);
+            all.map(|f| (f.message, serde_json::from_str(&f.text).expect("JSON"))).collect()
+        });
+        let (message, document) = fixture.get(&VALID);
+        let document = changes.iter().fold(document.clone(), |d, (which, what)| changed(&d, *which, *what));
+        prop_assert_eq!(disagreement(message, &document.to_string()), None);
+    }
 }
 
 proptest! {

@@ -1,51 +1,71 @@
 //! The normative documents: they can be read, their ids and areas hold, and bad lines are refused where they stand.
 
+use crate::protocols::{PROTOCOLS, Protocol};
 use std::collections::BTreeSet;
 use wireproof_spec::{
-    requirement::{Kind, Level, Role, constants::constants, requirements},
+    requirement::{Kind, Level, Requirement, Role, constants::constants, requirements},
     stream,
 };
 
+fn registry(protocol: &Protocol) -> Vec<Requirement> {
+    requirements(protocol.document).unwrap_or_else(|why| panic!("{}.md:{why}", protocol.name))
+}
+
 #[test]
 fn the_constants_are_the_registry() {
-    let registry = requirements(stream::DOCUMENT).expect("stream.md");
-    let ids: Vec<_> = registry.iter().map(|r| r.id.as_str()).collect();
-    let constants: Vec<_> = stream::requirements::ALL.iter().map(|id| id.as_str()).collect();
-    assert_eq!(constants, ids);
+    for protocol in PROTOCOLS {
+        let registry = registry(protocol);
+        let ids: Vec<_> = registry.iter().map(|r| r.id.as_str()).collect();
+        let constants: Vec<_> = protocol.constants.iter().map(|id| id.as_str()).collect();
+        assert_eq!(constants, ids, "{}", protocol.name);
+    }
     assert_eq!(stream::requirements::STREAM_APPEND_4.to_string(), "STREAM-APPEND-4");
 }
 
 #[test]
 fn ids_are_unique_and_of_their_protocol() {
-    let registry = requirements(stream::DOCUMENT).expect("stream.md");
-    let ids: BTreeSet<_> = registry.iter().map(|r| &r.id).collect();
-    assert_eq!(ids.len(), registry.len());
-    assert!(ids.iter().all(|id| id.starts_with("STREAM-")));
+    for protocol in PROTOCOLS {
+        let registry = registry(protocol);
+        let ids: BTreeSet<_> = registry.iter().map(|r| &r.id).collect();
+        assert_eq!(ids.len(), registry.len());
+        let prefix = format!("{}-", protocol.name.to_uppercase());
+        assert!(ids.iter().all(|id| id.starts_with(&prefix)), "{}", protocol.name);
+    }
 }
 
 #[test]
 fn every_area_with_messages_has_its_file() {
-    let registry = requirements(stream::DOCUMENT).expect("stream.md");
-    let areas: BTreeSet<_> = registry.iter().map(|r| r.area()).collect();
-    let with_messages: BTreeSet<_> = stream::schemas()
-        .iter()
-        .filter_map(|schema| schema.name.strip_prefix("stream/")?.split('-').next())
-        .map(str::to_owned)
-        .collect();
-    for area in &with_messages {
-        // A refusal belongs to no operation: its shape is under Message.
-        assert!(areas.contains(area) || area == "refusal", "stream.md has no requirement in the area {area}");
-        assert!(
-            crate::workspace(&format!("spec/src/stream/{area}.rs")).is_file(),
-            "no file for the area {area}"
-        );
+    for Protocol { name, schemas, area, files_only, of_others, .. } in PROTOCOLS {
+        let areas: BTreeSet<_> = registry(crate::protocols::of(name)).iter().map(|r| r.area()).collect();
+        let schemas = schemas();
+        let with_messages: BTreeSet<_> =
+            schemas.iter().filter_map(|schema| Some(area(schema.name.split_once('/')?.1))).collect();
+        for area in &with_messages {
+            assert!(
+                areas.contains(*area) || files_only.contains(area),
+                "{name}.md has no requirement in the area {area}"
+            );
+            assert!(
+                crate::workspace(&format!("spec/src/{name}/{area}.rs")).is_file(),
+                "no file for the area {area} of {name}"
+            );
+        }
+        for area in areas.iter().filter(|area| !of_others.contains(&area.as_str())) {
+            assert!(with_messages.contains(area.as_str()), "the area {area} of {name} has no message");
+        }
     }
-    // These say something about messages of other areas.
-    const OF_OTHERS: &[&str] =
-        &["offsets", "content", "expiry", "producers", "json", "forks", "caching", "http", "message"];
-    for area in areas.iter().filter(|area| !OF_OTHERS.contains(&area.as_str())) {
-        assert!(with_messages.contains(area), "the area {area} has no message");
-    }
+}
+
+/// A table of features is part of a document that has features, and no name in it is spelled in two ways.
+#[test]
+fn features_are_named_in_the_table_of_their_document() {
+    let document = crate::protocols::of("queue").document;
+    let listed: BTreeSet<_> =
+        document.lines().filter_map(|line| line.strip_prefix("| `queue.")?.split('`').next()).collect();
+    let registry = requirements(document).expect("queue.md");
+    let used: BTreeSet<_> =
+        registry.iter().filter_map(|r| r.feature.as_deref()?.strip_prefix("queue.")).collect();
+    assert_eq!(used, listed);
 }
 
 const GOOD: &str =

@@ -1,10 +1,11 @@
 //! Every message with what the tests do to it, and the fixtures.
 
+use crate::protocols::{self, PROTOCOLS};
 use jsonschema::Validator;
 use serde_json::Value;
 use std::sync::LazyLock;
 use wireproof_spec::{
-    http,
+    http, queue,
     requirement::RequirementId,
     schema::{Message as _, Schema},
     stream::{self, Violation},
@@ -50,28 +51,29 @@ macro_rules! message {
     };
 }
 
-/// A message that is a JSON document of its own and not an HTTP message.
+/// A message that is a JSON document of its own and not an HTTP message; what its decoder says, by a function over text.
 macro_rules! document {
-    ($type:ident) => {
+    ($protocol:ident, $type:ident, $decode:expr) => {
         Message {
-            name: stream::$type::NAME,
-            schema: jsonschema::validator_for(&Schema::of::<stream::$type>().document).expect("a schema"),
-            accepts: |text| serde_json::from_str::<stream::$type>(text).map(drop).map_err(|e| e.to_string()),
-            decode: |text| {
-                serde_json::from_str::<stream::$type>(text)
-                    .map(drop)
-                    .map_err(|e| Violation::new("", e.to_string()))
+            name: $protocol::$type::NAME,
+            schema: jsonschema::validator_for(&Schema::of::<$protocol::$type>().document).expect("a schema"),
+            accepts: |text| {
+                serde_json::from_str::<$protocol::$type>(text).map(drop).map_err(|e| e.to_string())
             },
+            decode: $decode,
             rewritten: |text| {
-                let message: stream::$type = serde_json::from_str(text).expect("a valid message");
+                let message: $protocol::$type = serde_json::from_str(text).expect("a valid message");
                 serde_json::to_value(message).expect("a document")
             },
             round_trips: |text| {
-                let message: stream::$type = serde_json::from_str(text).expect("a valid message");
+                let message: $protocol::$type = serde_json::from_str(text).expect("a valid message");
                 let again = serde_json::to_string(&message).expect("a document");
-                serde_json::from_str::<stream::$type>(&again).is_ok_and(|m| m == message)
+                serde_json::from_str::<$protocol::$type>(&again).is_ok_and(|m| m == message)
             },
         }
+    };
+    ($protocol:ident, $type:ident) => {
+        document!($protocol, $type, |text| $protocol::$type::decode(text.as_bytes()).map(drop))
     };
 }
 
@@ -95,8 +97,42 @@ pub(crate) static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| {
         message!(LongpollResponse, Response),
         message!(SseRequest, Request),
         message!(SseResponse, Response),
-        document!(SseControl),
+        document!(stream, SseControl, |text| {
+            text.parse::<stream::SseControl>().map(drop).map_err(|e| Violation::new("", e.to_string()))
+        }),
         message!(Refusal, Response),
+        document!(queue, AuthRequest),
+        document!(queue, AuthResponse),
+        document!(queue, Push),
+        document!(queue, Message),
+        document!(queue, Queue),
+        document!(queue, CreateRequest),
+        document!(queue, UpdateRequest),
+        document!(queue, QueueReply),
+        document!(queue, QueuesReply),
+        document!(queue, PublishRequest),
+        document!(queue, BatchRequest),
+        document!(queue, MessageReply),
+        document!(queue, BatchReply),
+        document!(queue, MessagesReply),
+        document!(queue, OffsetReply),
+        document!(queue, ReceiveReply),
+        document!(queue, DeadLetterMessage),
+        document!(queue, DeadLettersReply),
+        document!(queue, Destination),
+        document!(queue, DestinationCreateRequest),
+        document!(queue, DestinationUpdateRequest),
+        document!(queue, DestinationReply),
+        document!(queue, DestinationsReply),
+        document!(queue, Source),
+        document!(queue, SourceCreateRequest),
+        document!(queue, SourceUpdateRequest),
+        document!(queue, SourceReply),
+        document!(queue, SourcesReply),
+        document!(queue, Consumer),
+        document!(queue, ConsumersReply),
+        document!(queue, Done),
+        document!(queue, Failure),
     ]
 });
 
@@ -139,7 +175,7 @@ fn id_of(name: &str) -> Option<String> {
 #[test]
 fn the_table_names_every_message() {
     let mut named: Vec<_> = MESSAGES.iter().map(|m| m.name).collect();
-    let mut known: Vec<_> = stream::schemas().iter().map(|s| s.name).collect();
+    let mut known: Vec<_> = PROTOCOLS.iter().flat_map(|p| (p.schemas)()).map(|s| s.name).collect();
     named.sort_unstable();
     known.sort_unstable();
     assert_eq!(named, known);
@@ -159,8 +195,12 @@ fn every_message_has_a_minimal_a_full_and_an_invalid_fixture() {
 
 #[test]
 fn fixtures_are_of_messages_that_exist() {
-    let dirs: Vec<_> =
-        crate::names("fixtures/stream").into_iter().map(|name| format!("stream/{name}")).collect();
+    let of = |protocol: &str| {
+        let names = crate::names(&format!("fixtures/{protocol}"));
+        names.into_iter().map(|name| format!("{protocol}/{name}")).collect::<Vec<_>>()
+    };
+    let mut dirs: Vec<_> = PROTOCOLS.iter().flat_map(|protocol| of(protocol.name)).collect();
+    dirs.sort_unstable();
     let mut known: Vec<_> = MESSAGES.iter().map(|m| m.name).collect();
     known.sort_unstable();
     assert_eq!(dirs, known);
@@ -168,8 +208,9 @@ fn fixtures_are_of_messages_that_exist() {
 
 #[test]
 fn fixtures_decide_as_their_names_say() {
-    let ids: Vec<&str> = stream::requirements::ALL.iter().copied().map(RequirementId::as_str).collect();
     for fixture in fixtures() {
+        let known = protocols::of(fixture.message.name).constants;
+        let ids: Vec<&str> = known.iter().copied().map(RequirementId::as_str).collect();
         let accepted = (fixture.message.accepts)(&fixture.text);
         match &fixture.breaks {
             None => assert_eq!(accepted, Ok(()), "{}", fixture.file),
@@ -185,20 +226,22 @@ fn fixtures_decide_as_their_names_say() {
     }
 }
 
-/// What the decoder names, if the document is an HTTP message at all.
+/// What the decoder names, if the document is of the kind that it decodes.
 fn requirement_named(fixture: &Fixture) -> Option<RequirementId> {
-    let is_http = if fixture.message.name.ends_with("-request") {
-        serde_json::from_str::<http::Request>(&fixture.text).is_ok()
-    } else {
-        serde_json::from_str::<http::Response>(&fixture.text).is_ok()
+    let (protocol, message) = fixture.message.name.split_once('/').expect("protocol and message");
+    let is_decoded = match (protocol, message.ends_with("-request")) {
+        ("stream", true) => serde_json::from_str::<http::Request>(&fixture.text).is_ok(),
+        ("stream", false) => serde_json::from_str::<http::Response>(&fixture.text).is_ok(),
+        _ => true,
     };
-    is_http.then(|| (fixture.message.decode)(&fixture.text).err()?.requirement).flatten()
+    is_decoded.then(|| (fixture.message.decode)(&fixture.text).err()?.requirement).flatten()
 }
 
 #[test]
 fn the_shape_of_every_answer_is_a_requirement() {
     for fixture in fixtures().iter().filter(|f| f.breaks.is_some() && !f.message.name.ends_with("-request")) {
         let id = fixture.breaks.as_deref().unwrap_or_default();
-        assert!(id.starts_with("STREAM-MESSAGE-"), "{}", fixture.file);
+        let shapes = format!("{}-MESSAGE-", protocols::of(fixture.message.name).name.to_uppercase());
+        assert!(id.starts_with(&shapes), "{}", fixture.file);
     }
 }

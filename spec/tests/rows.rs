@@ -1,10 +1,8 @@
 //! Every row of the facts has a disposition: ids, another id that covers it, or the reason why it has none.
 
+use crate::protocols::PROTOCOLS;
 use std::collections::{BTreeMap, BTreeSet};
-use wireproof_spec::{
-    requirement::{Level, Requirement, requirements},
-    stream,
-};
+use wireproof_spec::requirement::{Level, Requirement, requirements};
 
 /// What became of a row of the facts.
 #[derive(Debug, PartialEq)]
@@ -112,10 +110,11 @@ fn misfits(map: &str, document: &str, keys: impl Iterator<Item = String>) -> Vec
 }
 
 #[test]
-fn every_row_of_stream_has_its_place() {
-    let keys = (1..=305).map(|n: u32| n.to_string());
-    let wrong = misfits(include_str!("../rows/stream.tsv"), stream::DOCUMENT, keys);
-    assert!(wrong.is_empty(), "spec/rows/stream.tsv:\n{}", wrong.join("\n"));
+fn every_row_has_its_place() {
+    for protocol in PROTOCOLS {
+        let wrong = misfits(protocol.rows, protocol.document, (protocol.keys)().into_iter());
+        assert!(wrong.is_empty(), "spec/rows/{}.tsv:\n{}", protocol.name, wrong.join("\n"));
+    }
 }
 
 const DOCUMENT: &str = "## A\n**X-A-1** · MUST · server — One.\n**X-A-2** · MAY · server — Two.\n**Ruling** (X-A-2). So.\n**X-A-4** · MAY · server — Four.\n";

@@ -5,6 +5,8 @@ mod decode;
 mod documents;
 mod json;
 mod messages;
+mod protocols;
+mod queue;
 mod rows;
 mod schemas;
 

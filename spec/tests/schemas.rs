@@ -1,15 +1,22 @@
 //! The committed schemas: what the types give, valid, and free of what foreign validators refuse.
 
+use crate::protocols::PROTOCOLS;
 use serde_json::{Value, json};
 use std::{env, fs, process};
 use wireproof_spec::{
+    queue::{self, http::OPERATIONS},
     schema::{self, Schema},
     stream,
 };
 
-/// Every schema, and the OpenAPI document.
+/// The schema of every message.
+fn messages() -> Vec<Schema> {
+    PROTOCOLS.iter().flat_map(|protocol| (protocol.schemas)()).collect()
+}
+
+/// Every schema, and the OpenAPI documents.
 fn all() -> Vec<Schema> {
-    stream::schemas().into_iter().chain([stream::openapi()]).collect()
+    messages().into_iter().chain(PROTOCOLS.iter().map(|protocol| (protocol.openapi)())).collect()
 }
 
 #[test]
@@ -44,7 +51,7 @@ fn drift_is_found_and_writing_ends_it() {
 
 #[test]
 fn schemas_are_of_the_draft_and_say_what_they_are() {
-    for schema in stream::schemas() {
+    for schema in messages() {
         let name = schema.name;
         assert!(jsonschema::meta::is_valid(&schema.document), "{name}");
         assert_eq!(schema.document["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
@@ -61,7 +68,7 @@ fn schemas_are_of_the_draft_and_say_what_they_are() {
 /// ajv in strict mode refuses keywords and formats that it does not know; pydantic warns of them.
 #[test]
 fn schemas_use_only_what_every_validator_knows() {
-    const KNOWN: [&str; 23] = [
+    const KNOWN: [&str; 25] = [
         "$id",
         "$schema",
         "additionalProperties",
@@ -73,7 +80,9 @@ fn schemas_use_only_what_every_validator_knows() {
         "if",
         "items",
         "maximum",
+        "maxItems",
         "maxLength",
+        "minItems",
         "minLength",
         "minimum",
         "not",
@@ -100,13 +109,13 @@ fn schemas_use_only_what_every_validator_knows() {
             }
         }
     }
-    for schema in stream::schemas() {
+    for schema in messages() {
         check(&schema.document, schema.name);
     }
 }
 
 #[test]
-fn the_openapi_document_has_every_message() {
+fn the_openapi_document_of_streams_has_every_message() {
     let document = stream::openapi().document;
     let text = document.to_string();
     for schema in stream::schemas() {
@@ -132,4 +141,44 @@ fn the_openapi_document_has_every_message() {
     let headers = |status: &str| &get["responses"][status]["headers"];
     assert_eq!(headers("204")["stream-up-to-date"]["required"], true, "a condition on the status holds");
     assert_eq!(headers("200")["stream-up-to-date"]["required"], false);
+}
+
+#[test]
+fn the_openapi_document_of_queues_has_every_operation() {
+    let document = queue::openapi().document;
+    for operation in OPERATIONS {
+        let arguments: String = operation.arguments.iter().map(|name| format!("/{{{name}}}")).collect();
+        let path = format!("/queue/{}{arguments}", operation.name);
+        let item = &document["paths"][&path][operation.method.to_lowercase()];
+        let of = |schema: &str| format!("#/components/schemas/{}", schema.trim_start_matches("queue/"));
+        let content = |part: &Value| part["content"]["application/json"]["schema"]["$ref"].clone();
+        assert_eq!(content(&item["responses"]["2XX"]), of(operation.reply), "{path}");
+        assert_eq!(content(&item["responses"]["4XX"]), of("queue/failure"), "{path}");
+        assert_eq!(content(&item["requestBody"]).as_str(), operation.request.map(of).as_deref(), "{path}");
+    }
+    assert_eq!(document["paths"].as_object().map(serde_json::Map::len), Some(OPERATIONS.len()));
+}
+
+#[test]
+fn the_openapi_document_of_queues_refers_to_what_is_there() {
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str));
+                members.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let document = queue::openapi().document;
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    for reference in &found {
+        assert!(document.pointer(&reference[1..]).is_some_and(Value::is_object), "{reference}");
+    }
+    // What a reply holds is one of the components and not a copy of it.
+    let held =
+        &document["components"]["schemas"]["queues-reply"]["properties"]["data"]["properties"]["queues"];
+    assert_eq!(held["items"]["$ref"], "#/components/schemas/queue");
 }

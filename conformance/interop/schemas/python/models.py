@@ -1,5 +1,5 @@
 """datamodel-code-generator turns every schema into classes; they can be imported, accept every valid fixture, write it out
-unchanged, and refuse an empty object in the place of a message."""
+unchanged, and refuse an empty object in the place of a message that has to have members."""
 
 import importlib
 import json
@@ -43,11 +43,19 @@ for fixture in fixtures():
         wrong.append(f"{fixture.file}: {error}")
         continue
     known = value.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    for part in ("status", "method", "path", "headers", "body"):
+    # Of an HTTP message these parts, of a document every member that its schema names.
+    parts = ["status", "method", "path", "headers", "body"]
+    if not fixture.message.startswith("stream/"):
+        parts = json.loads(schemas()[fixture.message].read_text("utf-8"))["properties"]
+    # What nobody knows is not written again.
+    if "/unknown-member" in fixture.file:
+        parts = []
+    for part in parts:
         if known.get(part) != fixture.document.get(part):
             wrong.append(f"{fixture.file}: {part} is written as {known.get(part)!r}")
 
-for name in {fixture.message for fixture in fixtures()}:
+may_be_empty = {fixture.message for fixture in fixtures() if fixture.valid and fixture.document == {}}
+for name in {fixture.message for fixture in fixtures()} - may_be_empty:
     try:
         models[name].model_validate({})
         wrong.append(f"{name}: an empty object is accepted")

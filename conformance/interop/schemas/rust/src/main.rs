@@ -4,7 +4,7 @@
 //! Its argument is the directory of the fixtures.
 
 use std::{collections::BTreeSet, env, fs, io, path::Path, process::ExitCode, str::FromStr};
-use wireproof_spec::stream;
+use wireproof_spec::{queue, stream};
 
 /// Reads the document of one message.
 type Read = fn(&str) -> Result<(), String>;
@@ -17,6 +17,38 @@ fn read<M: FromStr<Err: ToString> + ToString + PartialEq>(document: &str) -> Res
 
 /// Every message: the directory of its fixtures and its type.
 const MESSAGES: &[(&str, Read)] = &[
+    ("queue/auth-request", read::<queue::AuthRequest>),
+    ("queue/auth-response", read::<queue::AuthResponse>),
+    ("queue/batch-reply", read::<queue::BatchReply>),
+    ("queue/batch-request", read::<queue::BatchRequest>),
+    ("queue/consumer", read::<queue::Consumer>),
+    ("queue/consumers-reply", read::<queue::ConsumersReply>),
+    ("queue/create-request", read::<queue::CreateRequest>),
+    ("queue/dead-letter-message", read::<queue::DeadLetterMessage>),
+    ("queue/dead-letters-reply", read::<queue::DeadLettersReply>),
+    ("queue/destination", read::<queue::Destination>),
+    ("queue/destination-create-request", read::<queue::DestinationCreateRequest>),
+    ("queue/destination-reply", read::<queue::DestinationReply>),
+    ("queue/destination-update-request", read::<queue::DestinationUpdateRequest>),
+    ("queue/destinations-reply", read::<queue::DestinationsReply>),
+    ("queue/done", read::<queue::Done>),
+    ("queue/failure", read::<queue::Failure>),
+    ("queue/message", read::<queue::Message>),
+    ("queue/message-reply", read::<queue::MessageReply>),
+    ("queue/messages-reply", read::<queue::MessagesReply>),
+    ("queue/offset-reply", read::<queue::OffsetReply>),
+    ("queue/publish-request", read::<queue::PublishRequest>),
+    ("queue/push", read::<queue::Push>),
+    ("queue/queue", read::<queue::Queue>),
+    ("queue/queue-reply", read::<queue::QueueReply>),
+    ("queue/queues-reply", read::<queue::QueuesReply>),
+    ("queue/receive-reply", read::<queue::ReceiveReply>),
+    ("queue/source", read::<queue::Source>),
+    ("queue/source-create-request", read::<queue::SourceCreateRequest>),
+    ("queue/source-reply", read::<queue::SourceReply>),
+    ("queue/source-update-request", read::<queue::SourceUpdateRequest>),
+    ("queue/sources-reply", read::<queue::SourcesReply>),
+    ("queue/update-request", read::<queue::UpdateRequest>),
     ("stream/append-request", read::<stream::AppendRequest>),
     ("stream/append-response", read::<stream::AppendResponse>),
     ("stream/close-request", read::<stream::CloseRequest>),
