@@ -299,7 +299,7 @@ async function answer(req, left) {
   if (bytes.length && req.method !== "GET" && req.method !== "DELETE") {
     try { body = parse(bytes) } catch (err) { refuse(400, err instanceof Refusal ? err.message : "the body is no JSON") }
   }
-  check(!BODIES.includes(name) || isObject(body), "the body must be a JSON object")
+  check(body === undefined ? !BODIES.includes(name) : isObject(body), "the body must be a JSON object")
   if (q) settle(q)
   return run({ q, id: count > 1 ? decode(args[1]) : undefined, body, query: new URLSearchParams(search), left })
 }
