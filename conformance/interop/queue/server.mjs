@@ -1,5 +1,6 @@
-// A server of the core of the protocol queue (spec/queue.md), written from that document alone. Everything is in
-// memory; README.md says how it is started and what it has. For tests only: 127.0.0.1, no TLS.
+// A server of the core of the protocol queue (spec/queue.md), so that a conformance run has a server to talk to that
+// shares nothing with the reference. README.md says how it is started and what it has. Everything is in memory.
+// It is for tests only: it listens on 127.0.0.1, without TLS.
 import { createServer } from "node:http"
 import { randomBytes } from "node:crypto"
 import { WebSocketServer } from "ws"
@@ -361,6 +362,6 @@ function stop() {
   setTimeout(() => process.exit(0), 500)
 }
 process.on("SIGTERM", stop).on("SIGINT", stop)
-if (!/^\d{0,5}$/.test(process.env.PORT ?? "")) console.error("PORT must be a number from 0 to 65535"), process.exit(2)
+if (!/^\d{0,5}$/.test(process.env.PORT ?? "") || process.env.PORT > 65535) console.error("PORT must be a number from 0 to 65535"), process.exit(2)
 server.on("error", err => { console.error(err.message), process.exit(1) })
 server.listen(Number(process.env.PORT || 0), "127.0.0.1", () => console.log(`listening http://127.0.0.1:${server.address().port}`))
