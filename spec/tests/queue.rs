@@ -29,6 +29,17 @@ fn errors_say_where_and_why() {
         auth(r#"{"authorization":"k","last_offset":"7"}"#),
         r#"QUEUE-AUTH-14: at /last_offset: expected a whole number from -1 to 9007199254740991, found "\"7\"""#
     );
+    // A wrong type is told from a wrong value.
+    for (member, id) in [
+        (r#""client_id":7"#, "QUEUE-AUTH-25: "),
+        (r#""client_id":"""#, "QUEUE-AUTH-27: "),
+        (r#""last_offset":"-1""#, "QUEUE-AUTH-14: "),
+        (r#""last_offset":-2"#, "QUEUE-AUTH-28: "),
+        (r#""last_offset":1.5"#, "QUEUE-AUTH-28: "),
+    ] {
+        let said = auth(&format!(r#"{{"authorization":"k",{member}}}"#));
+        assert!(said.starts_with(id), "{member}: {said}");
+    }
     assert!(auth("ping").starts_with("expected JSON, found none: "));
     assert!(AuthRequest::decode(b"\xff").is_err());
 

@@ -4,7 +4,7 @@ use super::{
     Offset,
     requirements::{
         QUEUE_AUTH_11, QUEUE_AUTH_12, QUEUE_AUTH_14, QUEUE_AUTH_15, QUEUE_AUTH_24, QUEUE_AUTH_25,
-        QUEUE_MESSAGE_1,
+        QUEUE_AUTH_27, QUEUE_AUTH_28, QUEUE_MESSAGE_1,
     },
 };
 use crate::{
@@ -36,9 +36,18 @@ fn rule(violation: &Violation) -> RequirementId {
         "" => QUEUE_AUTH_24,
         "/authorization" => QUEUE_AUTH_11,
         _ if found("found \"null\"") => QUEUE_AUTH_15,
+        // The type is right and the value is not.
+        "/client_id" if violation.why.starts_with("expected a string of ") => QUEUE_AUTH_27,
         "/client_id" => QUEUE_AUTH_25,
+        _ if is_number(&violation.why) => QUEUE_AUTH_28,
         _ => QUEUE_AUTH_14,
     }
+}
+
+/// Whether what was found begins like a number.
+fn is_number(why: &str) -> bool {
+    let found = why.split_once("found \"").map_or("", |(_, found)| found);
+    found.starts_with(|first: char| first == '-' || first.is_ascii_digit())
 }
 
 json! {
