@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
@@ -141,7 +141,8 @@ impl Peer {
         let built = build(&self.link, request)?;
         let sent = record_sent(&self.link, conn.number, request, broken);
         let started = Instant::now();
-        let result = read(conn.sender.send_request(built), self.link.until(self.wait), started).await;
+        let until = self.link.until(self.wait);
+        let result = read_on(&self.link, conn.sender.send_request(built), until, started).await;
         conn.used = Instant::now();
         let number = conn.number;
         if result.is_ok() && conn.sender.ready().await.is_ok() {
@@ -163,7 +164,11 @@ impl Peer {
         let sent = record_sent(&link, number, &request, false);
         let started = Instant::now();
         let mut passed = conn.passed.clone();
-        let answer = tokio::spawn(async move { read(conn.sender.send_request(built), until, started).await });
+        let beside = link.clone();
+        let answer =
+            tokio::spawn(
+                async move { read_on(&beside, conn.sender.send_request(built), until, started).await },
+            );
         // Ends too if the connection does, and then the answer says so.
         let _ = timeout_at(until, passed.beyond(0)).await;
         let _waiting = link.waiting();
@@ -242,17 +247,48 @@ pub(crate) async fn read(
     until: Instant,
     started: Instant,
 ) -> Result<Response, Lost> {
-    let all = async {
-        let (head, incoming) = answer.await.map_err(lost)?.into_parts();
-        let mut bytes = BytesMut::new();
-        body(incoming, &mut bytes).await?;
-        let body = Body(bytes.freeze());
-        Ok(Response { status: head.status.as_u16(), headers: fields(&head.headers), body })
-    };
-    match timeout_at(until, all).await {
-        Ok(result) => result,
-        Err(_) => Err(Lost::Silence(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))),
+    timeout_at(until, whole(answer)).await.unwrap_or_else(|_| Err(silence(started)))
+}
+
+/// As [`read`]. A target may stand still for a while, with the whole machine that it runs on: when the time is over it gets as
+/// much again as it takes for a sign of life, for behind that it answers what it was asked before.
+async fn read_on(
+    link: &Link,
+    answer: impl Future<Output = hyper::Result<hyper::Response<Incoming>>>,
+    until: Instant,
+    started: Instant,
+) -> Result<Response, Lost> {
+    const SIGNS: usize = 2;
+    let mut all = pin!(whole(answer));
+    if let Ok(result) = timeout_at(until, all.as_mut()).await {
+        return result;
     }
+    let since = Instant::now();
+    for _ in 0..SIGNS {
+        if link.is_over() {
+            break;
+        }
+        if link.sign_of_life().await.is_some() {
+            let again = timeout_at(link.until(since.elapsed()), all.as_mut()).await;
+            return again.unwrap_or_else(|_| Err(silence(started)));
+        }
+    }
+    Err(silence(started))
+}
+
+/// The whole of an answer.
+async fn whole(
+    answer: impl Future<Output = hyper::Result<hyper::Response<Incoming>>>,
+) -> Result<Response, Lost> {
+    let (head, incoming) = answer.await.map_err(lost)?.into_parts();
+    let mut bytes = BytesMut::new();
+    body(incoming, &mut bytes).await?;
+    let body = Body(bytes.freeze());
+    Ok(Response { status: head.status.as_u16(), headers: fields(&head.headers), body })
+}
+
+fn silence(started: Instant) -> Lost {
+    Lost::Silence(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Reads a body to its end, within the bound.

@@ -337,6 +337,11 @@ impl Link {
         Ok(Seen::new(self.log.record(What::Closed { conn, how: words(how), code: None }), ()))
     }
 
+    /// The event that shows the target alive, if it is.
+    pub(in crate::wire) async fn sign_of_life(&self) -> Option<u64> {
+        timeout(self.times.alive, (self.protocol.alive)(self)).await.ok().flatten()
+    }
+
     fn gone(&self, why: &str) -> Stop {
         self.unreachable(&format!("{why}, and no answer on a fresh connection"))
     }
@@ -347,7 +352,7 @@ impl Link {
         // Who is about to be blamed for being gone is asked more than once: a busy machine may keep it from one answer.
         let times = if self.alone { 3 } else { 1 };
         for _ in 0..times {
-            let alive = timeout(self.times.alive, (self.protocol.alive)(self)).await.ok().flatten();
+            let alive = self.sign_of_life().await;
             if alive.is_some() {
                 return Ok(alive);
             }

@@ -308,9 +308,10 @@ async fn http2_in_pieces(cx: &Cx) -> Outcome {
 /// Requests on one connection after the other while ever more stay open behind their answers.
 async fn beside_idle(cx: &Cx) -> Outcome {
     const IDLE: usize = 4;
-    let (stream, mut first) = (Stream::nowhere(cx), cx.http());
-    let made = first.send(put(&stream.path, TEXT).body(cx.token(16))).await?;
+    let (stream, mut first, content) = (Stream::nowhere(cx), cx.http(), cx.token(16));
+    let made = first.send(put(&stream.path, TEXT).body(content.clone())).await?;
     cx.need(STREAM_CREATE_1, &made, &one_of![answer(201).has(NEXT_OFFSET)])?;
+    cx.need(STREAM_CREATE_9, &first.send(stream.read()).await?, &one_of![answer(200).body(content)])?;
     let (mut idle, limit) = (vec![first], cx.answer_time());
     loop {
         let mut reply = pin!(cx.begin(stream.head(), limit * 2).await?.timed());

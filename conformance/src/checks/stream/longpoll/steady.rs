@@ -8,12 +8,13 @@ use crate::{
     one_of,
     wire::{Seen, http::Pending},
 };
-use futures_util::future::try_join_all;
+use futures_util::future::{Either, select, try_join_all};
 use std::{
     pin::pin,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::time::timeout;
+use tokio::time::sleep;
 use wireproof_spec::{http::Response, stream::requirements::*};
 
 /// Answers to long-polls, and how long each took.
@@ -51,16 +52,22 @@ pub(in crate::checks::stream) async fn watched<T>(
 ) -> Outcome<(T, bool)> {
     const ENOUGH: usize = 4;
     let limit = limit(cx).unwrap_or(PATIENCE);
-    let mut wait = pin!(wait);
-    let (mut asked, mut slowest) = (0, Duration::ZERO);
-    loop {
-        let since = Instant::now();
-        if let Ok(done) = timeout(limit / 16, wait.as_mut()).await {
-            return Ok((done, asked >= ENOUGH && slowest < limit / 8));
+    let asked = Mutex::new((0, Duration::ZERO));
+    let beside = async {
+        loop {
+            let since = Instant::now();
+            sleep(limit / 16).await;
+            cx.need(STREAM_HEAD_1, &cx.send(stream.head()).await?, &one_of![answer(200)])?;
+            // From the start of the pause: a machine that stands still does so at any time.
+            let took = since.elapsed().saturating_sub(limit / 16);
+            let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+            *asked = (asked.0 + 1, asked.1.max(took));
         }
-        cx.need(STREAM_HEAD_1, &cx.send(stream.head()).await?, &one_of![answer(200)])?;
-        // From the start of the pause: a machine that stands still does so at any time.
-        slowest = slowest.max(since.elapsed().saturating_sub(limit / 16));
-        asked += 1;
-    }
+    };
+    let done = match select(pin!(wait), pin!(beside)).await {
+        Either::Left((done, _)) => done,
+        Either::Right((stopped, _)) => return stopped,
+    };
+    let (asked, slowest) = asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((done, asked >= ENOUGH && slowest < limit / 8))
 }
