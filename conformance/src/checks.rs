@@ -1,3 +1,4 @@
 //! The checks, one folder a protocol, one file an area.
 
+pub mod queue;
 pub mod stream;

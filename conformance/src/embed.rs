@@ -1,174 +1,121 @@
-//! The one door to the reference: nothing else in this crate names it. A check never comes here.
+//! The one door to the references: nothing else in this crate names them. A check never comes here.
 
+pub mod queue;
+pub mod stream;
+
+pub use queue::QUEUE;
+pub use stream::STREAM;
 pub use wireproof_reference as reference;
 
 use crate::{
-    check::{BoxFuture, Hook, Need},
-    protocol::Reference,
-    selftest::defects::{self, Breakage},
-    target::{Fault, Hooks, Identity, Target, directory::Directory},
+    check::{BoxFuture, Hook},
+    selftest::defects::Breakage,
+    target::{Fault, Hooks, directory::Directory},
 };
-use reference::stream::{Access, Limits, Options, Parts, Running, Seams, Server};
-use std::{net::SocketAddr, sync::Arc};
+use reference::stream::Running;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::sync::Mutex;
-
-/// The reference of the stream protocol.
-pub static STREAM: Stream = Stream;
-
-/// The reference of the stream protocol.
-pub struct Stream;
 
 /// The full reference, in memory.
 pub const FULL: &str = "full";
 /// With data that survives a restart and a kill.
 pub const DURABLE: &str = "durable";
-/// Answers of a few bytes, so that every read takes many.
-pub const SMALL_CHUNKS: &str = "small-chunks";
-/// The core alone, without event streams and forks.
+/// The core alone, without what is optional.
 pub const BARE: &str = "bare";
-/// That takes neither POST nor DELETE.
-pub const READ_ONLY: &str = "read-only";
-/// That asks for credentials, and writes offsets with letters.
-pub const AUTHENTICATED: &str = "authenticated";
-/// That takes a few requests at once and refuses the others.
-pub const RATE_LIMITED: &str = "rate-limited";
-/// That drops what is old.
-pub const RETAINING: &str = "retaining";
-/// That refuses bodies of more than a few KiB.
-pub const SMALL_BODIES: &str = "small-bodies";
 
-/// How long the long-polls of the embedded references wait, in milliseconds.
-pub const LONG_POLL_MS: u64 = 400;
-/// Those of small chunks: longer than the shortest time to live.
-const LONGER_POLL_MS: u64 = 1_500;
-/// How long the event streams of the durable reference last, in milliseconds.
-pub const SSE_MS: u64 = 4_000;
-/// What the variant `authenticated` asks for in `Authorization`.
-pub const AUTHORIZATION: &str = "Bearer 6f70656e20736573616d65";
-/// What a second identity says there.
-pub const SECOND: &str = "Bearer 736563726574207365636f6e64";
-/// How many requests the variant `rate-limited` takes at once.
-const BURST: u32 = 24;
-/// How many requests are certainly too many for it.
-const TOO_MANY: u32 = 64;
-/// How much the variant `retaining` keeps, in bytes.
-const RETAINED: u64 = 4096;
-/// The longest body that the variant `small-bodies` takes, in bytes.
-const SMALL_BODY: usize = 64 * 1024;
+/// How a reference is to be served.
+#[derive(Clone, Copy, Debug)]
+pub struct Serve<'a> {
+    /// Where to listen.
+    pub addr: SocketAddr,
+    /// The directory in which state survives; without it state is in memory.
+    pub data: Option<&'a Path>,
+    /// Broken in this way.
+    pub defect: Option<&'a str>,
+    /// Which variant; otherwise the one that the defect was made for.
+    pub variant: Option<&'a str>,
+    /// How long its long-polls wait, in milliseconds, where it has any that are bounded by the server.
+    pub long_poll_ms: Option<u64>,
+}
 
-/// What a server of the variant is started with; none if there is no such variant.
-pub fn variant(name: &str) -> Option<Options> {
-    let (limits, access) = (Limits::default(), Access::default());
-    let options = Options::default();
-    Some(match name {
-        FULL => options,
-        DURABLE => Options { limits: Limits { sse_ms: SSE_MS, ..limits }, ..options },
-        SMALL_CHUNKS => {
-            Options { limits: Limits { chunk: 16, long_poll_ms: LONGER_POLL_MS, ..limits }, ..options }
+impl<'a> Serve<'a> {
+    /// A defect bites in the variant that it was made for, unless that one needs a directory that nobody gave.
+    fn variant(&self, defect: Option<&'a str>) -> &'a str {
+        let defect = defect.filter(|variant| *variant != DURABLE || self.data.is_some());
+        self.variant.or(defect).unwrap_or(FULL)
+    }
+
+    fn data_of(&self, variant: &str) -> Result<Option<PathBuf>, String> {
+        match (variant, self.data) {
+            (DURABLE, None) => Err("the variant durable keeps its state: give --data DIR".into()),
+            (_, data) => Ok(data.map(Path::to_owned)),
         }
-        BARE => Options { parts: Parts { sse: false, forks: false }, ..options },
-        READ_ONLY => Options { access: Access { writes: false, ..access }, ..options },
-        AUTHENTICATED => {
-            let authorization = vec![AUTHORIZATION.into(), SECOND.into()];
-            let access = Access { authorization, lettered: true, ..access };
-            Options { access, ..options }
-        }
-        RATE_LIMITED => Options { access: Access { burst: Some(BURST), ..access }, ..options },
-        RETAINING => Options { limits: Limits { retain: Some(RETAINED), ..limits }, ..options },
-        SMALL_BODIES => Options { limits: Limits { max_body: SMALL_BODY, ..limits }, ..options },
-        _ => return None,
-    })
-}
-
-/// What the owner of a server with these options would declare.
-fn declare(variant: &str, options: &Options, target: Target) -> Target {
-    let switch = |on| if on { "on" } else { "off" };
-    let target = target
-        .declare("long-poll-ms", options.limits.long_poll_ms.to_string())
-        .declare("stream.sse", switch(options.parts.sse))
-        .declare("stream.forks", switch(options.parts.forks))
-        .declare("stream.http2", "on")
-        .declare("stream.crash-safe", switch(variant == DURABLE));
-    match variant {
-        DURABLE => target.declare("sse-ms", SSE_MS.to_string()),
-        READ_ONLY => target.declare("stream.read-only", "on"),
-        AUTHENTICATED => target
-            .declare("stream.access-control", "on")
-            .header(Identity::First, "authorization", AUTHORIZATION)
-            .header(Identity::Second, "authorization", SECOND),
-        RATE_LIMITED => {
-            target.declare("stream.rate-limit", "on").declare("burst-requests", TOO_MANY.to_string())
-        }
-        RETAINING => target.declare("stream.retention", "on").declare("retained-bytes", RETAINED.to_string()),
-        SMALL_BODIES => target.declare("max-body-bytes", SMALL_BODY.to_string()),
-        _ => target,
     }
 }
 
-impl Reference for Stream {
-    fn variants(&self) -> &'static [&'static str] {
-        &[FULL, DURABLE, SMALL_CHUNKS, BARE, READ_ONLY, AUTHENTICATED, RATE_LIMITED, RETAINING, SMALL_BODIES]
-    }
-
-    fn about(&self, variant: &str) -> Option<Need> {
-        Some(match variant {
-            RATE_LIMITED => Need::Feature("stream.rate-limit", "on"),
-            _ => return None,
-        })
-    }
-
-    fn start<'a>(&'a self, name: &'a str, defect: Option<&'a str>) -> BoxFuture<'a, Result<Target, String>> {
-        Box::pin(async move {
-            let breakage = match defect {
-                Some(id) => {
-                    Some(defects::stream::find(id).ok_or_else(|| format!("there is no defect {id}"))?)
-                }
-                None => None,
-            };
-            let data = (name == DURABLE).then(Directory::new).transpose()?;
-            let mut process = Process {
-                addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-                variant: name.to_owned(),
-                data,
-                breakage,
-                running: Mutex::default(),
-            };
-            let running = process.started().await?;
-            let target = declare(name, &process.options()?, Target::server(&running.root)?);
-            process.addr = running.addr;
-            process.running = Mutex::new(Some(running));
-            Ok(target.hooks(Arc::new(process)))
-        })
+/// Serves the reference of this protocol.
+///
+/// # Errors
+/// What was asked for does not exist, or it does not start.
+pub async fn serve(protocol: &str, asked: Serve<'_>) -> Result<Running, String> {
+    match protocol {
+        "stream" => stream::serve(asked).await,
+        "queue" => queue::serve(asked).await,
+        other => Err(format!("there is no reference of {other}")),
     }
 }
 
-/// The seams of a defect, or the honest ones.
-pub fn seams(breakage: Option<&Breakage<Seams>>) -> Seams {
-    breakage.map_or_else(Seams::honest, |b| (b.seams)())
+/// The breakage of a defect.
+fn found<S>(
+    defect: Option<&str>,
+    find: fn(&str) -> Option<&'static Breakage<S>>,
+) -> Result<Option<&'static Breakage<S>>, String> {
+    let Some(id) = defect else { return Ok(None) };
+    let found = find(id);
+    found.map(Some).ok_or_else(|| format!("there is no defect `{id}`; `wireproof list defects` shows all"))
 }
+
+/// The directory of a variant that has one.
+fn data_for(variant: &str) -> Result<Option<Directory>, String> {
+    (variant == DURABLE).then(Directory::new).transpose()
+}
+
+/// Starts a reference at this address, with its state in this directory.
+type Start =
+    Box<dyn Fn(SocketAddr, Option<PathBuf>) -> BoxFuture<'static, Result<Running, String>> + Send + Sync>;
 
 /// A running reference, and how to start it again.
 struct Process {
     addr: SocketAddr,
-    variant: String,
     data: Option<Directory>,
-    breakage: Option<&'static Breakage<Seams>>,
+    start: Start,
     running: Mutex<Option<Running>>,
 }
 
 impl Process {
-    fn options(&self) -> Result<Options, String> {
-        let name = &self.variant;
-        let mut options = variant(name).ok_or_else(|| format!("there is no variant {name}"))?;
-        if name != SMALL_CHUNKS {
-            options.limits.long_poll_ms = LONG_POLL_MS;
-        }
-        let data = self.data.as_ref().map(|d| d.path().to_owned());
-        Ok(Options { addr: self.addr, data, seams: seams(self.breakage), ..options })
+    /// Starts it at a free port, and tells its root.
+    async fn begin(
+        data: Option<Directory>,
+        start: impl Fn(SocketAddr, Option<PathBuf>) -> BoxFuture<'static, Result<Running, String>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<(Arc<Self>, String), String> {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut process = Self { addr, data, start: Box::new(start), running: Mutex::default() };
+        let running = process.started().await?;
+        let root = running.root.clone();
+        process.addr = running.addr;
+        process.running = Mutex::new(Some(running));
+        Ok((Arc::new(process), root))
     }
 
     async fn started(&self) -> Result<Running, String> {
-        Server::start(self.options()?).await.map_err(|e| e.to_string())
+        (self.start)(self.addr, self.data.as_ref().map(|data| data.path().to_owned())).await
     }
 }
 

@@ -1,7 +1,6 @@
 //! Narrow doors for the fuzz targets to what reads hostile bytes and is private otherwise. Nothing else uses them.
 
 use crate::{
-    PROTOCOLS,
     protocol::Protocol,
     report::{Outcome, Report, json, junit, replay, terminal},
     target::{baseline::Baseline, file},
@@ -145,16 +144,12 @@ pub fn reports(protocols: &[&'static Protocol], log: &str) -> Result<[String; 3]
 }
 
 /// Reads a target file and looks for what is wrong with it.
-pub fn target(text: &str) -> Result<(), String> {
+pub fn target(protocol: &Protocol, text: &str) -> Result<(), String> {
     let read = file::Read::parse(text, Path::new("wireproof.toml"))?;
-    read.examine(stream())
+    read.examine(protocol)
 }
 
 /// Reads a baseline.
-pub fn baseline(text: &str) -> Result<Baseline, String> {
-    Baseline::parse(text, Path::new("baseline.toml"), stream())
-}
-
-fn stream() -> &'static Protocol {
-    PROTOCOLS[0]
+pub fn baseline(protocol: &Protocol, text: &str) -> Result<Baseline, String> {
+    Baseline::parse(text, Path::new("baseline.toml"), protocol)
 }

@@ -7,7 +7,9 @@ use crate::{
     run::schemas::Schemas,
     wire::limit::words,
 };
+use serde_json::Value;
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -25,41 +27,122 @@ pub struct Observed<'a> {
     pub(crate) log: &'a Log,
 }
 
-/// Something that the target said to a request, as recorded.
+/// Something that the target said, as recorded.
 pub(crate) struct Told {
     seq: u64,
     /// Whether the check that saw it passed.
     passed: bool,
+    /// What it answers, if it does.
     request: Arc<Request>,
     said: Said,
+    /// The requirement for its shape and the name of its schema.
+    shape: Option<(RequirementId, &'static str)>,
+    /// What its schema speaks of, once somebody asked.
+    document: OnceCell<Option<Result<Value, String>>>,
 }
 
 enum Said {
-    Answer(Response),
+    Answer(Response, Bytes),
     Event { name: String, data: Bytes },
+    Frame(Bytes),
+}
+
+impl Said {
+    /// The requirement for its shape and the name of its schema.
+    fn shape(&self, protocol: &Protocol, request: &Request) -> Option<(RequirementId, &'static str)> {
+        match self {
+            Said::Answer(response, _) => (protocol.shape)(request, response),
+            Said::Event { name, .. } => (protocol.event_shape)(request, name),
+            Said::Frame(data) => (protocol.frame_shape)(data.text.as_deref()?),
+        }
+    }
+
+    /// What its schema speaks of; none if it was not kept whole.
+    ///
+    /// # Errors
+    /// It is no JSON and has to be.
+    fn document(&self, protocol: &Protocol) -> Option<Result<Value, String>> {
+        match self {
+            Said::Answer(response, _) if !protocol.bodies => {
+                Some(serde_json::to_value(response).map_err(|e| e.to_string()))
+            }
+            Said::Answer(_, data) | Said::Event { data, .. } | Said::Frame(data) => parsed(data),
+        }
+    }
 }
 
 impl Told {
-    /// The requirement for its shape and the name of its schema.
-    fn shape(&self, protocol: &Protocol) -> Option<(RequirementId, &'static str)> {
-        match &self.said {
-            Said::Answer(response) => (protocol.shape)(&self.request, response),
-            Said::Event { name, .. } => (protocol.event_shape)(&self.request, name),
-        }
+    fn new(protocol: &Protocol, seq: u64, passed: bool, request: Arc<Request>, said: Said) -> Self {
+        let shape = said.shape(protocol, &request);
+        Self { seq, passed, request, said, shape, document: OnceCell::new() }
     }
 
-    fn check(&self, schemas: &Schemas, schema: &str) -> Result<(), String> {
-        match &self.said {
-            Said::Answer(response) => schemas.check(schema, response),
-            Said::Event { data, .. } => check_data(schemas, schema, data),
+    /// Whether what is about this requirement in it is valid: itself, or parts of it. None if nothing is.
+    fn judge(
+        &self,
+        protocol: &Protocol,
+        schemas: &Schemas,
+        requirement: RequirementId,
+    ) -> Option<Result<(), (&'static str, String)>> {
+        let (own, schema) = self.shape?;
+        let parts = || protocol.parts.iter().filter(|part| part.of == schema);
+        if own != requirement && !parts().any(|part| part.requirement == requirement) {
+            return None;
         }
+        let document = match self.document.get_or_init(|| self.said.document(protocol)).as_ref()? {
+            Ok(document) => document,
+            Err(why) => return (own == requirement).then(|| Err((schema, why.clone()))),
+        };
+        if own == requirement {
+            let within = |pointer: &str| parts().any(|part| leads_into(part.at, pointer, document));
+            if let Err(why) = schemas.check_but(schema, document, within) {
+                return Some(Err((schema, why)));
+            }
+        }
+        let mut any = own == requirement;
+        for part in parts().filter(|part| part.requirement == requirement) {
+            for found in found(part.at, document) {
+                any = true;
+                if let Err(why) = schemas.check_but(part.schema, found, |_| false) {
+                    return Some(Err((part.schema, why)));
+                }
+            }
+        }
+        any.then_some(Ok(()))
     }
+}
+
+/// What stands at this place of a document, and is not null.
+fn found<'a>(at: &[&str], document: &'a Value) -> Vec<&'a Value> {
+    let Some((first, rest)) = at.split_first() else {
+        return if document.is_null() { Vec::new() } else { vec![document] };
+    };
+    let next: Vec<&Value> = match (*first, document) {
+        ("*", Value::Array(list)) => list.iter().collect(),
+        (name, Value::Object(members)) => members.get(name).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    next.into_iter().flat_map(|value| found(rest, value)).collect()
+}
+
+/// Whether a pointer leads to such a place, or further into it.
+fn leads_into(at: &[&str], pointer: &str, document: &Value) -> bool {
+    let steps: Vec<&str> = pointer.split('/').skip(1).collect();
+    if steps.len() < at.len() {
+        return false;
+    }
+    let fits = at.iter().zip(&steps).all(|(place, step)| place == step || *place == "*");
+    let here: String = steps[..at.len()].iter().map(|step| format!("/{step}")).collect();
+    fits && document.pointer(&here).is_some_and(|value| !value.is_null())
 }
 
 impl Shown for Told {
     fn shown(&self) -> String {
         match &self.said {
-            Said::Answer(response) => response.shown(),
+            Said::Answer(response, _) => response.shown(),
+            Said::Frame(data) => {
+                format!("the frame {:?}", words(data.text.as_deref().unwrap_or_default()))
+            }
             Said::Event { name, data } => {
                 let text = data.text.as_deref().unwrap_or_default();
                 format!("the event {} with the data {:?}", words(name), words(text))
@@ -68,27 +151,27 @@ impl Shown for Told {
     }
 }
 
-/// Whether the data of an event is JSON that is valid by this schema. What was not kept whole cannot be told.
-pub(crate) fn check_data(schemas: &Schemas, schema: &str, data: &Bytes) -> Result<(), String> {
+/// Bytes as JSON; none if they were not kept whole.
+fn parsed(data: &Bytes) -> Option<Result<Value, String>> {
     if data.sha256.is_some() {
-        return Ok(());
+        return None;
     }
     let text = data.text.as_deref().unwrap_or_default();
-    let document: serde_json::Value =
-        serde_json::from_str(text).map_err(|e| format!("the data is no JSON: {e}"))?;
-    schemas.check(schema, &document)
+    Some(serde_json::from_str(text).map_err(|e| format!("it is no JSON: {e}")))
+}
+
+/// Whether data is JSON that is valid by this schema. What was not kept whole cannot be told.
+#[cfg(feature = "suites")]
+pub(crate) fn check_data(schemas: &Schemas, schema: &str, data: &Bytes) -> Result<(), String> {
+    parsed(data).map_or(Ok(()), |document| schemas.check(schema, &document?))
 }
 
 impl Observed<'_> {
     /// Claims that every answer and event whose shape is this requirement's is valid by its schema.
     pub fn shapes(&self, requirement: RequirementId) {
         self.claim(requirement, "messages of this shape", |told| {
-            let (shape, schema) = told.shape(self.protocol)?;
-            if shape != requirement {
-                return None;
-            }
-            let expected = Alternative::<Response>::from_schema(schema);
-            Some(told.check(self.schemas, schema).map_err(|why| (expected, why)))
+            let judged = told.judge(self.protocol, self.schemas, requirement)?;
+            Some(judged.map_err(|(schema, why)| (Alternative::<Response>::from_schema(schema), why)))
         });
     }
 
@@ -101,7 +184,7 @@ impl Observed<'_> {
     ) {
         let alternative = alternative.into();
         self.claim(requirement, &format!("answers, each {}", alternative.expected().name), |told| {
-            let Said::Answer(response) = &told.said else { return None };
+            let Said::Answer(response, _) = &told.said else { return None };
             let met = alternative.holds(response);
             let asked = || format!("to {} {}", told.request.method, told.request.target());
             applies(&told.request, response)
@@ -151,7 +234,11 @@ impl Observed<'_> {
 
 impl Told {
     /// All that was said in a run. `passed` names the checks that passed.
-    pub(crate) fn all(events: &[Arc<Event>], passed: &BTreeSet<&'static str>) -> Vec<Self> {
+    pub(crate) fn all(
+        protocol: &Protocol,
+        events: &[Arc<Event>],
+        passed: &BTreeSet<&'static str>,
+    ) -> Vec<Self> {
         let mut sent: BTreeMap<u64, Arc<Request>> = BTreeMap::new();
         let mut found = Vec::new();
         for event in events {
@@ -167,7 +254,8 @@ impl Told {
                     let said = match message {
                         Message::Response { status, headers, body } => {
                             let headers = Fields(headers.clone().into_iter().collect());
-                            Said::Answer(Response { status: *status, headers, body: kept(body) })
+                            let response = Response { status: *status, headers, body: kept(body) };
+                            Said::Answer(response, body.clone())
                         }
                         Message::Event { name, data, .. } => {
                             Said::Event { name: name.clone(), data: data.clone() }
@@ -176,7 +264,12 @@ impl Told {
                     };
                     let Some(request) = sent.get(to).cloned() else { continue };
                     let passed = event.check.as_deref().is_some_and(|check| passed.contains(check));
-                    found.push(Self { seq: event.seq, passed, request, said });
+                    found.push(Self::new(protocol, event.seq, passed, request, said));
+                }
+                What::Received { message: Message::Text { text }, .. } => {
+                    let passed = event.check.as_deref().is_some_and(|check| passed.contains(check));
+                    let (request, said) = (Arc::default(), Said::Frame(text.clone()));
+                    found.push(Self::new(protocol, event.seq, passed, request, said));
                 }
                 _ => {}
             }

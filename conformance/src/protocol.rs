@@ -40,6 +40,13 @@ pub struct Protocol {
     /// Which message an event of this name is, in the event stream that answers a request: the requirement for its shape and
     /// the name of the schema of its data, which is then JSON.
     pub event_shape: fn(&Request, &str) -> Option<(RequirementId, &'static str)>,
+    /// Which message a text frame of a WebSocket is: the requirement for its shape and the name of its schema, which it is then
+    /// JSON of.
+    pub frame_shape: fn(&str) -> Option<(RequirementId, &'static str)>,
+    /// Whether the schemas of answers speak of their bodies alone, which are JSON.
+    pub bodies: bool,
+    /// What stands within messages and has a requirement for its own shape.
+    pub parts: &'static [Part],
     /// Whether our own decoder accepts a request.
     pub accepts_request: fn(&Request) -> Result<(), String>,
     /// Asks a target whether it is alive.
@@ -56,6 +63,19 @@ pub struct Protocol {
     pub validators: OnceLock<Result<Schemas, String>>,
 }
 
+/// A part of messages that has a requirement for its own shape: what is wrong with it is not wrong with what is around it.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// The schema of the message.
+    pub of: &'static str,
+    /// The members that lead to it; `*` stands for each element of an array. What is `null` is no part.
+    pub at: &'static [&'static str],
+    /// The requirement for its shape.
+    pub requirement: RequirementId,
+    /// Its schema.
+    pub schema: &'static str,
+}
+
 /// Features and limits that a target told: name and value.
 pub type Probed = Vec<(&'static str, String)>;
 
@@ -67,8 +87,12 @@ pub struct Trial {
     pub defects: fn() -> Vec<&'static Defect>,
     /// The minimal success of its operation for every request; nothing is kept.
     pub agreeable: Option<fn(&Request) -> Response>,
+    /// What a target says to a text frame that agrees to everything and keeps nothing; only for protocols over WebSocket.
+    pub agreeable_frame: Option<fn(&str) -> Option<String>>,
     /// Every operation once, in the ordinary way: what a defect that bites later does not disturb.
     pub ordinary: Option<for<'a> fn(&'a Cx) -> BoxFuture<'a, crate::check::Outcome>>,
+    /// The members of JSON messages whose values differ from run to run.
+    pub volatile: &'static [&'static str],
 }
 
 /// An optional part of a protocol, or a variant with a value.

@@ -388,7 +388,7 @@ impl Runner {
             observe(&Observed {
                 check,
                 protocol: self.protocol,
-                told: told.get_or_insert_with(|| Told::all(&events, &passed)),
+                told: told.get_or_insert_with(|| Told::all(self.protocol, &events, &passed)),
                 schemas,
                 log: &log,
             });
@@ -519,6 +519,7 @@ pub(crate) fn by_turns<T>(these: Vec<T>, those: Vec<T>) -> Vec<T> {
 ///
 /// # Errors
 /// The flow stopped: why.
+#[cfg(feature = "suites")]
 pub(crate) async fn drive_alone(
     protocol: &'static Protocol,
     target: Target,

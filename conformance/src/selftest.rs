@@ -5,7 +5,9 @@ pub mod defects;
 pub mod gate;
 pub mod null;
 pub mod shape;
+mod witness;
 
+use self::witness::Witnesses;
 use crate::{
     check::{Body, Check, Waits},
     event::{Event, What},
@@ -98,29 +100,61 @@ struct Tried {
     seen: Vec<Arc<Event>>,
 }
 
-/// Tests the suite of a protocol. `full` drives all checks that do not wait long against all defects.
+/// Which part of a suite is tested.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scope<'a>(Option<&'a str>);
+
+impl<'a> Scope<'a> {
+    /// All of it, or one area: `forks`.
+    pub fn new(area: Option<&'a str>) -> Self {
+        Self(area)
+    }
+
+    /// Whether a requirement is in it.
+    fn holds(self, protocol: &Protocol, id: &str) -> bool {
+        self.0.is_none_or(|area| protocol.requirement(id).is_some_and(|r| r.area() == area))
+    }
+
+    /// Whether a check is about one of its requirements.
+    fn has(self, protocol: &Protocol, check: &Check) -> bool {
+        self.0.is_none() || check.requirements.iter().any(|id| self.holds(protocol, id.as_str()))
+    }
+
+    /// The names of its checks; none for all, which an observer needs.
+    fn names(self, protocol: &Protocol) -> Option<BTreeSet<&'static str>> {
+        self.0?;
+        let mine = || protocol.checks().filter(|check| self.has(protocol, check));
+        let observed = mine().any(|check| matches!(check.body, Body::Observes(_)));
+        (!observed).then(|| mine().map(|check| check.name).collect())
+    }
+}
+
+/// Tests the suite of a protocol, or a part of it. `full` drives all checks that do not wait long against all defects.
 ///
 /// # Errors
 /// A reference or a null target that does not start.
-pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, String> {
-    let defects = in_turn(protocol, (protocol.trial.defects)());
-    let mut honest = honest(protocol).await?;
+pub async fn selftest(protocol: &'static Protocol, full: bool, scope: Scope<'_>) -> Result<Score, String> {
+    let mut defects = in_turn(protocol, (protocol.trial.defects)());
+    defects.retain(|defect| scope.holds(protocol, defect.requirement.as_str()));
+    let mut honest = honest(protocol, scope).await?;
     let mut tried_again = again(protocol, &mut honest).await?;
-    let nulls = null::passes(protocol, honest.iter().map(|(_, f)| f));
+    let witnesses = Arc::new(Witnesses::of(&honest));
+    let nulls = null::passes(protocol, scope.names(protocol), honest.iter().map(|(_, f)| f));
     // Much of each is waiting, so they wait together.
     let (mut tried, (null_passes, nulls), late) =
-        try_join3(attempts(protocol, &defects, full), nulls, late_bites(protocol, &defects)).await?;
+        try_join3(attempts(protocol, &defects, &witnesses, full), nulls, late_bites(protocol, &defects))
+            .await?;
     for _ in 0..AGAIN {
         for survivor in tried.iter_mut().filter(|t| t.caught_by.is_empty()) {
             tried_again.push(survivor.defect.id.to_owned());
-            *survivor = apart(attempt(protocol, survivor.defect, full)).await?;
+            *survivor = apart(attempt(protocol, survivor.defect, witnesses.clone(), full)).await?;
         }
     }
     tried.sort_by_key(|t| t.defect.id);
     let known = shape::Known::of(protocol, honest.iter().flat_map(|(_, f)| &f.events));
     let caught: Vec<&Tried> = tried.iter().filter(|t| !t.caught_by.is_empty()).collect();
     let surviving = tried.iter().filter(|t| t.caught_by.is_empty()).map(|t| t.defect.id.to_owned()).collect();
-    let mut holes = gate::holes(protocol, caught.iter().map(|t| t.defect));
+    let mut holes = gate::holes(protocol, scope, caught.iter().map(|t| t.defect));
     holes.extend(tried.iter().filter_map(|t| implausible(protocol, &known, t)));
     holes.extend(gate::without_kind(protocol, &honest.iter().map(|(_, f)| f).collect::<Vec<_>>()));
     holes.extend(late);
@@ -134,7 +168,7 @@ pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, 
         honest_failures: honest
             .iter()
             .flat_map(|(variant, finished)| honest_failures(variant, finished))
-            .chain(never_passed(protocol, &honest))
+            .chain(never_passed(protocol, scope, &honest))
             .collect(),
         defects: Defects { total: tried.len(), caught: caught.len(), surviving },
         null_passes,
@@ -150,15 +184,25 @@ pub async fn selftest(protocol: &'static Protocol, full: bool) -> Result<Score, 
 ///
 /// # Errors
 /// A reference that does not start.
-pub async fn honest(protocol: &'static Protocol) -> Result<Vec<(&'static str, Finished)>, String> {
+pub async fn honest(
+    protocol: &'static Protocol,
+    scope: Scope<'_>,
+) -> Result<Vec<(&'static str, Finished)>, String> {
+    let chosen = scope.names(protocol);
     stream::iter(protocol.trial.reference.variants().iter().copied())
         .map(|variant| {
+            let chosen = chosen.clone();
             apart(async move {
                 let target = protocol.trial.reference.start(variant, None).await?;
-                let names = protocol.trial.reference.about(variant).map(|about| {
-                    let needs = |check: &&Check| protocol.needs(check).iter().any(|(need, _)| *need == about);
-                    protocol.checks().filter(needs).map(|check| check.name).collect()
-                });
+                let names = match protocol.trial.reference.about(variant) {
+                    None => chosen,
+                    Some(about) => {
+                        let needs =
+                            |check: &&Check| protocol.needs(check).iter().any(|(need, _)| *need == about);
+                        let those = |name: &&str| chosen.as_ref().is_none_or(|chosen| chosen.contains(*name));
+                        Some(protocol.checks().filter(needs).map(|check| check.name).filter(those).collect())
+                    }
+                };
                 let settings = Settings { names, bare: true, ..Settings::default() };
                 Ok((variant, run(protocol, target, settings, |_| {}).await?))
             })
@@ -218,14 +262,14 @@ fn honest_failures(variant: &str, finished: &Finished) -> Vec<String> {
 }
 
 /// A check that passes on no variant proves nothing.
-fn never_passed(protocol: &Protocol, honest: &[(&str, Finished)]) -> Vec<String> {
+fn never_passed(protocol: &Protocol, scope: Scope<'_>, honest: &[(&str, Finished)]) -> Vec<String> {
     let passed: BTreeSet<&str> = honest
         .iter()
         .flat_map(|(_, f)| f.checks.iter().filter(|c| c.verdict == Verdict::Pass).map(|c| c.check.name))
         .collect();
     protocol
         .checks()
-        .filter(|c| !passed.contains(c.name))
+        .filter(|c| scope.has(protocol, c) && !passed.contains(c.name))
         .map(|c| format!("{} passes on no variant", c.name))
         .collect()
 }
@@ -263,16 +307,22 @@ async fn apart<T: Send + 'static>(
 async fn attempts(
     protocol: &'static Protocol,
     defects: &[&'static Defect],
+    witnesses: &Arc<Witnesses>,
     full: bool,
 ) -> Result<Vec<Tried>, String> {
     stream::iter(defects.to_vec())
-        .map(|defect| apart(attempt(protocol, defect, full)))
+        .map(|defect| apart(attempt(protocol, defect, witnesses.clone(), full)))
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
 }
 
-async fn attempt(protocol: &'static Protocol, defect: &'static Defect, full: bool) -> Result<Tried, String> {
+async fn attempt(
+    protocol: &'static Protocol,
+    defect: &'static Defect,
+    witnesses: Arc<Witnesses>,
+    full: bool,
+) -> Result<Tried, String> {
     let drive = async |names: Option<BTreeSet<&'static str>>| {
         let target = protocol.trial.reference.start(defect.variant, Some(defect.id)).await?;
         // Those who do not wait long stand for all.
@@ -281,7 +331,11 @@ async fn attempt(protocol: &'static Protocol, defect: &'static Defect, full: boo
     };
     let names = naming(protocol, defect);
     let others = if full && names.is_some() { Some(drive(None).await?) } else { None };
-    let finished = drive(names).await?;
+    let few = if names.is_none() && !full { witnesses.few(defect) } else { None };
+    let mut finished = drive(few.clone().or(names)).await?;
+    if few.is_some() && !finished.checks.iter().any(|c| breaks(&c.events, defect)) {
+        finished = drive(None).await?;
+    }
     let red = |c: &&Checked| matches!(c.verdict, Verdict::Fail | Verdict::Warn);
     let caught_by = finished
         .checks

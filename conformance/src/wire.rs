@@ -15,6 +15,7 @@ mod overload;
 pub(crate) mod pace;
 pub mod raw;
 mod seen;
+pub mod sink;
 pub mod sse;
 pub(crate) mod sweep;
 mod tap;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -72,6 +72,35 @@ async fn who_was_refused_before_something_else_was_done_is_not_asked_again_behin
     let done = done(&["run", "stream", &url, "--json", "--only", "stream/sse/successor"]).await;
     assert_eq!(verdicts(&done.json()), [("stream/sse/successor", "inconclusive")], "{}", done.out);
     assert!(done.out.contains("it answers 429"), "{}", done.out);
+}
+
+/// The reference behind what stands still for this long at the second PUT, with everything that it is asked meanwhile. The first
+/// one asks it how long its long-polls are.
+async fn stalling(length: Duration) -> String {
+    let origin = Origin::start("full", None).await;
+    let (until, count) = (Arc::new(OnceLock::new()), Arc::new(AtomicU32::new(0)));
+    let port = listen("127.0.0.1", move |stream| {
+        let (origin, until, count) = (origin.clone(), until.clone(), count.clone());
+        async move {
+            let mut start = [0; 3];
+            let puts = stream.peek(&mut start).await.is_ok_and(|n| start[..n] == *b"PUT");
+            let now = tokio::time::Instant::now();
+            if puts && count.fetch_add(1, Ordering::Relaxed) == 1 {
+                until.get_or_init(|| now + length);
+            }
+            tokio::time::sleep_until(until.get().copied().unwrap_or(now)).await;
+            origin.pass(stream).await;
+        }
+    })
+    .await;
+    format!("http://127.0.0.1:{port}/v1/stream")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_stood_still_is_not_blamed_for_what_it_answers_late() {
+    let url = stalling(Duration::from_millis(800)).await;
+    let done = done(&[&["run", "stream", &url, "--json", "--timeout", "500"], &ONE[..]].concat()).await;
+    assert_eq!(verdicts(&done.json()), [(ONE[1], "pass")], "{}", done.out);
 }
 
 /// When requests left, in microseconds since the start of the run.

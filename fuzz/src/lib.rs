@@ -11,4 +11,4 @@ mod runner;
 #[cfg(feature = "runner")]
 pub mod seeds;
 #[cfg(feature = "runner")]
-pub use runner::{adapter, answer, files, log, model, raw, requirements, sse, websocket};
+pub use runner::{adapter, answer, files, log, model, queue, raw, requirements, sse, websocket};

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod files;
 pub mod log;
 pub mod model;
+pub mod queue;
 pub mod raw;
 pub mod requirements;
 pub mod sse;

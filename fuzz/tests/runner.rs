@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 use wireproof::fuzzing::reports;
 use wireproof_fuzz::{
-    adapter, answer, documents, files, log, messages, model, raw, requirements, seeds, sse, texts, websocket,
+    adapter, answer, documents, files, log, messages, model, queue, raw, requirements, seeds, sse, texts,
+    websocket,
 };
 
 type Target = (&'static str, fn(&[u8]));
@@ -20,11 +21,12 @@ const TARGETS: &[Target] = &[
     ("adapter", adapter::run),
     ("log", log::run),
     ("model", model::run),
+    ("queue", queue::run),
     ("sse", sse::run),
 ];
 
 /// Targets that build their input from bytes of any kind.
-const WITHOUT_SEEDS: &[&str] = &["messages", "model"];
+const WITHOUT_SEEDS: &[&str] = &["messages", "model", "queue"];
 
 fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

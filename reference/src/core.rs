@@ -78,18 +78,21 @@ impl<M: Model> Core<M> {
                 }
                 progress = self.log.progress() => progress?,
                 () = sleep_until(wake) => {
-                    ticked = Some(Instant::now());
-                    self.decide(&[M::tick()])?;
+                    let acted = self.decide(&[M::tick()])?;
+                    ticked = (!acted).then(Instant::now);
                 }
             }
         }
     }
 
     /// Decides and applies inputs one after the other; their records go to the log together, each decision's whole.
-    fn decide(&mut self, inputs: &[M::Input]) -> Result<(), Error> {
+    /// Says whether anything changed.
+    fn decide(&mut self, inputs: &[M::Input]) -> Result<bool, Error> {
         let mut items = Vec::new();
+        let mut acted = false;
         for input in inputs {
             let Decision { records, effects } = (self.port)(&self.state, self.clock.now(), input);
+            acted |= !records.is_empty();
             for record in &records {
                 M::apply(&mut self.state, record);
                 if M::durable(record) {
@@ -101,7 +104,10 @@ impl<M: Model> Core<M> {
             let position = self.log.position() + items.len() as u64;
             self.held.extend(effects.into_iter().map(|effect| (position, effect)));
         }
-        if items.is_empty() { Ok(()) } else { self.log.append(items) }
+        if !items.is_empty() {
+            self.log.append(items)?;
+        }
+        Ok(acted)
     }
 
     fn release(&mut self, sink: &mut Sink<M>) {

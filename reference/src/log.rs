@@ -209,6 +209,15 @@ impl Content {
         }
     }
 
+    /// The appends of an owner that begin in a range, in their order and whole, with where they begin: as many as come to
+    /// `most` bytes, and at least one if there is one.
+    pub async fn appends(&self, range: Range, most: usize) -> Result<Vec<(u64, Bytes)>, Error> {
+        match &self.source {
+            Source::Memory(memory) => Ok(memory.appends(range, most)),
+            Source::Sqlite(readers) => readers.appends(range, most).await,
+        }
+    }
+
     /// Keeps the content of an owner until the lease is dropped.
     pub fn lease(&self, owner: u64) -> Lease {
         *self.leases().held.entry(owner).or_default() += 1;

@@ -5,7 +5,6 @@
 
 mod content;
 pub mod gate;
-mod http;
 mod message;
 pub mod model;
 pub mod seams;

@@ -2,6 +2,11 @@
 
 mod client;
 mod log;
+mod queue_client;
+mod queue_crash;
+mod queue_model;
+mod queue_robust;
+mod queue_wire;
 mod robust;
 mod stream_caching;
 mod stream_expiry;

@@ -5,7 +5,17 @@ use crate::{
     event::{Expected, Log, What},
     protocol::Protocol,
     target::{Fault, Features, Target},
-    wire::{Link, Seen, app::App, http, http2, limit::words, raw, sse, sweep::Made, ws},
+    wire::{
+        Link, Seen,
+        app::App,
+        http, http2,
+        limit::{self, words},
+        raw,
+        sink::Sink,
+        sse,
+        sweep::Made,
+        ws,
+    },
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -212,12 +222,49 @@ impl Cx {
         ws::Peer::dial(&self.link, path, protocols).await
     }
 
+    /// Asks for a WebSocket by this GET, which gets what the handshake takes: what was answered, and the peer if that was 101.
+    /// The `Authorization` of the target is left out: a protocol over WebSocket has another place for it.
+    ///
+    /// # Errors
+    /// Stops the check if the target cannot be reached or stays overloaded.
+    pub async fn upgrade(&self, request: Request) -> Outcome<(Seen<Response>, Option<ws::Peer>)> {
+        ws::upgrade(&self.link.without_header("authorization"), request, None).await
+    }
+
+    /// As [`Cx::upgrade`], with little room for what came and was not read: a target soon feels that nobody reads.
+    ///
+    /// # Errors
+    /// As [`Cx::upgrade`].
+    pub async fn upgrade_narrow(&self, request: Request) -> Outcome<(Seen<Response>, Option<ws::Peer>)> {
+        ws::upgrade(&self.link.without_header("authorization"), request, Some(limit::NARROW)).await
+    }
+
+    /// The key in the `Authorization` that the owner of the target gave us, without the word `Bearer`; empty if there is none.
+    pub fn key(&self) -> &str {
+        let mut headers = self.link.reach.headers.iter();
+        let found = headers.find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let value = found.map_or("", |(_, value)| value.as_str());
+        value.strip_prefix("Bearer ").unwrap_or(value)
+    }
+
     /// A port at which the client under test can find us.
     ///
     /// # Errors
     /// Stops the check if there is no port.
     pub async fn listen(&self) -> Outcome<ws::Listener> {
         ws::Listener::open(&self.link).await
+    }
+
+    /// A place to which the target can send HTTP requests, each answered with the status that this finds for it; the number says
+    /// how many came before for its path.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if the target cannot reach us.
+    pub async fn sink(
+        &self,
+        answers: impl Fn(&Request, usize) -> u16 + Send + Sync + 'static,
+    ) -> Outcome<Sink> {
+        Sink::open(&self.link, answers).await
     }
 
     /// The client under test: another session with its adapter.

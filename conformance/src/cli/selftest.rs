@@ -4,7 +4,7 @@ use super::{Done, Failed, json, print, protocol};
 use crate::{
     exit,
     protocol::Protocol,
-    selftest::{Score, gate::Matrix, selftest as test},
+    selftest::{Scope, Score, gate::Matrix, selftest as test},
 };
 use std::{path::PathBuf, time::Instant};
 
@@ -25,6 +25,9 @@ pub(super) struct Args {
         requires = "full"
     )]
     matrix: PathBuf,
+    /// Test the checks and defects of this area alone: `forks`.
+    #[arg(long, conflicts_with = "full")]
+    area: Option<String>,
     /// Print the machine form alone.
     #[arg(long)]
     json: bool,
@@ -39,7 +42,13 @@ pub(super) async fn selftest(protocols: &[&'static Protocol], args: Args) -> Don
     let (mut scores, mut matrix) = (Vec::new(), Matrix::default());
     for protocol in chosen {
         let started = Instant::now();
-        let score = test(protocol, args.full).await.map_err(Failed::harness)?;
+        let scope = Scope::new(args.area.as_deref());
+        if let Some(area) = &args.area
+            && !protocol.requirements().iter().any(|r| r.area() == *area)
+        {
+            return Err(Failed::usage(format!("{} has no area `{area}`", protocol.name)));
+        }
+        let score = test(protocol, args.full, scope).await.map_err(Failed::harness)?;
         matrix.add(protocol, &score.matrix);
         if !args.json {
             print(&shown(&score, started.elapsed().as_secs_f64()));

@@ -2,13 +2,9 @@
 
 use super::{Done, Failed, print, protocol};
 use crate::{
-    embed::{
-        self,
-        reference::stream::{Options, Server},
-    },
+    embed::{self, Serve},
     exit,
     protocol::Protocol,
-    selftest::defects,
 };
 use std::{net::SocketAddr, path::PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,17 +34,14 @@ pub(super) struct Args {
 /// Serves until somebody asks the process to end.
 pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     let protocol = protocol(protocols, &args.protocol)?;
-    let breakage = match args.defect.as_deref() {
-        Some(id) => Some(defects::stream::find(id).ok_or_else(|| {
-            Failed::usage(format!("there is no defect `{id}`; `wireproof list defects` shows all"))
-        })?),
-        None => None,
+    let asked = Serve {
+        addr: args.addr,
+        data: args.data.as_deref(),
+        defect: args.defect.as_deref(),
+        variant: args.variant.as_deref(),
+        long_poll_ms: args.long_poll_ms,
     };
-    // A defect bites in the variant that it was made for, unless that one needs a directory that nobody gave.
-    let defect = breakage.map(|b| b.defect.variant).filter(|v| *v != embed::DURABLE || args.data.is_some());
-    let variant = args.variant.as_deref().or(defect).unwrap_or(embed::FULL);
-    let options = Options { seams: embed::seams(breakage), ..options(protocol, &args, variant)? };
-    let mut running = Server::start(options).await.map_err(|e| Failed::usage(e.to_string()))?;
+    let mut running = embed::serve(protocol.name, asked).await.map_err(Failed::usage)?;
     print(&format!("listening {}\n", running.root));
     tokio::select! {
         asked = asked_to_end() => asked.map_err(|e| Failed::harness(format!("signals cannot be had: {e}")))?,
@@ -59,23 +52,6 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     }
     running.stop().await.map_err(|e| Failed::harness(e.to_string()))?;
     Ok(exit::OK)
-}
-
-fn options(protocol: &Protocol, args: &Args, variant: &str) -> Result<Options, Failed> {
-    if variant == embed::DURABLE && args.data.is_none() {
-        return Err(Failed::usage("the variant durable keeps its state: give --data DIR"));
-    }
-    let mut options = embed::variant(variant).ok_or_else(|| {
-        Failed::usage(format!(
-            "the reference of {} has no variant `{variant}`; it has {}",
-            protocol.name,
-            protocol.trial.reference.variants().join(", ")
-        ))
-    })?;
-    if let Some(wait) = args.long_poll_ms {
-        options.limits.long_poll_ms = wait;
-    }
-    Ok(Options { addr: args.addr, data: args.data.clone(), ..options })
 }
 
 /// Waits until somebody asks the process to end.

@@ -16,7 +16,7 @@ pub(super) struct Args {
 pub(super) async fn site(protocols: &[&'static Protocol], args: &Args) -> Done {
     let mut with_examples = Vec::new();
     for protocol in protocols {
-        let honest = selftest::honest(protocol).await.map_err(Failed::harness)?;
+        let honest = selftest::honest(protocol, selftest::Scope::default()).await.map_err(Failed::harness)?;
         with_examples.push((*protocol, site::examples(honest.iter().map(|(_, finished)| finished))));
     }
     let failed = |what: &std::path::Path, e| Failed::usage(format!("{}: {e}", what.display()));

@@ -4,6 +4,7 @@
 //! a restart makes of the log is a value of the reference itself.
 
 pub mod port;
+pub mod queue;
 pub mod stream;
 pub mod wire;
 

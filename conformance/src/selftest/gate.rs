@@ -1,6 +1,6 @@
 //! The gate: what has to be there before a green means something.
 
-use super::Red;
+use super::{Red, Scope};
 use crate::{
     check::{Check, Need, Waits},
     event::What,
@@ -18,10 +18,14 @@ const MOST_UNRELATED: usize = 5;
 
 /// What is missing: a requirement without check, without a defect that was caught, without one that bites later; a check
 /// that names too much; a defect for what nobody requires.
-pub fn holes<'a>(protocol: &Protocol, caught: impl IntoIterator<Item = &'a Defect>) -> Vec<String> {
+pub fn holes<'a>(
+    protocol: &Protocol,
+    scope: Scope<'_>,
+    caught: impl IntoIterator<Item = &'a Defect>,
+) -> Vec<String> {
     let caught: Vec<&Defect> = caught.into_iter().collect();
     let mut holes = Vec::new();
-    for requirement in protocol.requirements() {
+    for requirement in protocol.requirements().iter().filter(|r| scope.holds(protocol, &r.id)) {
         let checks: Vec<_> = protocol
             .checks()
             .filter(|c| c.requirements.iter().any(|id| id.as_str() == requirement.id))

@@ -1,6 +1,7 @@
 //! Targets that do nothing useful. No check may pass against one.
 
 mod client;
+mod socket;
 
 use super::{NULL_TIMEOUT, Nulls, settings};
 use crate::{
@@ -51,6 +52,8 @@ enum Manner {
     Echo,
     /// The minimal success of each operation.
     Agreeable(fn(&Request) -> Response),
+    /// The same, and WebSockets on which this is said to each text.
+    Sockets(fn(&Request) -> Response, socket::Talk),
 }
 
 /// A null server, or a null client.
@@ -71,9 +74,10 @@ impl Drop for Null {
     }
 }
 
-/// Drives every check against every null target: what passed, and how many were driven.
+/// Drives every check, or those of these names, against every null target: what passed, and how many were driven.
 pub(super) async fn passes<'a>(
     protocol: &'static Protocol,
+    chosen: Option<BTreeSet<&'static str>>,
     honest: impl Iterator<Item = &'a Finished>,
 ) -> Result<(Vec<String>, Nulls), String> {
     let mut manners = vec![
@@ -92,11 +96,20 @@ pub(super) async fn passes<'a>(
     ];
     if let Some(agreeable) = protocol.trial.agreeable {
         manners.push(("null/agreeable", Manner::Agreeable(agreeable)));
+        if let Some(talk) = protocol.trial.agreeable_frame {
+            manners.push(("null/agreeable-socket", Manner::Sockets(agreeable, talk)));
+            manners.push(("null/silent-socket", Manner::Sockets(agreeable, |_| None)));
+            manners.push(("null/echo-socket", Manner::Sockets(agreeable, |text| Some(text.to_owned()))));
+        }
     }
-    let mut trials: Vec<(String, Trial, Option<BTreeSet<&'static str>>)> =
-        manners.into_iter().map(|(name, manner)| (name.to_owned(), Trial::Server(manner), None)).collect();
+    let mut trials: Vec<(String, Trial, Option<BTreeSet<&'static str>>)> = manners
+        .into_iter()
+        .map(|(name, manner)| (name.to_owned(), Trial::Server(manner), chosen.clone()))
+        .collect();
     if protocol.checks().any(|check| protocol.role(check) == Role::Client) {
-        trials.extend(client::all().into_iter().map(|(name, target)| (name, Trial::Client(target), None)));
+        trials.extend(
+            client::all().into_iter().map(|(name, target)| (name, Trial::Client(target), chosen.clone())),
+        );
     }
     // The refuser is one kind, built anew for each check and alternative.
     let kinds = trials.len() + 1;
@@ -112,7 +125,8 @@ pub(super) async fn passes<'a>(
                 let finished = match manner {
                     Trial::Server(manner) => drive(protocol, manner, names).await?,
                     Trial::Client(target) => {
-                        run(protocol, target, Settings { jobs: 64, ..settings(NULL_TIMEOUT) }, |_| {}).await?
+                        run(protocol, target, Settings { names, jobs: 64, ..settings(NULL_TIMEOUT) }, |_| {})
+                            .await?
                     }
                 };
                 let driven = finished.checks.iter().filter(|c| c.verdict.ran()).count();
@@ -216,9 +230,10 @@ async fn serve(mut stream: TcpStream, manner: Manner) {
         Manner::Endless => {
             say(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n", true).await
         }
-        Manner::Same(response) => answer(stream, move |_| response.clone()).await,
-        Manner::Echo => answer(stream, |request| Response::new(200).body(request.body.0.clone())).await,
-        Manner::Agreeable(agree) => answer(stream, agree).await,
+        Manner::Same(response) => answer(stream, move |_| response.clone(), None).await,
+        Manner::Echo => answer(stream, |request| Response::new(200).body(request.body.0.clone()), None).await,
+        Manner::Agreeable(agree) => answer(stream, agree, None).await,
+        Manner::Sockets(agree, talk) => answer(stream, agree, Some(talk)).await,
     };
     // A client that goes away is what every null target sees in the end.
     drop(result);
@@ -247,13 +262,15 @@ async fn say(stream: &mut TcpStream, bytes: &[u8], forever: bool) -> io::Result<
 async fn answer(
     stream: TcpStream,
     how: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    talk: Option<socket::Talk>,
 ) -> io::Result<()> {
     /// The longest body that a null target reads, in bytes.
     const MOST: usize = 1024 * 1024;
     let how = Arc::new(how);
-    let service = service_fn(move |incoming: hyper::Request<Incoming>| {
+    let service = service_fn(move |mut incoming: hyper::Request<Incoming>| {
         let how = how.clone();
         async move {
+            let shaken = talk.and_then(|talk| socket::upgraded(&mut incoming, talk));
             let (head, body) = incoming.into_parts();
             let mut request = Request::new(head.method.as_str(), "");
             request.set_target(&head.uri.to_string());
@@ -262,7 +279,7 @@ async fn answer(
             }
             request.body =
                 Body(Limited::new(body, MOST).collect().await.map(|b| b.to_bytes()).unwrap_or_default());
-            let response = how(&request);
+            let response = shaken.unwrap_or_else(|| how(&request));
             let mut built = hyper::Response::builder().status(response.status);
             for (name, value) in &response.headers.0 {
                 built = built.header(name, value);
@@ -273,5 +290,6 @@ async fn answer(
             )
         }
     });
-    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.map_err(io::Error::other)
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    connection.with_upgrades().await.map_err(io::Error::other)
 }

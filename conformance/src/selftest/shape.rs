@@ -6,7 +6,9 @@ use crate::{
     protocol::Protocol,
     run::{Settings, drive_alone, schemas::Schemas},
     target::Target,
+    wire::http::ALIVE,
 };
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -14,8 +16,16 @@ use std::{
 use wireproof_spec::http::{Body, Fields, Request, Response};
 
 /// Headers that say nothing about the protocol.
-const TRANSPORT: [&str; 6] =
-    ["date", "connection", "content-length", "transfer-encoding", "keep-alive", "server"];
+const TRANSPORT: [&str; 8] = [
+    "date",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "keep-alive",
+    "server",
+    "upgrade",
+    "sec-websocket-accept",
+];
 
 /// The shapes of everything that honest variants say.
 pub struct Known {
@@ -46,12 +56,21 @@ impl Known {
                 return Some(format!("no honest variant says `{shape}`"));
             }
             let (schema, checked) = match said {
-                Said::Answer(request, response) => {
+                Said::Answer(request, response, body) => {
                     let (_, schema) = (protocol.shape)(request, response)?;
-                    (schema, self.schemas.check(schema, response))
+                    let checked = match protocol.bodies {
+                        // Of a long one not all is kept.
+                        true => check_data(&self.schemas, schema, body),
+                        false => self.schemas.check(schema, response),
+                    };
+                    (schema, checked)
                 }
                 Said::Event { schema: Some(schema), data, .. } => {
                     (*schema, check_data(&self.schemas, schema, data))
+                }
+                Said::Frame(_, Some(data)) => {
+                    let (_, schema) = (protocol.frame_shape)(data.text.as_deref()?)?;
+                    (schema, check_data(&self.schemas, schema, data))
                 }
                 _ => return None,
             };
@@ -61,9 +80,9 @@ impl Known {
 }
 
 enum Said {
-    Answer(Request, Response),
+    Answer(Request, Response, Bytes),
     Event { name: String, schema: Option<&'static str>, data: Bytes },
-    Frame(&'static str),
+    Frame(&'static str, Option<Bytes>),
     Closed(Option<u16>),
 }
 
@@ -72,7 +91,7 @@ impl Said {
     /// frame; the code of a close.
     fn shape(&self) -> String {
         match self {
-            Said::Answer(request, response) => {
+            Said::Answer(request, response, _) => {
                 let mode = request.query.get("live").unwrap_or_default();
                 let names: BTreeSet<&str> = response
                     .headers
@@ -86,12 +105,12 @@ impl Said {
             }
             Said::Event { name, schema: None, .. } => format!("event {name}"),
             Said::Event { name, data, .. } => {
-                let fields: Option<BTreeMap<String, serde_json::Value>> =
+                let fields: Option<BTreeMap<String, Value>> =
                     data.text.as_deref().and_then(|text| serde_json::from_str(text).ok());
                 let names: Vec<String> = fields.into_iter().flatten().map(|(name, _)| name).collect();
                 format!("event {name} {}", names.join(" "))
             }
-            Said::Frame(form) => (*form).to_owned(),
+            Said::Frame(form, _) => (*form).to_owned(),
             Said::Closed(code) => format!("close {code:?}"),
         }
     }
@@ -114,20 +133,22 @@ fn said(protocol: &Protocol, events: &[Arc<Event>]) -> Vec<Said> {
             }
             What::Received { message, answers, .. } => {
                 match (message, answers.and_then(|to| sent.get(&to))) {
+                    // What shows only that a target is alive is no part of a protocol.
+                    (Message::Response { .. }, Some(request)) if request.path.ends_with(ALIVE) => {}
                     (Message::Response { status, headers, body }, Some(request)) => {
                         let response = Response {
                             status: *status,
                             headers: Fields(headers.clone().into_iter().collect()),
                             body: Body(body.text.clone().unwrap_or_default().into()),
                         };
-                        all.push(Said::Answer(request.clone(), response));
+                        all.push(Said::Answer(request.clone(), response, body.clone()));
                     }
                     (Message::Event { name, data, .. }, Some(request)) => {
                         let schema = (protocol.event_shape)(request, name).map(|(_, schema)| schema);
                         all.push(Said::Event { name: name.clone(), schema, data: data.clone() });
                     }
-                    (Message::Text { .. }, _) => all.push(Said::Frame("text")),
-                    (Message::Binary { .. }, _) => all.push(Said::Frame("binary")),
+                    (Message::Text { text }, _) => all.push(Said::Frame("text", Some(text.clone()))),
+                    (Message::Binary { .. }, _) => all.push(Said::Frame("binary", None)),
                     _ => {}
                 }
             }
@@ -144,10 +165,18 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
     // Nothing is claimed here, and much else runs beside: on a busy machine it may take its time.
     let settings = Settings { bare: true, time_scale: 10.0, ..Settings::default() };
     let finished = drive_alone(protocol, target, settings, flow).await?;
+    // What is no frame of the protocol comes when it likes: a keep-alive.
+    let timed = |said: &&Said| match said {
+        Said::Frame(_, Some(data)) => {
+            (protocol.frame_shape)(data.text.as_deref().unwrap_or_default()).is_some()
+        }
+        _ => true,
+    };
     Ok(said(protocol, &finished)
         .iter()
+        .filter(timed)
         .map(|said| match said {
-            Said::Answer(request, response) => {
+            Said::Answer(request, response, _) => {
                 let telling = |name: &str| {
                     !TRANSPORT.contains(&name) && !["stream-cursor", "location", "etag"].contains(&name)
                 };
@@ -158,21 +187,52 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
                     .filter(|(name, _)| telling(name))
                     .map(|(name, value)| format!("{name}: {value}"))
                     .collect();
-                let body = String::from_utf8_lossy(&response.body);
+                let body = steady(protocol, &String::from_utf8_lossy(&response.body));
                 format!("{} {} [{}] {body}", request.method, response.status, headers.join(", "))
             }
             Said::Event { name, data, .. } => {
                 let text = data.text.as_deref().unwrap_or_default();
                 // Of an object all but the cursor, as of an answer.
-                match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
+                match serde_json::from_str::<serde_json::Map<String, Value>>(text) {
                     Ok(mut fields) => {
                         fields.remove("streamCursor");
-                        format!("event {name} {}", serde_json::Value::Object(fields))
+                        format!("event {name} {}", Value::Object(fields))
                     }
                     Err(_) => format!("event {name} {text}"),
                 }
             }
+            Said::Frame(form, Some(data)) => {
+                format!("{form} {}", steady(protocol, data.text.as_deref().unwrap_or_default()))
+            }
             other => other.shape(),
         })
         .collect())
+}
+
+/// A message without the values that differ from run to run.
+fn steady(protocol: &Protocol, message: &str) -> String {
+    fn blank(value: &mut Value, volatile: &[&str]) {
+        match value {
+            Value::Object(members) => {
+                for (name, value) in members {
+                    match volatile.contains(&name.as_str()) {
+                        true => *value = Value::Null,
+                        false => blank(value, volatile),
+                    }
+                }
+            }
+            Value::Array(list) => list.iter_mut().for_each(|value| blank(value, volatile)),
+            _ => {}
+        }
+    }
+    if protocol.trial.volatile.is_empty() {
+        return message.to_owned();
+    }
+    serde_json::from_str(message).map_or_else(
+        |_| message.to_owned(),
+        |mut value| {
+            blank(&mut value, protocol.trial.volatile);
+            value.to_string()
+        },
+    )
 }

@@ -11,6 +11,7 @@ use crate::{
     redact::Redaction,
     wire::Reach,
 };
+use futures_util::future::join_all;
 use nix::{
     errno::Errno,
     sys::signal::{Signal, killpg},
@@ -30,7 +31,8 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
     sync::Mutex,
-    time::{Instant, sleep},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
 };
 
 /// How much of what a process says is kept, in bytes.
@@ -133,7 +135,7 @@ impl Launched {
                     return Err(format!(
                         "`{command}` ended, and something else answers at {}. The last that it said:\n{}",
                         self.reach.url(),
-                        process.said()
+                        process.last_words().await?
                     ));
                 }
                 return Ok(process);
@@ -148,9 +150,7 @@ impl Launched {
                 Ok(None) => None,
             };
             if let Some(why) = failed {
-                let said = process.said();
-                // So that another start finds nobody where it wants to be.
-                process.end(Hook::Kill).await?;
+                let said = process.last_words().await?;
                 return Err(format!(
                     "the target did not start: `{command}`: {why}. The last that it said:\n{said}"
                 ));
@@ -215,6 +215,8 @@ struct Process {
     child: Child,
     group: Pid,
     tail: Tail,
+    /// Those who read what it says.
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -233,13 +235,10 @@ impl Process {
             .map_err(|e| e.to_string())?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).ok_or("it has no process id")?;
         let tail = Tail::default();
-        if let Some(out) = child.stdout.take() {
-            tokio::spawn(tail.clone().follow(out));
-        }
-        if let Some(err) = child.stderr.take() {
-            tokio::spawn(tail.clone().follow(err));
-        }
-        Ok(Self { child, group: Pid::from_raw(id), tail })
+        let out = child.stdout.take().map(|out| tokio::spawn(tail.clone().follow(out)));
+        let err = child.stderr.take().map(|err| tokio::spawn(tail.clone().follow(err)));
+        let readers = out.into_iter().chain(err).collect();
+        Ok(Self { child, group: Pid::from_raw(id), tail, readers })
     }
 
     /// Ends the group: in order, with force if that takes too long, or at once.
@@ -252,6 +251,17 @@ impl Process {
         }
         self.signal(Signal::SIGKILL);
         if self.is_gone_within(GONE).await { Ok(()) } else { Err("the target does not end".into()) }
+    }
+
+    /// Ends it, so that another start finds nobody where it wants to be, and tells the last that it said.
+    async fn last_words(mut self) -> Result<String, String> {
+        let tail = self.tail.clone();
+        let readers = std::mem::take(&mut self.readers);
+        self.end(Hook::Kill).await?;
+        // It may still be on its way to us, up to the end of what it says, which its own end brings.
+        let _ = timeout(GONE, join_all(readers)).await;
+        let text = tail.text();
+        Ok(if text.trim().is_empty() { "(nothing)".into() } else { text })
     }
 
     fn signal(&self, signal: Signal) {
@@ -277,11 +287,6 @@ impl Process {
             }
             sleep(PAUSE).await;
         }
-    }
-
-    fn said(&self) -> String {
-        let text = self.tail.text();
-        if text.trim().is_empty() { "(nothing)".into() } else { text }
     }
 }
 

@@ -13,13 +13,15 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, ReadHalf, WriteHalf},
-    time::{Instant, Sleep, sleep, sleep_until},
+    time::{Instant, Sleep, sleep, sleep_until, timeout},
 };
 
 /// The most that is on its way in one direction, in bytes.
 const ON_THE_WAY: usize = 64 * 1024;
 /// The most that sets out at the same moment, in bytes.
 const AT_ONCE: usize = 16 * 1024;
+/// How long a target may take nothing before the way to it is given up.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// How far away a target is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,8 +104,8 @@ async fn carry(mut clock: Clock, mut from: DuplexStream, mut to: WriteHalf<Box<d
                     to.write_all(&piece).await?;
                     to.flush().await
                 };
-                if carried.await.is_err() {
-                    // Whoever reads is told why.
+                if !matches!(timeout(LONGEST, carried).await, Ok(Ok(()))) {
+                    // Whoever reads is told why, or has gone and left a target that takes nothing.
                     return;
                 }
             }

@@ -26,6 +26,9 @@ use wireproof_spec::http::{Body, Fields, Request, Response};
 /// How the connection of a request that is waited for is called in events.
 pub(crate) const READER: &str = "http reader";
 
+/// Where nothing is: the path below the root by which a target is asked whether it is alive.
+pub(crate) const ALIVE: &str = "/wireproof-alive";
+
 /// One client with one connection at a time, which it keeps between requests.
 pub struct Peer {
     link: Link,
@@ -208,7 +211,7 @@ impl Pending {
 
 /// Whether anything at all is answered to a HEAD below the root, on a fresh connection.
 pub async fn alive(link: &Link) -> Option<u64> {
-    let request = Request::new("HEAD", &format!("{}/wireproof-alive", link.reach.root));
+    let request = Request::new("HEAD", &format!("{}{ALIVE}", link.reach.root));
     let built = build(link, &request).ok()?;
     let mut conn = open(link, "http", None).await.ok()?;
     link.take_turn();
@@ -224,7 +227,7 @@ pub(super) async fn open(link: &Link, peer: &str, room: Option<u32>) -> Result<C
     let (sender, connection) =
         handshake.map_err(|e| link.harness(&format!("the HTTP client did not start: {e}")))?;
     // It ends when the sender is dropped or the target closes; what went wrong is told to the request.
-    tokio::spawn(connection);
+    tokio::spawn(connection.with_upgrades());
     Ok(Conn { number, sender, passed, used: Instant::now() })
 }
 

@@ -12,6 +12,8 @@ pub const HEAD: usize = 64 * 1024;
 pub const FRAME: usize = 4 * 1024 * 1024;
 /// The longest event of an event stream, and the longest line of one, in bytes: a whole body in base64.
 pub const EVENT: usize = 6 * 1024 * 1024;
+/// The room for what came and was not read on a connection that a target soon feels to be slow, in bytes.
+pub const NARROW: u32 = 2 * 1024;
 /// The longest line of an adapter, in bytes.
 pub const LINE: usize = 1024 * 1024;
 /// So many lines of an adapter are passed over while one is awaited.

@@ -156,6 +156,13 @@ impl Link {
         Self { reach: Arc::new(reach), ..self.clone() }
     }
 
+    /// The same way without this one of the headers that go with every request.
+    pub(crate) fn without_header(&self, header: &str) -> Self {
+        let headers = self.reach.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(header));
+        let reach = Reach { headers: headers.cloned().collect(), ..(*self.reach).clone() };
+        Self { reach: Arc::new(reach), ..self.clone() }
+    }
+
     /// The same way with the headers of the second identity; without one there is nothing to go with.
     pub(crate) fn with_second_headers(&self) -> Self {
         let reach = Reach { headers: self.reach.second.clone(), ..(*self.reach).clone() };
@@ -293,6 +300,17 @@ impl Link {
         Instant::now() >= self.deadline
     }
 
+    /// Goes on only within the time of this check: a silence behind it is one of ours.
+    pub(in crate::wire) fn in_time(&self) -> Result<(), Stop> {
+        if self.is_over() {
+            return Err(self.stop(
+                "the time of this check is over: the target answers too slowly for it; --time-scale 3 gives it more, --jobs 4 \
+                 less to do at once",
+            ));
+        }
+        Ok(())
+    }
+
     /// Makes an observation of an answer that did not come, if the target is alive behind it.
     pub(in crate::wire) async fn lost<T>(
         &self,
@@ -300,9 +318,8 @@ impl Link {
         waited: Duration,
         why: Lost,
     ) -> Result<Seen<T>, Stop> {
-        if matches!(why, Lost::Silence(_)) && self.is_over() {
-            return Err(self.stop("the time of this check is over: the target answers too slowly for it; --time-scale 3 gives it more, --jobs 4 \
-                 less to do at once"));
+        if matches!(why, Lost::Silence(_)) {
+            self.in_time()?;
         }
         let Some(alive) = self.answers(&why).await? else {
             let how = words(&why.to_string().replace("; the target was alive", ""));

@@ -115,9 +115,8 @@ impl Reader {
 
     /// As [`Reader::open`], with little room for what came and was not read: who stops reading is soon felt by the target.
     pub(crate) async fn open_narrow(link: &Link, request: Request) -> Result<Self, Stop> {
-        /// The least that systems grant is more than this.
-        const ROOM: u32 = 2 * 1024;
-        Self::ask(link, request, Manner { wait: link.times.answer, room: Some(ROOM) }).await
+        // The least that systems grant is more than this.
+        Self::ask(link, request, Manner { wait: link.times.answer, room: Some(limit::NARROW) }).await
     }
 
     async fn ask(link: &Link, request: Request, manner: Manner) -> Result<Self, Stop> {

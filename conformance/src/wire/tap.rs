@@ -6,6 +6,10 @@ use super::app::Pipe;
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 use tokio::{
@@ -17,18 +21,28 @@ use tokio::{
 pub(crate) struct Tap {
     inner: Box<dyn Pipe>,
     written: watch::Sender<u64>,
+    reads: Arc<Reads>,
+}
+
+/// What was read, and how much may be.
+struct Reads {
+    bytes: AtomicU64,
+    /// Behind so many bytes the connection ends.
+    most: AtomicU64,
 }
 
 /// What passed through a tap.
 #[derive(Clone)]
 pub(crate) struct Passed {
     written: watch::Receiver<u64>,
+    reads: Arc<Reads>,
 }
 
 impl Tap {
     pub(crate) fn new(inner: Box<dyn Pipe>) -> (Self, Passed) {
         let (written, watch) = watch::channel(0);
-        (Self { inner, written }, Passed { written: watch })
+        let reads = Arc::new(Reads { bytes: AtomicU64::new(0), most: AtomicU64::new(u64::MAX) });
+        (Self { inner, written, reads: reads.clone() }, Passed { written: watch, reads })
     }
 }
 
@@ -36,6 +50,17 @@ impl Passed {
     /// Waits until more than this was written. Ends too when the connection does.
     pub(crate) async fn beyond(&mut self, bytes: u64) {
         let _ = self.written.wait_for(|written| *written > bytes).await;
+    }
+
+    /// Lets so many more bytes through that come from the target, and none behind them.
+    pub(crate) fn cut_after(&self, bytes: u64) {
+        let read = self.reads.bytes.load(Ordering::Relaxed);
+        self.reads.most.store(read.saturating_add(bytes), Ordering::Relaxed);
+    }
+
+    /// Whether everything came through that was let.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.reads.bytes.load(Ordering::Relaxed) >= self.reads.most.load(Ordering::Relaxed)
     }
 }
 
@@ -45,7 +70,25 @@ impl AsyncRead for Tap {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let (read, most) =
+            (self.reads.bytes.load(Ordering::Relaxed), self.reads.most.load(Ordering::Relaxed));
+        let before = buf.filled().len();
+        let polled = if most == u64::MAX {
+            Pin::new(&mut self.inner).poll_read(cx, buf)
+        } else {
+            let left = usize::try_from(most.saturating_sub(read)).unwrap_or(usize::MAX);
+            let room = left.min(buf.remaining());
+            if left == 0 {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
+            let polled = Pin::new(&mut self.inner).poll_read(cx, &mut part);
+            let filled = part.filled().len();
+            buf.advance(filled);
+            polled
+        };
+        self.reads.bytes.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        polled
     }
 }
 

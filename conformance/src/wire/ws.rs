@@ -1,13 +1,16 @@
 //! A peer that speaks WebSocket, whoever dials, and records every message.
 
+mod dial;
 mod watch;
 
+pub(crate) use dial::upgrade;
 pub(crate) use watch::Watched;
 
 use super::{
     Link, Lost, Seen,
+    app::Pipe,
     limit::{self, words},
-    tap::Tap,
+    tap::{Passed, Tap},
 };
 use crate::{
     check::Stop,
@@ -15,7 +18,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -25,16 +28,26 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         self,
-        client::IntoClientRequest,
-        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+        protocol::{
+            CloseFrame, WebSocketConfig,
+            frame::coding::{CloseCode, Data, OpCode},
+        },
     },
 };
+use wireproof_spec::http::Request;
 
 /// One WebSocket connection.
 pub struct Peer {
     link: Link,
     conn: u32,
-    socket: WebSocketStream<Watched<Tap>>,
+    socket: WebSocketStream<Watched<Box<dyn Pipe>>>,
+    /// What came while a pong was awaited.
+    early: VecDeque<Frame>,
+    /// How long a message may take.
+    wait: Duration,
+    passed: Passed,
+    /// Whether we cut it.
+    cut: bool,
 }
 
 /// What came.
@@ -59,42 +72,27 @@ pub struct Listener {
 impl Peer {
     /// Dials the target at this path and query, offering these subprotocols.
     pub(crate) async fn dial(link: &Link, path: &str, protocols: &[&str]) -> Result<Self, Stop> {
-        link.turn().await;
-        let (conn, tap, _) = link.connect("websocket").await?;
-        let mut request = format!("ws://{}{}{path}", link.reach.authority, link.reach.root)
-            .into_client_request()
-            .map_err(|e| link.harness(&format!("{path} cannot be dialled: {e}")))?;
-        let own = link.reach.headers.iter().map(|(n, v)| (n.clone(), v.clone()));
-        let offered =
-            (!protocols.is_empty()).then(|| ("sec-websocket-protocol".to_owned(), protocols.join(",")));
-        for (name, value) in own.chain(offered) {
-            let parsed =
-                (hyper::header::HeaderName::try_from(&name), hyper::header::HeaderValue::try_from(&value));
-            let (Ok(name), Ok(value)) = parsed else {
-                return Err(link.harness(&format!("the header {name} cannot be written")));
-            };
-            request.headers_mut().append(name, value);
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let mut request = Request::new("GET", "");
+        let path = format!("{}{path}", link.reach.root);
+        request.set_target(&query.map_or(path.clone(), |query| format!("{path}?{query}")));
+        if !protocols.is_empty() {
+            request = request.header("sec-websocket-protocol", protocols.join(","));
         }
-        let started = Instant::now();
-        let until = link.until(link.times.answer);
-        let handshake = tokio_tungstenite::client_async_with_config(
-            request,
-            Watched::with_handshake(tap),
-            Some(config()),
-        );
-        match timeout_at(until, handshake).await {
-            Ok(Ok((socket, _))) => Ok(Self { link: link.clone(), conn, socket }),
-            Ok(Err(e)) => {
-                // What stands in the way of a dial is set-up: no requirement of the caller was reached.
-                let _: Seen<()> =
-                    link.lost(conn, started.elapsed(), Lost::Malformed(words(&e.to_string()))).await?;
-                Err(link.stop(&format!("the WebSocket handshake failed: {e}")))
+        let (seen, peer) = upgrade(link, request, None).await?;
+        // What stands in the way of a dial is set-up: no requirement of the caller was reached.
+        peer.ok_or_else(|| match seen.look() {
+            Ok(response) => {
+                link.stop(&format!("the WebSocket handshake failed: it is answered with {}", response.status))
             }
-            Err(_) => {
-                let _: Seen<()> = link.lost(conn, started.elapsed(), Lost::Silence(ms(started))).await?;
-                Err(link.stop("no answer to the WebSocket handshake"))
-            }
-        }
+            Err(why) => link.stop(&format!("the WebSocket handshake failed: {why}")),
+        })
+    }
+
+    /// A peer whose messages may take so long.
+    pub fn patient(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
     }
 
     /// Sends a binary message.
@@ -118,6 +116,101 @@ impl Peer {
         self.put(tungstenite::Message::text(text)).await;
     }
 
+    /// Sends a text message in frames of these sizes, the last of them as often as it takes.
+    pub async fn send_in_frames(&mut self, text: &str, sizes: &[usize]) {
+        self.link.log.record(What::Sent {
+            conn: self.conn,
+            message: Message::Text { text: Kept::keep(text.as_bytes()) },
+        });
+        let mut rest = text.as_bytes();
+        let mut sizes = sizes.iter().copied();
+        let (mut size, mut first) = (rest.len(), true);
+        while first || !rest.is_empty() {
+            size = sizes.next().unwrap_or(size).clamp(1, rest.len().max(1));
+            let (now, later) = rest.split_at(size.min(rest.len()));
+            let code = if first { Data::Text } else { Data::Continue };
+            let frame = tungstenite::protocol::frame::Frame::message(
+                now.to_vec(),
+                OpCode::Data(code),
+                later.is_empty(),
+            );
+            self.put(tungstenite::Message::Frame(frame)).await;
+            (rest, first) = (later, false);
+        }
+    }
+
+    /// Pings with this content and waits for the pong that has it; messages that come before it are kept. If only other pongs
+    /// came, the last of them: anybody may send one that nobody asked for (RFC 6455, section 5.5.3).
+    ///
+    /// # Errors
+    /// As [`Peer::next`].
+    pub async fn ping(&mut self, content: &[u8]) -> Result<Seen<Bytes>, Stop> {
+        /// So many messages before a pong are more than any check makes.
+        const MOST: usize = 4_096;
+        let content = Bytes::copy_from_slice(content);
+        self.put(tungstenite::Message::Ping(content.clone())).await;
+        let started = Instant::now();
+        let until = self.link.until(self.wait);
+        let mut other = None;
+        while self.early.len() < MOST {
+            match timeout_at(until, hear(&mut self.socket)).await {
+                Ok(Ok(Heard::Pong(data))) => {
+                    let message = Message::Raw { bytes: Kept::keep(&data) };
+                    let seq =
+                        self.link.log.record(What::Received { conn: self.conn, message, answers: None });
+                    let same = data == content;
+                    let seen = Seen::new(seq, data);
+                    if same {
+                        return Ok(seen);
+                    }
+                    other = Some(seen);
+                }
+                Ok(Ok(Heard::Frame(frame))) => {
+                    let over = matches!(frame, Frame::Close(_));
+                    self.early.push_back(frame);
+                    if over {
+                        let why = Lost::Closed("with a close frame".into());
+                        return self.link.lost(self.conn, started.elapsed(), why).await;
+                    }
+                }
+                Ok(Err(why)) => return self.link.lost(self.conn, started.elapsed(), why).await,
+                Err(_) if other.is_some() => break,
+                Err(_) => {
+                    let why = Lost::Silence(ms(started));
+                    return self.link.lost(self.conn, started.elapsed(), why).await;
+                }
+            }
+        }
+        other.ok_or_else(|| self.link.stop(&format!("{MOST} messages came, and no pong")))
+    }
+
+    /// Lets so many more bytes of the target through, counted below TLS, and then has the connection end as if the network had
+    /// broken, in the middle of a frame perhaps. What was read before and not looked at stays.
+    pub fn cut_after(&mut self, bytes: u64) {
+        self.cut = true;
+        self.passed.cut_after(bytes);
+    }
+
+    /// As [`Peer::next`], on a connection that is to be cut: none when it was.
+    ///
+    /// # Errors
+    /// As [`Peer::next`].
+    pub async fn next_or_cut(&mut self) -> Result<Option<Seen<Frame>>, Stop> {
+        if let Some(frame) = self.early.pop_front() {
+            return Ok(Some(self.saw(frame)));
+        }
+        let until = self.link.until(self.wait);
+        match timeout_at(until, next(&mut self.socket)).await {
+            Ok(Err(Lost::Closed(_))) if self.cut && self.passed.is_cut() => {
+                self.link.log.record(What::Cut { conn: self.conn });
+                Ok(None)
+            }
+            Ok(Ok(frame)) => Ok(Some(self.saw(frame))),
+            Ok(Err(why)) => self.link.lost(self.conn, Duration::ZERO, why).await.map(Some),
+            Err(_) => self.link.lost(self.conn, self.wait, Lost::Silence(millis(self.wait))).await.map(Some),
+        }
+    }
+
     /// Closes with this code.
     pub async fn close(&mut self, code: u16, reason: &str) {
         let frame = CloseFrame { code: CloseCode::from(code), reason: reason.to_owned().into() };
@@ -134,12 +227,17 @@ impl Peer {
     /// # Errors
     /// Stops the check if none comes and the target is not alive.
     pub async fn next(&mut self) -> Result<Seen<Frame>, Stop> {
+        if let Some(frame) = self.early.pop_front() {
+            return Ok(self.saw(frame));
+        }
         let started = Instant::now();
-        let until = self.link.until(self.link.times.answer);
+        let until = self.link.until(self.wait);
         match timeout_at(until, next(&mut self.socket)).await {
             Ok(Ok(frame)) => Ok(self.saw(frame)),
             Ok(Err(why)) => self.link.lost(self.conn, started.elapsed(), why).await,
             Err(_) => {
+                // Cut short it says nothing.
+                self.link.in_time()?;
                 let waited = ms(started);
                 match self.pinged().await {
                     Some(Ok(alive)) => {
@@ -160,12 +258,15 @@ impl Peer {
     /// # Errors
     /// Stops the check if the ping is not answered.
     pub async fn quiet(&mut self, length: Duration) -> Result<Seen<Option<Frame>>, Stop> {
+        if let Some(frame) = self.early.pop_front() {
+            return Ok(self.saw(frame).map(Some));
+        }
         let started = Instant::now();
         let until = self.link.until(length);
         match timeout_at(until, next(&mut self.socket)).await {
             Ok(Ok(frame)) => return Ok(self.saw(frame).map(Some)),
             Ok(Err(why)) => return self.link.lost(self.conn, started.elapsed(), why).await,
-            Err(_) => {}
+            Err(_) => self.link.in_time()?,
         }
         let waited = ms(started);
         match self.pinged().await {
@@ -226,16 +327,7 @@ impl Peer {
 /// Whether a WebSocket handshake at this path below the root is answered at all, on a fresh connection.
 pub async fn alive(link: &Link, path: &str) -> Option<u64> {
     link.take_turn();
-    let (conn, tap, _) = link.connect("websocket").await.ok()?;
-    let request =
-        format!("ws://{}{}{path}", link.reach.authority, link.reach.root).into_client_request().ok()?;
-    let handshake = tokio_tungstenite::client_async_with_config(request, tap, Some(config()));
-    let bytes = match timeout_at(Instant::now() + link.times.alive, handshake).await.ok()? {
-        Ok(_) => Kept::keep(b"101"),
-        Err(tungstenite::Error::Http(response)) => Kept::keep(response.status().as_str().as_bytes()),
-        Err(_) => return None,
-    };
-    Some(link.log.record(What::Received { conn, message: Message::Raw { bytes }, answers: None }))
+    dial::answered(link, Request::new("GET", &format!("{}{path}", link.reach.root))).await
 }
 
 impl Listener {
@@ -268,10 +360,18 @@ impl Listener {
         };
         let conn = self.link.number();
         self.link.log.record(What::Opened { conn, peer: "websocket, dialled by the client".into() });
-        let (tap, _) = Tap::new(Box::new(stream));
-        let watched = Watched::with_handshake(tap);
+        let (tap, passed) = Tap::new(Box::new(stream));
+        let watched = Watched::with_handshake(Box::new(tap) as Box<dyn Pipe>);
         match timeout_at(until, tokio_tungstenite::accept_async_with_config(watched, Some(config()))).await {
-            Ok(Ok(socket)) => Ok(Peer { link: self.link.clone(), conn, socket }),
+            Ok(Ok(socket)) => Ok(Peer {
+                link: self.link.clone(),
+                conn,
+                socket,
+                early: VecDeque::new(),
+                wait: self.link.times.answer,
+                passed,
+                cut: false,
+            }),
             Ok(Err(e)) => Err(self.link.stop(&format!("the client's WebSocket handshake failed: {e}"))),
             Err(_) => Err(self.link.stop("the client did not finish its WebSocket handshake in time")),
         }
@@ -329,5 +429,9 @@ pub(crate) fn config() -> WebSocketConfig {
 }
 
 fn ms(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    millis(started.elapsed())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

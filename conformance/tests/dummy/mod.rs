@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use wireproof::{
     protocol::{Protocol, Trial},
     run::{Settings, run},
-    selftest::selftest,
+    selftest::{Scope, selftest},
     target::file,
     verdict::Verdict,
     wire::ws,
@@ -36,6 +36,9 @@ static BELL: Protocol = Protocol {
     openapi: None,
     shape: |_, _| None,
     event_shape: |_, _| None,
+    frame_shape: |_| None,
+    bodies: false,
+    parts: &[],
     accepts_request: |_| Ok(()),
     alive: |link| Box::pin(ws::alive(link, "/agent")),
     asks: &[],
@@ -44,7 +47,9 @@ static BELL: Protocol = Protocol {
         reference: &reference::BELL,
         defects: reference::defects,
         agreeable: None,
+        agreeable_frame: None,
         ordinary: None,
+        volatile: &[],
     },
     registry: OnceLock::new(),
     validators: OnceLock::new(),
@@ -109,7 +114,7 @@ fn a_stimulus_that_the_protocol_does_not_have_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_frame_serves_a_protocol_that_it_does_not_know() {
-    let score = selftest(&BELL, true).await.unwrap_or_else(|e| panic!("{e}"));
+    let score = selftest(&BELL, true, Scope::default()).await.unwrap_or_else(|e| panic!("{e}"));
     assert!(score.is_clean(), "{score:#?}");
     assert!(score.defects.total >= 3 && score.nulls.driven > 0, "{score:#?}");
 }

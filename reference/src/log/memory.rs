@@ -47,6 +47,19 @@ impl Memory {
         }
     }
 
+    pub(super) fn appends(&self, range: Range, most: usize) -> Vec<(u64, Bytes)> {
+        let owners = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(blocks) = owners.get(&range.owner) else { return Vec::new() };
+        let first = blocks.partition_point(|(start, _)| *start < range.from);
+        let mut length = 0;
+        let inside = blocks[first..].iter().take_while(|(start, bytes)| {
+            let room = *start < range.to && length < most;
+            length += bytes.len();
+            room
+        });
+        inside.cloned().collect()
+    }
+
     pub(super) fn trim(&self, owner: u64, before: u64) {
         let mut owners = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(blocks) = owners.get_mut(&owner) {

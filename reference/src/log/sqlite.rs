@@ -354,6 +354,14 @@ impl Readers {
         self.reading(move |connection| read(connection, range)).await
     }
 
+    pub(super) async fn appends(
+        self: &Arc<Self>,
+        range: Range,
+        most: usize,
+    ) -> Result<Vec<(u64, Bytes)>, Error> {
+        self.reading(move |connection| appends(connection, range, most)).await
+    }
+
     pub(super) async fn end_of_append(self: &Arc<Self>, owner: u64, at: u64) -> Result<Option<u64>, Error> {
         self.reading(move |connection| end_of_append(connection, owner, at)).await
     }
@@ -421,6 +429,32 @@ fn end_of_append(connection: &Connection, owner: u64, at: u64) -> Result<Option<
         .query_row(params![signed(owner), signed(at)], |row| row.get(0))
         .optional()?;
     Ok(end.map(i64::cast_unsigned))
+}
+
+/// The appends that begin in a range: pieces up to one that ends an append.
+fn appends(connection: &Connection, range: Range, most: usize) -> Result<Vec<(u64, Bytes)>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT start, bytes, ends FROM content WHERE owner = ?1 AND start >= ?2 ORDER BY start",
+    )?;
+    let mut rows = statement.query(params![signed(range.owner), signed(range.from)])?;
+    let (mut all, mut length) = (Vec::new(), 0_usize);
+    let mut append: Option<(u64, BytesMut)> = None;
+    while let Some(row) = rows.next()? {
+        let start = unsigned(row, 0)?;
+        if append.is_none() && (start >= range.to || length >= most) {
+            break;
+        }
+        let bytes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        let (begun, mut joined) = append.take().unwrap_or((start, BytesMut::new()));
+        joined.extend_from_slice(bytes);
+        length = length.saturating_add(bytes.len());
+        if row.get(2)? {
+            all.push((begun, joined.freeze()));
+        } else {
+            append = Some((begun, joined));
+        }
+    }
+    Ok(all)
 }
 
 fn read(connection: &Connection, range: Range) -> Result<Bytes, Error> {

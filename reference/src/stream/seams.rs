@@ -2,6 +2,8 @@
 //!
 //! Every seam is a value. The honest ones change nothing; a defect replaces one of them and leaves the server as it is.
 
+pub use crate::http::{Early, Pieces, Received};
+
 use super::{model::StreamModel, sse::Event};
 use crate::{
     log::Recovery,
@@ -78,14 +80,6 @@ pub type RawBytes = Box<dyn Fn(&Request, &Response) -> Option<Vec<u8>> + Send + 
 
 /// Maps the events of one answer to a reader that stays, before they are written.
 pub type MapEvents = Box<dyn Fn(&Request, &mut Vec<Event>) + Send + Sync>;
-
-/// Changes a request whose body came in so many pieces.
-pub type Pieces = Box<dyn Fn(usize, &mut Request) + Send + Sync>;
-/// How many of the bytes that were read at once are taken, at least one; the others are dropped.
-pub type Received = Box<dyn Fn(&[u8]) -> usize + Send + Sync>;
-
-/// Takes a request whose body ended before its end, and whose body is therefore empty here, for one that came whole.
-pub type Early = Box<dyn Fn(&mut Request) -> bool + Send + Sync>;
 
 /// The places at which a server can be broken.
 pub struct Seams {

@@ -3,7 +3,6 @@
 use super::{
     content::{self, Messages},
     gate::{Access, Gate},
-    http::{self, Bounded, Unanswered},
     message::{self, Asked, Writing, refuse},
     model::{Answer, Ask, Create, Effect, Input, StreamModel},
     seams::{
@@ -11,9 +10,12 @@ use super::{
     },
     sse::{Event, Events},
 };
+pub use crate::shell::{Error, Running};
 use crate::{
     core::{Core, Sink},
+    http::{self, Bounded, Bounds, Unanswered, Unread},
     log::{self, Content, Lease},
+    shell::{Ending, Serving, listen, supervise},
 };
 use bytes::Bytes;
 use http_body_util::{Either, Full};
@@ -27,7 +29,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{
     collections::HashMap,
     future::poll_fn,
-    io,
     net::SocketAddr,
     path::PathBuf,
     pin::Pin,
@@ -39,18 +40,14 @@ use std::{
 };
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::TcpStream,
     sync::{mpsc, oneshot, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
 };
 use wireproof_spec::http::{Request, Response};
 
 /// How many inputs wait for the core before requests wait to become one.
 const INPUTS: usize = 1024;
-/// How many connections wait for the listener.
-const BACKLOG: u32 = 1024;
-/// How long requests in flight may take at an orderly stop.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// How to start a server.
 pub struct Options {
@@ -82,42 +79,9 @@ impl Default for Options {
     }
 }
 
-/// Why a server did not start, or ended.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The address cannot be had.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, #[source] io::Error),
-    /// The log failed. What was not acknowledged then never is.
-    #[error(transparent)]
-    Log(#[from] log::Error),
-    /// A part of the server was cut off: its runtime ended or it panicked.
-    #[error("the server was cut off")]
-    CutOff,
-}
-
 /// The server of the stream protocol.
 #[derive(Debug)]
 pub enum Server {}
-
-/// A server that runs. Dropping it ends it without order: requests in flight are cut off.
-#[derive(Debug)]
-pub struct Running {
-    /// Where it listens.
-    pub addr: SocketAddr,
-    /// The root: the URL below which streams are made, without a slash at the end.
-    pub root: String,
-    stop: watch::Sender<Ending>,
-    task: JoinHandle<Result<(), Error>>,
-}
-
-/// How a server is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Not,
-    Orderly,
-    CutOff,
-}
 
 impl Server {
     /// Recovers the state, listens and answers.
@@ -161,52 +125,11 @@ impl Server {
         let mut running = JoinSet::new();
         running.spawn(core.run(queue, sink));
         let (stop, stopped) = watch::channel(Ending::Not);
-        let task = tokio::spawn(supervise(listener, Arc::new(shared), running, stopped));
+        let serving = Streams(Arc::new(shared));
+        let task = tokio::spawn(supervise(listener, limits.connections, serving, running, stopped));
         let root = format!("http://{addr}{}", message::ROOT.trim_end_matches('/'));
         Ok(Running { addr, root, stop, task })
     }
-}
-
-impl Running {
-    /// Ends it in order: waiting long-polls are answered, requests in flight finish, commits are done, everything is
-    /// closed. The address and the data directory are free at once.
-    ///
-    /// # Errors
-    /// The log failed, now or before.
-    pub async fn stop(mut self) -> Result<(), Error> {
-        self.stop.send_replace(Ending::Orderly);
-        self.ended().await
-    }
-
-    /// Ends it at once and without order: requests in flight are cut off, what waits for its commit is not answered. The
-    /// address and the data directory are free when it returns.
-    pub async fn kill(mut self) {
-        self.stop.send_replace(Ending::CutOff);
-        // It says that it was cut off, or what failed before.
-        let _ = self.ended().await;
-    }
-
-    /// Waits until it has ended by itself, which only a failure makes it do.
-    ///
-    /// # Errors
-    /// What ended it.
-    pub async fn ended(&mut self) -> Result<(), Error> {
-        (&mut self.task).await.unwrap_or(Err(Error::CutOff))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A server that starts again takes over an address whose old connections are still fading.
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    socket.listen(BACKLOG)
 }
 
 /// Whom answers go to: the requests that wait for one.
@@ -276,54 +199,21 @@ struct Shared {
     next: AtomicU64,
 }
 
-/// Accepts connections until it is told to stop or the core fails, then ends everything in order.
-async fn supervise(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    mut core: JoinSet<Result<(), log::Error>>,
-    mut stop: watch::Receiver<Ending>,
-) -> Result<(), Error> {
-    let mut connections = JoinSet::new();
-    // After a failure to accept, the end of a connection may free what was missing.
-    let mut short = false;
-    loop {
-        let room = connections.len() < shared.limits.connections && (!short || connections.is_empty());
-        tokio::select! {
-            // The sender is gone only if the handle is, and then this task is cut off.
-            _ = stop.changed() => break,
-            ended = core.join_next() => return finished(ended),
-            Some(_) = connections.join_next() => short = false,
-            accepted = listener.accept(), if room => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, Arc::clone(&shared), stop.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    short = true;
-                }
-            }
-        }
-    }
-    drop(listener);
-    if *stop.borrow() == Ending::CutOff {
-        connections.shutdown().await;
-        core.shutdown().await;
-        return Err(Error::CutOff);
-    }
-    // An error means that the core has ended, and below it says why.
-    let _ = shared.inputs.send(Input::Stopping).await;
-    let orderly = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(GRACE, orderly).await;
-    connections.shutdown().await;
-    // The last sender of inputs: the core finishes what it has and closes the log.
-    drop(shared);
-    finished(core.join_next().await)
-}
+/// The server as its supervisor sees it.
+struct Streams(Arc<Shared>);
 
-fn finished(ended: Option<Result<Result<(), log::Error>, tokio::task::JoinError>>) -> Result<(), Error> {
-    match ended {
-        Some(Ok(result)) => Ok(result?),
-        Some(Err(_)) | None => Err(Error::CutOff),
+impl Serving for Streams {
+    fn connection(
+        &self,
+        stream: TcpStream,
+        stop: watch::Receiver<Ending>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        connection(stream, Arc::clone(&self.0), stop)
+    }
+
+    async fn stopping(&self) {
+        // An error means that the core has ended, and then it says why.
+        let _ = self.0.inputs.send(Input::Stopping).await;
     }
 }
 
@@ -417,7 +307,8 @@ async fn serve(
 ) -> Result<Written, Unanswered> {
     let (parts, body) = request.into_parts();
     let (early, pieces) = (shared.early.as_ref(), shared.pieces.as_ref());
-    let (mut request, refused) = http::request(&parts, body, &shared.limits, early, pieces).await?;
+    let (mut request, refused) = http::request(&parts, body, shared.bounds(), early, pieces).await?;
+    let refused = refused.map(unread_body);
     (shared.request)(&mut request);
     let (mut reply, events) = match refused.or_else(|| shared.gate.enters(&mut request)) {
         Some(refused) => (refused, None),
@@ -458,6 +349,10 @@ fn content(request: &Request, version: hyper::Version, reply: &mut Response) -> 
 }
 
 impl Shared {
+    fn bounds(&self) -> Bounds {
+        Bounds { max_body: self.limits.max_body, body_ms: self.limits.body_ms }
+    }
+
     /// Takes a request through the core to its answer; that of an event stream has its events behind it.
     async fn answer(
         shared: &Arc<Self>,
@@ -516,6 +411,16 @@ impl Shared {
     fn host(&self, request: &Request) -> String {
         let named = request.headers.get("host").and_then(|host| host.parse::<Authority>().ok());
         named.map_or_else(|| self.addr.to_string(), |authority| authority.to_string())
+    }
+}
+
+/// How a request is refused whose body was not read.
+fn unread_body(unread: Unread) -> Response {
+    match unread {
+        Unread::Slow(time) => {
+            refuse(408, format_args!("expected the whole body within {time:?}")).header("connection", "close")
+        }
+        Unread::Long(most) => refuse(413, format_args!("expected a body of at most {most} bytes")),
     }
 }
 

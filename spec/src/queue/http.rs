@@ -157,9 +157,12 @@ impl Route {
     /// # Errors
     /// There is no such operation, or it has another method: [`Violation::is_method`].
     pub fn decode(request: &Request) -> Result<Self, Violation> {
-        let segments: Vec<&str> = request.path.split('/').collect();
-        let behind = (0..segments.len()).filter(|&at| segments[at] == "queue").map(|at| &segments[at + 1..]);
-        let found = behind.into_iter().find_map(|rest| OPERATIONS.iter().find_map(|o| Self::of(o, rest)));
+        let mut behind = request.path.as_str();
+        let mut found = None;
+        while let (None, Some(at)) = (&found, behind.find("/queue/")) {
+            behind = &behind[at + "/queue".len()..];
+            found = OPERATIONS.iter().find_map(|operation| Self::of(operation, &behind[1..]));
+        }
         let unknown =
             || Violation::new("/path", crate::decode::expected("the path of an operation", &request.path));
         let route = found.ok_or_else(unknown)?;
@@ -171,17 +174,21 @@ impl Route {
         }
     }
 
-    fn of(operation: &Operation, rest: &[&str]) -> Option<Self> {
-        let mut rest = rest;
-        for part in operation.name.split('/') {
-            rest = rest.strip_prefix(&[part])?;
+    /// What stands behind `/queue/`, if it is this operation with as many arguments as it has.
+    fn of(operation: &Operation, rest: &str) -> Option<Self> {
+        let mut arguments = rest.strip_prefix(operation.name)?.split('/');
+        if !arguments.next()?.is_empty() {
+            return None;
         }
-        let dated = rest.first() == Some(&DATE);
-        let arguments = if dated { &rest[1..] } else { rest };
+        let mut arguments: Vec<&str> = arguments.collect();
+        let dated = arguments.first() == Some(&DATE);
+        if dated {
+            arguments.remove(0);
+        }
         (arguments.len() == operation.arguments.len()).then(|| Self {
             action: operation.action,
             dated,
-            arguments: arguments.iter().map(|text| percent_decode(text)).collect(),
+            arguments: arguments.into_iter().map(percent_decode).collect(),
         })
     }
 

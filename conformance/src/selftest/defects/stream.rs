@@ -20,7 +20,7 @@ mod sse;
 
 use super::{
     Breakage, port,
-    wire::{Flying, HOLD},
+    wire::{Flying, HOLD, Overlap, overlap},
 };
 use crate::{
     embed::reference::{
@@ -120,18 +120,9 @@ fn decide(change: impl FnMut(&State, &Input, &mut Decision<StreamModel>) + Send 
 /// A port that knows which of these requests are under way at the same time. Their answers are held for a moment, so that
 /// they are when several clients send at once, and never when one client sends after the other.
 fn racing(which: fn(&Request) -> bool, port: impl FnOnce(Flying) -> Port<StreamModel>) -> Seams {
-    let flying = Flying::default();
-    let up = flying.clone();
-    Seams {
-        request: Box::new(move |request| {
-            if which(request) {
-                up.takes_off(request);
-            }
-        }),
-        delay: Some(Box::new(move |request, _| which(request).then_some(HOLD * 2))),
-        port: port(flying),
-        ..Seams::honest()
-    }
+    let Overlap { flying, request, delay } =
+        overlap(move |request| which(request).then(|| request.path.clone()));
+    Seams { request, delay: Some(delay), port: port(flying), ..Seams::honest() }
 }
 
 /// The stream that an input is about, as it was before.

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use wireproof_spec::http::Request;
+use wireproof_spec::http::{Request, Response};
 
 /// Counts by name: of a stream, say, so that a breakage bites the second time in each.
 #[derive(Clone, Default)]
@@ -38,8 +38,13 @@ pub const HOLD: Duration = Duration::from_millis(25);
 impl Flying {
     /// For the map over requests.
     pub fn takes_off(&self, request: &Request) {
+        self.takes_off_as(&request.path);
+    }
+
+    /// For what is not named by the end of a path.
+    pub fn takes_off_as(&self, name: &str) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = all.entry(last_segment(&request.path).to_owned()).or_default();
+        let times = all.entry(last_segment(name).to_owned()).or_default();
         times.retain(|time| time.elapsed() < HOLD);
         times.push(Instant::now());
     }
@@ -49,6 +54,34 @@ impl Flying {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(last_segment(name))
             .is_some_and(|times| times.iter().filter(|time| time.elapsed() < HOLD).count() > 1)
+    }
+}
+
+/// Holds an answer back.
+pub type Delay = Box<dyn Fn(&Request, &Response) -> Option<Duration> + Send + Sync>;
+
+/// What has requests of several clients overlap, and never those of one client after the other.
+pub struct Overlap {
+    /// Those that are under way, for a port to ask.
+    pub flying: Flying,
+    /// For the map over requests.
+    pub request: Box<dyn Fn(&mut Request) + Send + Sync>,
+    /// Holds their answers for a moment.
+    pub delay: Delay,
+}
+
+/// Of the requests for which `which` has the name of the thing that they are about.
+pub fn overlap(which: impl Fn(&Request) -> Option<String> + Clone + Send + Sync + 'static) -> Overlap {
+    let flying = Flying::default();
+    let (up, held) = (flying.clone(), which.clone());
+    Overlap {
+        flying,
+        request: Box::new(move |request| {
+            if let Some(name) = which(request) {
+                up.takes_off_as(&name);
+            }
+        }),
+        delay: Box::new(move |request, _| held(request).map(|_| HOLD * 2)),
     }
 }
 

@@ -109,7 +109,7 @@ pub(super) const TABLE: Table = &[
     Breakage::always("stream/http/strangers-read", STREAM_HTTP_10, Wire, || {
         request(|request| {
             if is_read(request) {
-                request.headers.set("authorization", crate::embed::AUTHORIZATION);
+                request.headers.set("authorization", crate::embed::stream::AUTHORIZATION);
             }
         })
     })
@@ -117,7 +117,7 @@ pub(super) const TABLE: Table = &[
     Breakage::always("stream/http/strangers-follow", STREAM_HTTP_10, Wire, || {
         request(|request| {
             if request.query.get(query::LIVE) == Some("sse") {
-                request.headers.set("authorization", crate::embed::AUTHORIZATION);
+                request.headers.set("authorization", crate::embed::stream::AUTHORIZATION);
             }
         })
     })
@@ -125,7 +125,7 @@ pub(super) const TABLE: Table = &[
     Breakage::always("stream/http/any-credentials-will-do", STREAM_HTTP_10, Wire, || {
         request(|request| {
             if request.headers.get("authorization").is_some() {
-                request.headers.set("authorization", crate::embed::AUTHORIZATION);
+                request.headers.set("authorization", crate::embed::stream::AUTHORIZATION);
             }
         })
     })
@@ -142,7 +142,7 @@ pub(super) const TABLE: Table = &[
             ..request(move |request| {
                 let stranger = request.headers.get("authorization").is_none();
                 if stranger && is_append(request) && count.up(&request.path) > 0 {
-                    request.headers.set("authorization", crate::embed::AUTHORIZATION);
+                    request.headers.set("authorization", crate::embed::stream::AUTHORIZATION);
                     request.headers.set(SLIPPED, "1");
                 }
             })

@@ -1,9 +1,5 @@
 //! Between hyper and HTTP messages as values: reading a request whole within its bounds, writing an answer.
 
-use super::{
-    message::refuse,
-    seams::{Early, Limits, Pieces, Received},
-};
 use bytes::{Bytes, BytesMut};
 use flate2::{Compression, write::GzEncoder};
 use http_body_util::BodyExt;
@@ -24,14 +20,21 @@ use tokio::{
     net::TcpStream,
     time::{Instant, Sleep},
 };
-use wireproof_spec::{
-    http::{Body, Request, Response},
-    stream::header::ETAG,
-};
+use wireproof_spec::http::{Body, Request, Response};
+
+/// Changes a request whose body came in so many pieces.
+pub type Pieces = Box<dyn Fn(usize, &mut Request) + Send + Sync>;
+/// How many of the bytes that were read at once are taken, at least one; the others are dropped.
+pub type Received = Box<dyn Fn(&[u8]) -> usize + Send + Sync>;
+/// Takes a request whose body ended before its end, and whose body is therefore empty here, for one that came whole.
+pub type Early = Box<dyn Fn(&mut Request) -> bool + Send + Sync>;
+
+/// The header that names what an answer holds.
+const ETAG: &str = "etag";
 
 /// Why a request has no answer: its connection ends without one.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unanswered {
+pub(crate) enum Unanswered {
     /// The request ended early, or its connection did.
     #[error("the request ended early: {0}")]
     Early(#[from] hyper::Error),
@@ -43,17 +46,35 @@ pub(super) enum Unanswered {
     Replaced,
 }
 
+/// Why the body of a request was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It took longer than this.
+    Slow(Duration),
+    /// It is longer than this many bytes.
+    Long(usize),
+}
+
+/// The bounds within which a request is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The longest body, in bytes.
+    pub(crate) max_body: usize,
+    /// How long a body may take, in milliseconds.
+    pub(crate) body_ms: u64,
+}
+
 /// A body that is this many times longer than allowed is no longer read to its end, but cut off.
 const PATIENCE: usize = 4;
 
-/// Reads a request whole. What comes with an answer is refused with it.
-pub(super) async fn request(
+/// Reads a request whole, or without a body that is beyond the bounds, which is then said.
+pub(crate) async fn request(
     parts: &Parts,
     body: Incoming,
-    limits: &Limits,
+    bounds: Bounds,
     early: Option<&Early>,
     in_pieces: Option<&Pieces>,
-) -> Result<(Request, Option<Response>), Unanswered> {
+) -> Result<(Request, Option<Unread>), Unanswered> {
     let mut request = Request::new(parts.method.as_str(), "");
     request.set_target(parts.uri.path_and_query().map_or("", |target| target.as_str()));
     request.headers.0.reserve(parts.headers.len());
@@ -63,18 +84,12 @@ pub(super) async fn request(
     if body.is_end_stream() {
         return Ok((request, None));
     }
-    let time = Duration::from_millis(limits.body_ms);
-    match tokio::time::timeout(time, collect(body, limits.max_body)).await {
-        Err(_) => {
-            let refused = refuse(408, format_args!("expected the whole body within {time:?}"));
-            Ok((request, Some(refused.header("connection", "close"))))
-        }
+    let time = Duration::from_millis(bounds.body_ms);
+    match tokio::time::timeout(time, collect(body, bounds.max_body)).await {
+        Err(_) => Ok((request, Some(Unread::Slow(time)))),
         Ok(Err(_)) if early.is_some_and(|takes| takes(&mut request)) => Ok((request, None)),
         Ok(Err(error)) => Err(error.into()),
-        Ok(Ok(None)) => {
-            let refused = refuse(413, format_args!("expected a body of at most {} bytes", limits.max_body));
-            Ok((request, Some(refused)))
-        }
+        Ok(Ok(None)) => Ok((request, Some(Unread::Long(bounds.max_body)))),
         Ok(Ok(Some((bytes, pieces)))) => {
             request.body = Body(bytes);
             if let Some(change) = in_pieces {
@@ -118,7 +133,7 @@ async fn collect(mut body: Incoming, max: usize) -> Result<Option<(Bytes, usize)
 const WORTH: usize = 1024;
 
 /// Compresses content for a client that takes it so: STREAM-CACHING-12.
-pub(super) fn compress(request: &Request, reply: &mut Response) {
+pub(crate) fn compress(request: &Request, reply: &mut Response) {
     if request.method != "GET" || !matches!(reply.status, 200 | 304) {
         return;
     }
@@ -149,7 +164,7 @@ fn takes_gzip(request: &Request) -> bool {
 }
 
 /// Writes an answer. A header that HTTP cannot hold is left out.
-pub(super) fn response<B>(response: Response, body: B) -> hyper::Response<B> {
+pub(crate) fn response<B>(response: Response, body: B) -> hyper::Response<B> {
     let mut written = hyper::Response::new(body);
     *written.status_mut() =
         hyper::StatusCode::from_u16(response.status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
@@ -168,7 +183,7 @@ pub(super) fn response<B>(response: Response, body: B) -> hyper::Response<B> {
 }
 
 /// A connection whose writes fail if the other side takes nothing for too long.
-pub(super) struct Bounded {
+pub(crate) struct Bounded {
     stream: TcpStream,
     patience: Duration,
     /// When the write that waits has waited too long.
@@ -180,12 +195,17 @@ pub(super) struct Bounded {
 }
 
 impl Bounded {
-    pub(super) fn new(stream: TcpStream, patience: Duration, received: Option<Arc<Received>>) -> Self {
+    pub(crate) fn new(stream: TcpStream, patience: Duration, received: Option<Arc<Received>>) -> Self {
         Self { stream, patience, stuck: None, ahead: Bytes::new(), received }
     }
 
+    /// Whoever reads next reads these bytes first, which somebody else has read.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        self.ahead = bytes;
+    }
+
     /// Waits for the first bytes and tells whether they are these. Whoever reads next reads them again.
-    pub(super) async fn begins_with(&mut self, expected: &[u8]) -> io::Result<bool> {
+    pub(crate) async fn begins_with(&mut self, expected: &[u8]) -> io::Result<bool> {
         const AT_ONCE: usize = 8 * 1024;
         let mut first = BytesMut::with_capacity(AT_ONCE);
         while first.len() < expected.len() && expected.starts_with(&first) {
