@@ -83,7 +83,7 @@ pub(crate) const PROTOCOLS: &[Protocol] = &[
             other => panic!("queue/{other} has no area: add it here"),
         },
         files_only: &[],
-        of_others: &["replay", "close", "offsets"],
+        of_others: &["replay", "close", "offsets", "subscriber", "delivery", "resume", "redial", "retry"],
     },
 ];
 
