@@ -7,11 +7,9 @@ use crate::{
     wire::{Lost, app, framing, http, limit, raw, ws},
 };
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
 use std::{
     path::Path,
     pin::Pin,
-    sync::Mutex,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -123,12 +121,16 @@ pub async fn frames(says: Says<'_>) -> (Vec<Frame>, Option<Lost>) {
     }
 }
 
-/// Reads what an adapter says until it answers the question of this number: the answer, and every line.
-pub async fn adapter(says: Says<'_>, id: u64) -> (Result<Value, String>, Vec<String>) {
-    let heard = Mutex::new(Vec::new());
-    let tell = |line: &str| heard.lock().unwrap_or_else(|e| e.into_inner()).push(line.to_owned());
-    let answer = app::read_answer(&mut BufReader::new(says), id, tell).await;
-    (answer.map_err(|e| e.to_string()), heard.into_inner().unwrap_or_else(|e| e.into_inner()))
+/// Reads what an adapter says up to its end, or its first line that is none: how many lines, and why it ended.
+pub async fn adapter(says: Says<'_>) -> (usize, String) {
+    let mut lines = app::Lines::new(BufReader::new(says));
+    let mut heard = 0;
+    loop {
+        match lines.next().await {
+            Ok(_) => heard += 1,
+            Err(why) => return (heard, why.to_string()),
+        }
+    }
 }
 
 /// Every report of the log of a run: terminal, JSON and JUnit.

@@ -4,7 +4,10 @@ use crate::{
     check::{BoxFuture, Check, Cx, Need},
     run::schemas::Schemas,
     target::Target,
-    wire::Alive,
+    wire::{
+        Alive,
+        app::{Hello, Operation},
+    },
 };
 use std::sync::OnceLock;
 use wireproof_spec::{
@@ -55,6 +58,8 @@ pub struct Protocol {
     pub asks: &'static [&'static str],
     /// Asks a target for what was not declared: names and values.
     pub probe: for<'a> fn(&'a Cx) -> BoxFuture<'a, Probed>,
+    /// What a client of it can do, as its adapter lists it.
+    pub operations: &'static [Operation],
     /// What the self-test needs.
     pub trial: Trial,
     /// The requirements, read once.
@@ -281,6 +286,25 @@ impl Protocol {
     pub fn role(&self, check: &Check) -> Role {
         let first = check.requirements.first().and_then(|id| self.requirement(id.as_str()));
         first.map_or(Role::Server, |r| r.role)
+    }
+
+    /// What a client has, by what its adapter lists.
+    ///
+    /// # Errors
+    /// It does not list what no client can do without: a sentence.
+    pub(crate) fn told_by(&self, hello: &Hello) -> Result<Probed, String> {
+        if let Some(core) = self.operations.iter().find(|o| o.feature.is_none() && !o.is_listed(hello)) {
+            let shown = core.shown();
+            return Err(format!(
+                "the adapter does not list {shown}, which no client of {} can decline",
+                self.name
+            ));
+        }
+        let told = |operation: &Operation| {
+            let value = if operation.is_listed(hello) { "on" } else { "off" };
+            Some((operation.feature?, value.to_owned()))
+        };
+        Ok(self.operations.iter().filter_map(told).collect())
     }
 
     /// What a check needs: its own needs, and the features of its requirements.

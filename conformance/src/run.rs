@@ -267,7 +267,14 @@ impl Runner {
     async fn meet(&mut self) -> Option<Duration> {
         let mut round_trip = None;
         let mut probed = Vec::new();
-        if !self.settings.bare && matches!(self.target.kind, Kind::Server(_)) {
+        if let Some(adapter) = self.target.adapter().filter(|_| !self.settings.bare) {
+            let cx = self.cx(&GREETING, self.times.hook);
+            match adapter.hello(&cx.link).await.map(|hello| self.protocol.told_by(&hello)) {
+                Ok(Ok(told)) => probed = told,
+                Ok(Err(why)) => self.unreachable = Some(why),
+                Err(_) => self.unreachable = first_stop(&cx.log),
+            }
+        } else if !self.settings.bare && matches!(self.target.kind, Kind::Server(_)) {
             let cx = self.cx(&GREETING, self.times.check);
             let asked = Instant::now();
             if !matches!(timeout(self.times.answer, (self.protocol.alive)(&cx.link)).await, Ok(Some(_))) {
@@ -421,7 +428,8 @@ impl Runner {
         let deadline = Instant::now() + budget;
         let declined = self.declined(check);
         let (reach, pace) = (self.target.reach(), self.pace.clone());
-        let link = Link::new(reach, log.clone(), self.times, deadline, self.protocol, declined, pace);
+        let link = Link::new(reach, log.clone(), self.times, deadline, self.protocol, declined, pace)
+            .adapter(self.target.adapter());
         Cx {
             check,
             protocol: self.protocol,

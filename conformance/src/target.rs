@@ -1,6 +1,7 @@
 //! What is tested: where it is, what it has, what acts on its process.
 
 pub mod baseline;
+pub mod client;
 pub(crate) mod command;
 pub mod directory;
 pub mod file;
@@ -10,7 +11,13 @@ use crate::{
     check::{BoxFuture, Hook},
     event::Source,
     protocol::Protocol,
-    wire::{Reach, app::Apps, dial::Way, distance::Distance, limit::Times},
+    wire::{
+        Reach,
+        app::{Adapter, Apps},
+        dial::Way,
+        distance::Distance,
+        limit::Times,
+    },
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -37,7 +44,7 @@ pub struct Target {
 #[derive(Clone)]
 pub(crate) enum Kind {
     Server(Arc<Reach>),
-    Client(Arc<dyn Apps>),
+    Client(Arc<Adapter>),
 }
 
 /// The way to a target, as far as its URL does not say it.
@@ -138,7 +145,7 @@ impl Target {
             declared: BTreeMap::new(),
             secrets: Vec::new(),
             via: Via::default(),
-            kind: Kind::Client(apps),
+            kind: Kind::Client(Arc::new(Adapter::new(apps))),
             hooks: None,
             stimuli: None,
         }
@@ -234,9 +241,10 @@ impl Target {
         }
     }
 
-    pub(crate) fn apps(&self) -> Option<&dyn Apps> {
+    /// The adapter, if it is a client.
+    pub(crate) fn adapter(&self) -> Option<Arc<Adapter>> {
         match &self.kind {
-            Kind::Client(apps) => Some(&**apps),
+            Kind::Client(adapter) => Some(adapter.clone()),
             Kind::Server(_) => None,
         }
     }

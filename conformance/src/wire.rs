@@ -11,6 +11,7 @@ pub mod http;
 pub(crate) mod http2;
 pub mod limit;
 mod link;
+pub mod listen;
 mod overload;
 pub(crate) mod pace;
 pub mod raw;

@@ -85,6 +85,7 @@ pub(super) const fn bare(
         accepts_request: |_| Ok(()),
         alive: |_| Box::pin(async { None }),
         asks: &[],
+        operations: &[],
         probe: |_| Box::pin(async { Vec::new() }),
         trial: Trial {
             reference: &Nobody,

@@ -195,6 +195,7 @@ static TICK: Protocol = Protocol {
     accepts_request: |_| Ok(()),
     alive: |link| Box::pin(http::alive(link)),
     asks: &[],
+    operations: &[],
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial {
         reference: &Nobody,

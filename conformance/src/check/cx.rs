@@ -10,6 +10,7 @@ use crate::{
         app::App,
         http, http2,
         limit::{self, words},
+        listen::{Listener, Port},
         raw,
         sink::Sink,
         sse,
@@ -247,12 +248,20 @@ impl Cx {
         value.strip_prefix("Bearer ").unwrap_or(value)
     }
 
-    /// A port at which the client under test can find us.
+    /// A place at which the client under test can find us.
     ///
     /// # Errors
     /// Stops the check if there is no port.
-    pub async fn listen(&self) -> Outcome<ws::Listener> {
-        ws::Listener::open(&self.link).await
+    pub fn listen(&self) -> Outcome<Listener> {
+        Port::take(&self.link)?.listen()
+    }
+
+    /// A port that refuses the client under test, until somebody listens at it.
+    ///
+    /// # Errors
+    /// Stops the check if there is none.
+    pub fn port(&self) -> Outcome<Port> {
+        Port::take(&self.link)
     }
 
     /// A place to which the target can send HTTP requests, each answered with the status that this finds for it; the number says
@@ -267,15 +276,30 @@ impl Cx {
         Sink::open(&self.link, answers).await
     }
 
-    /// The client under test: another session with its adapter.
+    /// The client under test: another session, in the process that serves all checks.
     ///
     /// # Errors
     /// Stops the check if it does not start.
     pub async fn app(&self) -> Outcome<App> {
-        match self.target.apps() {
-            Some(apps) => App::start(&self.link, apps).await,
-            None => Err(self.link.harness("a check of a client runs against a server")),
+        match self.target.adapter() {
+            Some(adapter) => adapter.session(&self.link).await,
+            None => Err(self.no_client()),
         }
+    }
+
+    /// The client under test in a process of its own, which ends with the session.
+    ///
+    /// # Errors
+    /// Stops the check if it does not start.
+    pub async fn app_alone(&self) -> Outcome<App> {
+        match self.target.adapter() {
+            Some(adapter) => adapter.alone(&self.link).await,
+            None => Err(self.no_client()),
+        }
+    }
+
+    fn no_client(&self) -> Stop {
+        self.link.harness("a check of a client runs against a server")
     }
 
     /// A name that nothing else in this target has, nor in any other run: for what the check makes.

@@ -1,6 +1,7 @@
 //! The queue protocol as the runner knows it.
 
 mod auth;
+pub mod client;
 mod close;
 mod connect;
 mod consume;
@@ -10,6 +11,7 @@ mod http;
 mod leases;
 mod message;
 mod offsets;
+pub mod peer;
 mod probe;
 mod publish;
 mod push;
@@ -17,7 +19,6 @@ mod queues;
 mod replay;
 pub mod setting;
 mod sources;
-pub mod subscriber;
 
 use crate::{
     protocol::{Feature, Limit, Part, Protocol, Stimulus, Trial},
@@ -110,6 +111,7 @@ pub static PROTOCOL: Protocol = Protocol {
     accepts_request,
     alive: |link| Box::pin(wire::http::alive(link)),
     asks: probe::ASKS,
+    operations: client::OPERATIONS,
     probe: |cx| Box::pin(probe::probe(cx)),
     trial: Trial {
         reference: &crate::embed::QUEUE,

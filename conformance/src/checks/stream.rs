@@ -123,6 +123,7 @@ pub static PROTOCOL: Protocol = Protocol {
     accepts_request: |request| Operation::decode(request).map(|_| ()).map_err(|e| e.to_string()),
     alive: |link| Box::pin(wire::http::alive(link)),
     asks: probe::ASKS,
+    operations: &[],
     probe: |cx| Box::pin(probe::probe(cx)),
     trial: Trial {
         reference: &crate::embed::STREAM,

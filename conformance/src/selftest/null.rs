@@ -108,7 +108,9 @@ pub(super) async fn passes<'a>(
         .collect();
     if protocol.checks().any(|check| protocol.role(check) == Role::Client) {
         trials.extend(
-            client::all().into_iter().map(|(name, target)| (name, Trial::Client(target), chosen.clone())),
+            client::all(protocol.operations)
+                .into_iter()
+                .map(|(name, target)| (name, Trial::Client(target), chosen.clone())),
         );
     }
     // The refuser is one kind, built anew for each check and alternative.

@@ -298,10 +298,10 @@ impl Drop for Process {
 
 /// The last that a process said.
 #[derive(Clone, Default)]
-struct Tail(Arc<StdMutex<Vec<u8>>>);
+pub(super) struct Tail(Arc<StdMutex<Vec<u8>>>);
 
 impl Tail {
-    async fn follow(self, mut from: impl AsyncRead + Unpin) {
+    pub(super) async fn follow(self, mut from: impl AsyncRead + Unpin) {
         let mut part = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut part).await {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -311,7 +311,7 @@ impl Tail {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&kept);
         text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()

@@ -1,24 +1,37 @@
-//! The adapter of a client under test: lines of JSON over a pair of pipes.
+//! The adapter of a client under test: lines of JSON over a pair of pipes (spec/adapter.md).
 //!
-//! A line is `{"id": n, "op": "...", "args": {...}}` to the adapter, and `{"id": n, "ok": ...}` or
-//! `{"id": n, "error": "..."}` back. Its word alone proves nothing: its lines are no observations.
+//! One process serves every check of a run, each in sessions of its own. Its word alone proves nothing: its lines are no
+//! observations.
+
+mod line;
+
+pub(crate) use line::Lines;
+pub use line::{Hello, Operation, Request, Said};
 
 use super::{Link, limit};
 use crate::{
     check::{BoxFuture, Stop},
-    event::{Message, What},
+    event::{Log, Message, What},
 };
+use line::{Line, Words};
 use serde_json::{Value, json};
-use std::io;
-use tokio::{
-    io::{
-        AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
-        ReadHalf, WriteHalf, split,
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc, Mutex as StdMutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, WriteHalf, split},
+    sync::{Mutex, mpsc, oneshot},
+    task::JoinHandle,
     time::timeout_at,
 };
 
-/// Both directions of an adapter.
+/// Both directions of a connection, or of an adapter.
 pub trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Pipe for T {}
 
@@ -26,80 +39,385 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Pipe for T {}
 pub trait Apps: Send + Sync {
     /// Starts one; it ends when its pipe is dropped.
     fn start(&self) -> BoxFuture<'_, io::Result<Box<dyn Pipe>>>;
+
+    /// The last that adapters said beside their lines; empty if that is not known.
+    fn last_words(&self) -> String {
+        String::new()
+    }
 }
 
-/// One running adapter.
+/// The adapter of a run: started when it is first needed, and again when it ended.
+pub(crate) struct Adapter {
+    apps: Arc<dyn Apps>,
+    running: Mutex<Option<Arc<Running>>>,
+}
+
+/// One process that answers.
+struct Running {
+    shared: Arc<Shared>,
+    write: Mutex<WriteHalf<Box<dyn Pipe>>>,
+    hello: Hello,
+    numbers: AtomicU64,
+    reader: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+#[derive(Default)]
+struct Shared(StdMutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Why it is no longer there.
+    ended: Option<String>,
+    asked: HashMap<u64, Asked>,
+    sessions: HashMap<String, Ear>,
+}
+
+/// Who asked, and waits.
+struct Asked {
+    log: Log,
+    conn: u32,
+    answer: oneshot::Sender<(Words, u64)>,
+}
+
+/// Who listens to a session.
+struct Ear {
+    log: Log,
+    conn: u32,
+    told: mpsc::Sender<Told>,
+}
+
+/// What a client told of its own accord.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// What happened: `delivered`.
+    pub event: String,
+    /// What is said about it; `null` if nothing is.
+    pub data: Value,
+}
+
+/// A session of the client under test. The adapter is told when it is dropped.
 pub struct App {
     link: Link,
     conn: u32,
-    lines: BufReader<ReadHalf<Box<dyn Pipe>>>,
-    write: WriteHalf<Box<dyn Pipe>>,
-    next: u64,
+    running: Arc<Running>,
+    session: String,
+    told: mpsc::Receiver<Told>,
 }
 
-impl App {
-    pub(crate) async fn start(link: &Link, apps: &dyn Apps) -> Result<Self, Stop> {
-        let pipe =
-            apps.start().await.map_err(|e| link.unreachable(&format!("the client did not start: {e}")))?;
+impl Adapter {
+    pub(crate) fn new(apps: Arc<dyn Apps>) -> Self {
+        Self { apps, running: Mutex::default() }
+    }
+
+    /// What it says of itself, for the sake of no session.
+    ///
+    /// # Errors
+    /// Stops whoever asks if it does not start or does not say so.
+    pub(crate) async fn hello(&self, link: &Link) -> Result<Hello, Stop> {
+        Ok(self.running(link).await?.hello.clone())
+    }
+
+    /// Another session with the process that serves all.
+    pub(crate) async fn session(&self, link: &Link) -> Result<App, Stop> {
+        App::of(link, self.running(link).await?)
+    }
+
+    /// A session with a process of its own, which ends with it.
+    pub(crate) async fn alone(&self, link: &Link) -> Result<App, Stop> {
+        App::of(link, self.begin(link).await?)
+    }
+
+    /// The event that shows it alive, if it is.
+    pub(crate) async fn sign_of_life(&self, link: &Link) -> Option<u64> {
+        let running = self.running.lock().await.clone().filter(|running| running.is_there())?;
+        let conn = link.number();
+        let (_, event) = running.ask(link, conn, None, "hello", greeting(link)).await.ok()?;
+        Some(event)
+    }
+
+    async fn running(&self, link: &Link) -> Result<Arc<Running>, Stop> {
+        let mut running = self.running.lock().await;
+        if let Some(there) = running.as_ref().filter(|running| running.is_there()) {
+            return Ok(there.clone());
+        }
+        let begun = self.begin(link).await?;
+        *running = Some(begun.clone());
+        Ok(begun)
+    }
+
+    async fn begin(&self, link: &Link) -> Result<Arc<Running>, Stop> {
+        let failed = |why: String| {
+            let said = self.apps.last_words();
+            let said = if said.trim().is_empty() {
+                String::new()
+            } else {
+                format!("; the last that it said: {said}")
+            };
+            link.unreachable(&format!("{why}{said}"))
+        };
+        let until = link.until(link.times.hook);
+        let pipe = match timeout_at(until, self.apps.start()).await {
+            Ok(Ok(pipe)) => pipe,
+            Ok(Err(e)) => return Err(failed(format!("the adapter of the client did not start: {e}"))),
+            Err(_) => return Err(failed("the adapter of the client did not start in time".into())),
+        };
         let conn = link.number();
         link.log.record(What::Opened { conn, peer: "adapter of the client".into() });
         let (read, write) = split(pipe);
-        Ok(Self { link: link.clone(), conn, lines: BufReader::new(read), write, next: 1 })
+        let shared = Arc::new(Shared::default());
+        let reader = tokio::spawn(listen(BufReader::new(read), shared.clone()));
+        let mut running = Running {
+            shared,
+            write: Mutex::new(write),
+            hello: Hello::default(),
+            numbers: AtomicU64::new(1),
+            reader,
+        };
+        let said = match timeout_at(until, running.ask(link, conn, None, "hello", greeting(link))).await {
+            Ok(Ok((Words::Ok(said), _))) => said,
+            Ok(Ok((Words::Error(why), _))) => return Err(failed(format!("it refuses `hello`: {why}"))),
+            Ok(Err(why)) => return Err(failed(why)),
+            Err(_) => return Err(failed("the adapter did not answer `hello` in time".into())),
+        };
+        running.hello = serde_json::from_value(said)
+            .map_err(|e| failed(format!("the adapter's answer to `hello` is none: {e}")))?;
+        Ok(Arc::new(running))
+    }
+}
+
+impl Running {
+    fn is_there(&self) -> bool {
+        self.shared.state().ended.is_none()
     }
 
-    /// Asks the adapter to do something and waits for its word.
+    /// Asks, and waits as long as it takes: what is answered, and the event of the answer.
+    async fn ask(
+        &self,
+        link: &Link,
+        conn: u32,
+        session: Option<&str>,
+        op: &str,
+        args: Value,
+    ) -> Result<(Words, u64), String> {
+        let id = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut state = self.shared.state();
+            if let Some(why) = &state.ended {
+                return Err(format!("the adapter of the client ended: {why}"));
+            }
+            state.asked.insert(id, Asked { log: link.log.clone(), conn, answer: sender });
+        }
+        let text = line::request(id, session, op, args);
+        link.log.record(What::Sent { conn, message: Message::Line { text: text.clone() } });
+        if let Err(e) = self.say(&text).await {
+            self.shared.end(&e.to_string());
+        }
+        answer.await.map_err(|_| {
+            let state = self.shared.state();
+            let why = state.ended.as_deref().unwrap_or("nobody listens any more");
+            format!("the adapter of the client ended: {why}")
+        })
+    }
+
+    async fn say(&self, text: &str) -> io::Result<()> {
+        let mut write = self.write.lock().await;
+        write.write_all(format!("{text}\n").as_bytes()).await?;
+        write.flush().await
+    }
+}
+
+impl App {
+    fn of(link: &Link, running: Arc<Running>) -> Result<Self, Stop> {
+        let session = format!("s{}", running.numbers.fetch_add(1, Ordering::Relaxed));
+        let conn = link.number();
+        let (sender, told) = mpsc::channel(limit::LINES);
+        let ear = Ear { log: link.log.clone(), conn, told: sender };
+        link.log.record(What::Opened { conn, peer: format!("adapter of the client, session {session}") });
+        running.shared.state().sessions.insert(session.clone(), ear);
+        Ok(Self { link: link.clone(), conn, running, session, told })
+    }
+
+    /// Has the client do something, and waits for the adapter's word.
     ///
     /// # Errors
     /// Stops the check, inconclusive, if it does not answer, or says that it cannot.
     pub async fn ask(&mut self, op: &str, args: Value) -> Result<Value, Stop> {
-        let id = self.next;
-        self.next += 1;
-        let line = json!({"id": id, "op": op, "args": args}).to_string();
-        self.link.log.record(What::Sent { conn: self.conn, message: Message::Line { text: line.clone() } });
-        let until = self.link.until(self.link.times.answer);
-        match timeout_at(until, self.exchange(&line, id)).await {
-            Ok(Ok(answer)) => answer.get("ok").cloned().ok_or_else(|| {
-                self.link.stop(&format!("the client says that it cannot {op}: {}", answer["error"]))
-            }),
-            Ok(Err(e)) => Err(self.link.stop(&format!("the adapter of the client ended: {e}"))),
-            Err(_) => Err(self.link.stop(&format!("the adapter of the client did not answer {op}"))),
+        let said = self.attempt(op, args).await?;
+        said.map_err(|why| self.link.stop(&format!("the client says that it cannot {op}: {why}")))
+    }
+
+    /// As [`App::ask`], where it counts as an outcome that the client refuses, or fails, and says why.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if the adapter does not answer or does not know the operation.
+    pub async fn attempt(&mut self, op: &str, args: Value) -> Result<Result<Value, String>, Stop> {
+        self.attempt_within(self.link.times.answer, op, args).await
+    }
+
+    /// As [`App::attempt`], for what may take so long.
+    ///
+    /// # Errors
+    /// As [`App::attempt`].
+    pub async fn attempt_within(
+        &mut self,
+        wait: Duration,
+        op: &str,
+        args: Value,
+    ) -> Result<Result<Value, String>, Stop> {
+        if !self.running.hello.operations.contains_key(op) {
+            return Err(self.link.stop(&format!("the adapter does not list the operation `{op}`")));
+        }
+        let asked = self.running.ask(&self.link, self.conn, Some(&self.session), op, args);
+        match timeout_at(self.link.until(wait), asked).await {
+            Ok(Ok((Words::Ok(value), _))) => Ok(Ok(value)),
+            Ok(Ok((Words::Error(why), _))) => Ok(Err(why)),
+            Ok(Err(why)) => Err(self.link.stop(&why)),
+            Err(_) => {
+                Err(self.link.stop(&format!("the adapter of the client did not answer `{op}` in time")))
+            }
         }
     }
 
-    async fn exchange(&mut self, line: &str, id: u64) -> io::Result<Value> {
-        self.write.write_all(format!("{line}\n").as_bytes()).await?;
-        self.write.flush().await?;
-        let (log, conn) = (&self.link.log, self.conn);
-        read_answer(&mut self.lines, id, |line| {
-            let message = Message::Line { text: limit::words(line) };
-            log.record(What::Received { conn, message, answers: None });
-        })
-        .await
+    /// The next that it tells of its own accord; none if that is nothing, although the adapter answers.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if the adapter ended or does not answer.
+    pub async fn told(&mut self) -> Result<Option<Told>, Stop> {
+        self.told_within(self.link.times.answer).await
+    }
+
+    /// As [`App::told`], within this time.
+    ///
+    /// # Errors
+    /// As [`App::told`].
+    pub async fn told_within(&mut self, wait: Duration) -> Result<Option<Told>, Stop> {
+        match timeout_at(self.link.until(wait), self.told.recv()).await {
+            Ok(Some(told)) => Ok(Some(told)),
+            Ok(None) => Err(self.lost()),
+            Err(_) => {
+                self.link.in_time()?;
+                self.so_far().await?;
+                Ok(self.told.try_recv().ok())
+            }
+        }
+    }
+
+    /// Everything that it told up to now and nobody asked for yet: an answer behind it shows that nothing is on its way.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if the adapter ended or does not answer.
+    pub async fn all_told(&mut self) -> Result<Vec<Told>, Stop> {
+        self.so_far().await?;
+        Ok(std::iter::from_fn(|| self.told.try_recv().ok()).collect())
+    }
+
+    /// Waits until the adapter has said all that it had to say.
+    async fn so_far(&self) -> Result<(), Stop> {
+        let greeting = greeting(&self.link);
+        let asked = self.running.ask(&self.link, self.conn, Some(&self.session), "hello", greeting);
+        match timeout_at(self.link.until(self.link.times.answer), asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(why)) => Err(self.link.stop(&why)),
+            Err(_) => Err(self.link.stop("the adapter of the client does not answer `hello` any more")),
+        }
+    }
+
+    fn lost(&self) -> Stop {
+        let state = self.running.shared.state();
+        let why = state.ended.clone().unwrap_or_else(|| "the session told more than anybody can hear".into());
+        drop(state);
+        self.link.stop(&format!("the adapter of the client tells nothing more: {why}"))
     }
 }
 
-/// Reads lines until one answers the question of this number, and tells each.
-pub(crate) async fn read_answer(
-    lines: &mut (impl AsyncBufRead + Unpin),
-    id: u64,
-    heard: impl Fn(&str),
-) -> io::Result<Value> {
-    for _ in 0..limit::LINES {
-        let mut bytes = Vec::new();
-        let bound = (limit::LINE + 1) as u64;
-        let read = (&mut *lines).take(bound).read_until(b'\n', &mut bytes).await?;
-        if read == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed its output"));
-        }
-        if read > limit::LINE {
-            return Err(io::Error::other(format!("a line longer than {} bytes", limit::LINE)));
-        }
-        let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-        heard(&text);
-        let answer: Value = serde_json::from_str(&text).map_err(io::Error::other)?;
-        if answer["id"] == json!(id) {
-            return Ok(answer);
+impl Drop for App {
+    /// What the session left open is the adapter's to end.
+    fn drop(&mut self) {
+        self.running.shared.state().sessions.remove(&self.session);
+        let id = self.running.numbers.fetch_add(1, Ordering::Relaxed);
+        let text = line::request(id, Some(&self.session), "end", json!({}));
+        let running = self.running.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // Whoever is gone has nothing left to end.
+                let _ = running.say(&text).await;
+            });
         }
     }
-    Err(io::Error::other(format!("{} lines, and none of them the answer", limit::LINES)))
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody is heard any more: whoever waits is told.
+    fn end(&self, why: &str) {
+        let mut state = self.state();
+        state.ended.get_or_insert_with(|| limit::words(why));
+        state.asked.clear();
+        state.sessions.clear();
+    }
+
+    /// Hands a line to whom it is for; false if nobody asked for it.
+    fn hand(&self, line: Line, text: &str) -> bool {
+        let heard = |log: &Log, conn| {
+            let message = Message::Line { text: limit::words(text) };
+            log.record(What::Received { conn, message, answers: None })
+        };
+        let mut state = self.state();
+        match line {
+            Line::Answer(id, words) => match state.asked.remove(&id) {
+                Some(asked) => {
+                    let event = heard(&asked.log, asked.conn);
+                    // Who went away in the meantime misses nothing.
+                    let _ = asked.answer.send((words, event));
+                    true
+                }
+                None => false,
+            },
+            Line::Told(session, told) => {
+                let Some(ear) = state.sessions.get(&session) else { return false };
+                heard(&ear.log, ear.conn);
+                if ear.told.try_send(told).is_err() {
+                    state.sessions.remove(&session);
+                }
+                true
+            }
+        }
+    }
+}
+
+/// What every adapter is asked first, and again to see that it is there.
+fn greeting(link: &Link) -> Value {
+    json!({"protocol": link.protocol_name()})
+}
+
+/// Hears what an adapter says, up to its end.
+async fn listen(read: impl tokio::io::AsyncBufRead + Unpin, shared: Arc<Shared>) {
+    let mut lines = Lines::new(read);
+    // Answers to those who went away, and to `end`, are for nobody; without end they are a flood.
+    let mut idle = 0;
+    let why = loop {
+        let (line, text) = match lines.next().await {
+            Ok(read) => read,
+            Err(e) => break e.to_string(),
+        };
+        if shared.hand(line, &text) {
+            idle = 0;
+        } else {
+            idle += 1;
+        }
+        if idle > limit::LINES {
+            break format!("more than {} lines that nobody asked for", limit::LINES);
+        }
+    };
+    shared.end(&why);
 }

@@ -360,6 +360,6 @@ pub(super) fn record_received(link: &Link, conn: u32, sent: u64, response: &Resp
     link.log.record(What::Received { conn, message, answers: Some(sent) })
 }
 
-fn owned(fields: &Fields) -> std::collections::BTreeMap<String, String> {
+pub(super) fn owned(fields: &Fields) -> std::collections::BTreeMap<String, String> {
     fields.joined().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

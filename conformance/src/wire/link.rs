@@ -2,7 +2,7 @@
 
 use super::{
     Lost, Seen,
-    app::Pipe,
+    app::{Adapter, Pipe},
     dial::{Speaks, Way},
     limit::{CHECK, Times, words},
     pace::{Pace, Waiting},
@@ -76,6 +76,8 @@ pub struct Link {
     alone: bool,
     /// How many in this check wait for an answer.
     waiting: Arc<AtomicU32>,
+    /// The adapter of the target, if that is a client.
+    adapter: Option<Arc<Adapter>>,
 }
 
 /// A connection on which nothing is said.
@@ -115,6 +117,7 @@ impl Link {
             pace,
             alone: false,
             waiting,
+            adapter: None,
         }
     }
 
@@ -122,6 +125,17 @@ impl Link {
     pub(crate) fn alone(mut self, alone: bool) -> Self {
         self.alone = alone;
         self
+    }
+
+    /// To a client behind this adapter, if it is one.
+    pub(crate) fn adapter(mut self, adapter: Option<Arc<Adapter>>) -> Self {
+        self.adapter = adapter;
+        self
+    }
+
+    /// `queue`.
+    pub(in crate::wire) fn protocol_name(&self) -> &'static str {
+        self.protocol.name
     }
 
     /// Waits until a request may leave. What somebody in this check waits for leaves at once: it is made good by others.
@@ -356,7 +370,13 @@ impl Link {
 
     /// The event that shows the target alive, if it is.
     pub(in crate::wire) async fn sign_of_life(&self) -> Option<u64> {
-        timeout(self.times.alive, (self.protocol.alive)(self)).await.ok().flatten()
+        let alive = async {
+            match &self.adapter {
+                Some(adapter) => adapter.sign_of_life(self).await,
+                None => (self.protocol.alive)(self).await,
+            }
+        };
+        timeout(self.times.alive, alive).await.ok().flatten()
     }
 
     fn gone(&self, why: &str) -> Stop {

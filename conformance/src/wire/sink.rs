@@ -2,7 +2,7 @@
 
 use super::{
     Link, Lost, Seen,
-    http::{body, fields},
+    http::{body, fields, owned},
     limit::words,
 };
 use crate::{
@@ -126,7 +126,7 @@ impl Sink {
         let message = Message::Request {
             method: method.clone(),
             target: delivery.request.target(),
-            headers: headers.joined().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            headers: owned(headers),
             body: Kept::keep(body),
             broken: false,
         };

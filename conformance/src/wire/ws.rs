@@ -10,6 +10,7 @@ use super::{
     Link, Lost, Seen,
     app::Pipe,
     limit::{self, words},
+    listen,
     tap::{Passed, Tap},
 };
 use crate::{
@@ -18,10 +19,9 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, net::TcpStream as StdStream, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout_at},
 };
 use tokio_tungstenite::{
@@ -29,7 +29,7 @@ use tokio_tungstenite::{
     tungstenite::{
         self,
         protocol::{
-            CloseFrame, WebSocketConfig,
+            CloseFrame, Role, WebSocketConfig,
             frame::coding::{CloseCode, Data, OpCode},
         },
     },
@@ -48,6 +48,8 @@ pub struct Peer {
     passed: Passed,
     /// Whether we cut it.
     cut: bool,
+    /// The socket below, where the client under test dialled.
+    below: Option<StdStream>,
 }
 
 /// What came.
@@ -59,14 +61,6 @@ pub enum Frame {
     Binary(Bytes),
     /// The end, with the code and reason of the target if it gave one.
     Close(Option<(u16, String)>),
-}
-
-/// A port at which clients under test are awaited.
-pub struct Listener {
-    link: Link,
-    socket: TcpListener,
-    /// `ws://127.0.0.1:port`.
-    pub url: String,
 }
 
 impl Peer {
@@ -87,6 +81,31 @@ impl Peer {
             }
             Err(why) => link.stop(&format!("the WebSocket handshake failed: {why}")),
         })
+    }
+
+    /// The other end of a connection that a client under test dialled, behind the handshake and what came with it.
+    pub(in crate::wire) async fn of_client(
+        link: &Link,
+        conn: u32,
+        tap: Tap,
+        passed: Passed,
+        below: StdStream,
+        ahead: &[u8],
+    ) -> Self {
+        let mut watched = Watched::without_handshake(Box::new(tap) as Box<dyn Pipe>);
+        watched.follow(ahead);
+        let (ahead, config) = (ahead.to_vec(), Some(config()));
+        let socket = WebSocketStream::from_partially_read(watched, ahead, Role::Server, config).await;
+        Self {
+            link: link.clone(),
+            conn,
+            socket,
+            early: VecDeque::new(),
+            wait: link.times.answer,
+            passed,
+            cut: false,
+            below: Some(below),
+        }
     }
 
     /// A peer whose messages may take so long.
@@ -211,6 +230,32 @@ impl Peer {
         }
     }
 
+    /// Writes bytes below all frames, as they are.
+    pub async fn send_raw(&mut self, bytes: &[u8]) {
+        let message = Message::Raw { bytes: Kept::keep(bytes) };
+        self.link.log.record(What::Sent { conn: self.conn, message });
+        let until = self.link.until(self.link.times.answer);
+        let below = self.socket.get_mut();
+        let _ = timeout_at(until, async {
+            below.write_all(bytes).await?;
+            below.flush().await
+        })
+        .await;
+    }
+
+    /// Ends the connection without a close frame: as a process does that ends.
+    pub fn leave(self) {
+        self.link.log.record(What::Cut { conn: self.conn });
+    }
+
+    /// Resets the connection.
+    pub fn reset(self) {
+        self.link.log.record(What::Cut { conn: self.conn });
+        if let Some(below) = &self.below {
+            listen::reset(below);
+        }
+    }
+
     /// Closes with this code.
     pub async fn close(&mut self, code: u16, reason: &str) {
         let frame = CloseFrame { code: CloseCode::from(code), reason: reason.to_owned().into() };
@@ -328,54 +373,6 @@ impl Peer {
 pub async fn alive(link: &Link, path: &str) -> Option<u64> {
     link.take_turn();
     dial::answered(link, Request::new("GET", &format!("{}{path}", link.reach.root))).await
-}
-
-impl Listener {
-    pub(crate) async fn open(link: &Link) -> Result<Self, Stop> {
-        let opened = async {
-            let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
-            let url = format!("ws://{}", socket.local_addr()?);
-            std::io::Result::Ok((socket, url))
-        };
-        let (socket, url) = opened.await.map_err(|e| link.harness(&format!("no port to listen at: {e}")))?;
-        Ok(Self { link: link.clone(), socket, url })
-    }
-
-    /// Waits for a client to dial, and answers its handshake.
-    ///
-    /// # Errors
-    /// Stops the check, inconclusive, if nobody comes.
-    pub async fn accept(&self) -> Result<Peer, Stop> {
-        let until = self.link.until(self.link.times.answer);
-        let accepted = timeout_at(until, async {
-            let (stream, _) = self.socket.accept().await?;
-            let _ = stream.set_nodelay(true);
-            Ok::<TcpStream, std::io::Error>(stream)
-        })
-        .await;
-        let stream = match accepted {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(e)) => return Err(self.link.harness(&format!("cannot accept: {e}"))),
-            Err(_) => return Err(self.link.stop("the client did not connect in time")),
-        };
-        let conn = self.link.number();
-        self.link.log.record(What::Opened { conn, peer: "websocket, dialled by the client".into() });
-        let (tap, passed) = Tap::new(Box::new(stream));
-        let watched = Watched::with_handshake(Box::new(tap) as Box<dyn Pipe>);
-        match timeout_at(until, tokio_tungstenite::accept_async_with_config(watched, Some(config()))).await {
-            Ok(Ok(socket)) => Ok(Peer {
-                link: self.link.clone(),
-                conn,
-                socket,
-                early: VecDeque::new(),
-                wait: self.link.times.answer,
-                passed,
-                cut: false,
-            }),
-            Ok(Err(e)) => Err(self.link.stop(&format!("the client's WebSocket handshake failed: {e}"))),
-            Err(_) => Err(self.link.stop("the client did not finish its WebSocket handshake in time")),
-        }
-    }
 }
 
 /// What a connection yields: a message, or the pong to a ping of ours.

@@ -109,10 +109,11 @@ async fn ring_by_owner(cx: &Cx) -> Outcome {
 
 /// The client under test, connected to us and greeted. It stays as long as its adapter does.
 async fn greeted(cx: &Cx) -> Outcome<(App, Peer)> {
-    let listener = cx.listen().await?;
+    let mut listener = cx.listen()?;
     let mut app = cx.app().await?;
-    app.ask("connect", json!({"url": format!("{}/agent", listener.url)})).await?;
-    let mut agent = listener.accept().await?;
+    app.ask("connect", json!({"url": format!("{}/agent", listener.url("ws"))})).await?;
+    let (_, Some(call)) = listener.next().await? else { return Err(cx.stop("the client did not dial")) };
+    let mut agent = call.upgrade().await?;
     agent.send_binary(vec![1, 1]).await;
     Ok((app, agent))
 }

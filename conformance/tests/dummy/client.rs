@@ -46,6 +46,7 @@ async fn adapter(pipe: DuplexStream, answer: Answer) -> io::Result<()> {
     while let Some(line) = lines.next_line().await? {
         let request: Value = serde_json::from_str(&line)?;
         let reply = match (request["op"].as_str(), request["args"]["url"].as_str()) {
+            (Some("hello"), _) => json!({"id": request["id"], "ok": {"operations": {"connect": []}}}),
             (Some("connect"), Some(url)) => {
                 agents.spawn(agent(url.to_owned(), answer.clone()));
                 json!({"id": request["id"], "ok": {}})

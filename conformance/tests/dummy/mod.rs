@@ -18,7 +18,7 @@ use wireproof::{
     selftest::{Scope, selftest},
     target::file,
     verdict::Verdict,
-    wire::ws,
+    wire::{app::Operation, ws},
 };
 
 const DOCUMENT: &str = include_str!("bell.md");
@@ -42,6 +42,7 @@ static BELL: Protocol = Protocol {
     accepts_request: |_| Ok(()),
     alive: |link| Box::pin(ws::alive(link, "/agent")),
     asks: &[],
+    operations: &[Operation { name: "connect", option: None, feature: None }],
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial {
         reference: &reference::BELL,

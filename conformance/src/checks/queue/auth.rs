@@ -6,7 +6,7 @@ mod rejected;
 mod taken;
 mod time;
 
-use super::subscriber::{Came, Fate, Subscriber, pushed_back as hears};
+use super::peer::{Came, Fate, Subscriber, pushed_back as hears};
 use crate::{
     check::{Alternative, Check, Need, Outcome, Waits, alternative},
     drives,

@@ -1,8 +1,8 @@
 //! Checks of "Close" in spec/queue.md.
 
 use super::{
+    peer::{Came, Fate, Subscriber, auth, failure, pushed_back},
     setting::{PUBSUB, Queue, payloads, succeeded},
-    subscriber::{Came, Fate, Subscriber, auth, failure, pushed_back},
 };
 use crate::{
     check::{Alternative, Check, Cx, Hook, Lane, Need, Outcome, alternative},

@@ -3,9 +3,9 @@
 mod frames;
 
 use super::{
+    peer::{Came, Fate, Subscriber, auth, handshake, pushed_back},
     push::{each, payloads_in},
     setting::{PUBSUB, Queue, WORKER, payloads, succeeded},
-    subscriber::{Came, Fate, Subscriber, auth, handshake, pushed_back},
 };
 use crate::{
     check::{Alternative, Check, Cx, Outcome, Shown, Waits, alternative, answer},
@@ -120,7 +120,7 @@ async fn percent_encoded(cx: &Cx) -> Outcome {
         let peer = peer.ok_or_else(|| cx.stop("there is no connection behind the 101"))?;
         let mut subscriber = Subscriber { peer, client_id: None };
         let seen = subscriber.asked(&auth(cx)).await?;
-        cx.expect(QUEUE_CONNECT_3, &seen, &[super::subscriber::welcome()])?;
+        cx.expect(QUEUE_CONNECT_3, &seen, &[super::peer::welcome()])?;
         let token = json!(cx.token(24));
         queue.says(cx, &token).await?;
         let pushed = twin.gather(cx, 1).await?.map(|messages| payloads(&messages));

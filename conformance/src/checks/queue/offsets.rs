@@ -1,11 +1,11 @@
 //! Checks of "Offsets" in spec/queue.md.
 
 use super::{
+    peer::{Client, Subscriber, pushed, pushed_back, told},
     push::tokens,
     setting::{
         PUBSUB, Queue, WORKER, data, list, offsets, payloads, proven, succeeded, text, value, with_body,
     },
-    subscriber::{Client, Subscriber, pushed, pushed_back, told},
 };
 use crate::{
     check::{Alternative, Check, Cx, Outcome, Shown, alternative},

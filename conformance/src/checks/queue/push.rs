@@ -5,8 +5,8 @@ mod worker;
 pub(super) use worker::CHECKS as WORKER_CHECKS;
 
 use super::{
+    peer::{Came, Client, Push, Subscriber, pushed, pushed_back, told},
     setting::{PUBSUB, Queue, WORKER, payloads, succeeded, text},
-    subscriber::{Came, Client, Push, Subscriber, pushed, pushed_back, told},
 };
 use crate::{
     check::{Alternative, Check, Cx, Lane, Outcome, Waits, alternative},
@@ -305,7 +305,7 @@ async fn to_a_slow_one(cx: &Cx) -> Outcome {
     const SHORT: usize = 300;
     let queue = Queue::create(cx, PUBSUB).await?;
     let mut slow = Subscriber::open_narrow(cx, &queue).await?;
-    slow.welcomed(cx, &super::subscriber::auth(cx)).await?;
+    slow.welcomed(cx, &super::peer::auth(cx)).await?;
     let mut quick = Subscriber::join(cx, &queue).await?;
     let mut last = told(cx, &queue, &mut slow, 1).await?[0].offset;
     let _ = quick.gather(cx, 1).await?;

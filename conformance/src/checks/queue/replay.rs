@@ -7,9 +7,9 @@ pub(super) use cuts::CHECKS as CUTS_CHECKS;
 pub(super) use open::CHECKS as OPEN_CHECKS;
 
 use super::{
+    peer::{Came, Client, Push, Subscriber, Told, auth_from, pushed, told, welcome},
     push::{SILENCE, each, nothing, payloads_in, tokens},
     setting::{PUBSUB, Queue, WORKER, text},
-    subscriber::{Came, Client, Push, Subscriber, Told, auth_from, pushed, told, welcome},
 };
 use crate::{
     check::{Alternative, Check, Cx, Outcome, Waits, alternative},
@@ -417,7 +417,7 @@ async fn acknowledged(cx: &Cx) -> Outcome {
         done.push(message["payload"].clone());
     }
     // Alone on the queue one after the other, so that it is to whom the next message goes.
-    let requests = [client.auth(cx, -1), client.auth(cx, 0), super::subscriber::auth(cx)];
+    let requests = [client.auth(cx, -1), client.auth(cx, 0), super::peer::auth(cx)];
     for request in requests {
         let mut back = Subscriber::open(cx, &queue).await?;
         back.welcomed(cx, &request).await?;

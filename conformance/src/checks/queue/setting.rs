@@ -1,6 +1,6 @@
 //! Fresh settings for the checks of this protocol, the requests that they are made of, and what answers look like.
 
-use super::subscriber::Subscriber;
+use super::peer::Subscriber;
 use crate::{
     check::{Alternative, Answer, Breaks, Cx, Outcome, alternative, answer},
     wire::Seen,

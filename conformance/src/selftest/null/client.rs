@@ -3,7 +3,7 @@
 use crate::{
     check::BoxFuture,
     target::Target,
-    wire::app::{Apps, Pipe},
+    wire::app::{Apps, Hello, Operation, Pipe},
 };
 use futures_util::SinkExt;
 use serde_json::{Value, json};
@@ -28,42 +28,47 @@ enum Manner {
     Floods,
     /// Says no to everything.
     Declines,
+    /// Says that it can do nothing.
+    ListsNothing,
 }
 
 /// Every null client, by name.
-pub(super) fn all() -> Vec<(String, Target)> {
+pub(super) fn all(operations: &'static [Operation]) -> Vec<(String, Target)> {
     [
         ("null/exits", Manner::Exits),
         ("null/never-connects", Manner::NeverConnects),
         ("null/sleeps", Manner::Sleeps),
         ("null/floods", Manner::Floods),
         ("null/declines", Manner::Declines),
+        ("null/lists-nothing", Manner::ListsNothing),
     ]
     .into_iter()
-    .map(|(name, manner)| (name.to_owned(), Target::client(name, Arc::new(Null(manner)))))
+    .map(|(name, manner)| (name.to_owned(), Target::client(name, Arc::new(Null(manner, operations)))))
     .collect()
 }
 
-struct Null(Manner);
+struct Null(Manner, &'static [Operation]);
 
 impl Apps for Null {
     fn start(&self) -> BoxFuture<'_, io::Result<Box<dyn Pipe>>> {
         let (ours, theirs) = duplex(64 * 1024);
         if self.0 != Manner::Exits {
-            tokio::spawn(adapter(theirs, self.0));
+            tokio::spawn(adapter(theirs, self.0, self.1));
         }
         Box::pin(async { Ok(Box::new(ours) as Box<dyn Pipe>) })
     }
 }
 
 /// Ends when the runner drops its end of the pipe.
-async fn adapter(pipe: DuplexStream, manner: Manner) -> io::Result<()> {
+async fn adapter(pipe: DuplexStream, manner: Manner, operations: &[Operation]) -> io::Result<()> {
     let (read, mut write) = split(pipe);
     let mut lines = BufReader::new(read).lines();
     let mut connections = JoinSet::new();
     while let Some(line) = lines.next_line().await? {
         let request: Value = serde_json::from_str(&line)?;
         let reply = match manner {
+            Manner::ListsNothing => json!({"id": request["id"], "ok": {"operations": {}}}),
+            _ if request["op"] == "hello" => json!({"id": request["id"], "ok": listed(operations)}),
             Manner::Declines => json!({"id": request["id"], "error": "declined"}),
             _ => json!({"id": request["id"], "ok": {}}),
         };
@@ -73,6 +78,16 @@ async fn adapter(pipe: DuplexStream, manner: Manner) -> io::Result<()> {
         write.write_all(format!("{reply}\n").as_bytes()).await?;
     }
     Ok(())
+}
+
+/// What somebody says who can do everything.
+fn listed(operations: &[Operation]) -> Hello {
+    let mut hello = Hello::default();
+    for operation in operations {
+        let options = hello.operations.entry(operation.name.to_owned()).or_default();
+        options.extend(operation.option.map(str::to_owned));
+    }
+    hello
 }
 
 /// Dials what the runner listens at, and ends with its adapter.

@@ -106,6 +106,7 @@ async fn shake(
         wait: link.times.answer,
         passed,
         cut: false,
+        below: None,
     };
     Ok((seen, Some(peer)))
 }

@@ -18,14 +18,14 @@ pub(crate) struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    /// A connection on which a handshake comes before the first frame.
-    pub(crate) fn with_handshake(inner: S) -> Self {
-        Self { inner, frames: Frames::new(Place::Handshake { blank: true, begun: false }) }
-    }
-
     /// A connection behind its handshake.
     pub(crate) fn without_handshake(inner: S) -> Self {
         Self { inner, frames: Frames::new(Place::Head) }
+    }
+
+    /// Follows what was read of the connection before.
+    pub(super) fn follow(&mut self, bytes: &[u8]) {
+        self.frames.follow(bytes);
     }
 
     /// Code and reason of the first close frame that came, if it has them.
@@ -46,9 +46,6 @@ struct Frames {
 
 /// Where in them the next byte is.
 enum Place {
-    /// In the head of the handshake, which ends with an empty line: whether this line is empty up to here, and whether one
-    /// before it was not.
-    Handshake { blank: bool, begun: bool },
     /// In the head of a frame.
     Head,
     /// So many bytes before the end of a frame that does not close.
@@ -75,12 +72,6 @@ impl Frames {
         while let Some((byte, rest)) = bytes.split_first() {
             bytes = rest;
             match &mut self.place {
-                Place::Handshake { blank, begun } => match byte {
-                    b'\n' if *blank && *begun => self.place = Place::Head,
-                    b'\n' => *blank = true,
-                    b'\r' => {}
-                    _ => (*blank, *begun) = (false, true),
-                },
                 Place::Head => {
                     self.head.push(*byte);
                     if let Some(head) = head(&self.head) {
@@ -166,10 +157,9 @@ mod tests {
     use super::*;
 
     /// What is found in these bytes, however they are cut.
-    fn closing(handshake: bool, bytes: &[u8]) -> Option<(u16, String)> {
+    fn closing(bytes: &[u8]) -> Option<(u16, String)> {
         let found = |size: usize| {
-            let new = if handshake { Watched::with_handshake } else { Watched::without_handshake };
-            let mut watched = new(());
+            let mut watched = Watched::without_handshake(());
             bytes.chunks(size).for_each(|piece| watched.frames.follow(piece));
             watched.closing()
         };
@@ -180,15 +170,12 @@ mod tests {
 
     #[test]
     fn a_target_closes_as_it_said() {
-        assert_eq!(closing(false, b"\x88\x05\x03\xe8bye"), Some((1000, "bye".into())));
-        assert_eq!(closing(false, b"\x88\x02\x03\x80"), Some((896, String::new())));
-        assert_eq!(closing(false, b"\x88\x00"), None);
-        assert_eq!(closing(false, b"\x88\x01\x03"), None);
-        assert_eq!(closing(false, b""), None);
-        assert_eq!(
-            closing(false, b"\x88\x05\x03\xe8by\x88\x05\x03\xe9bye"),
-            Some((1000, "by\u{fffd}".into()))
-        );
+        assert_eq!(closing(b"\x88\x05\x03\xe8bye"), Some((1000, "bye".into())));
+        assert_eq!(closing(b"\x88\x02\x03\x80"), Some((896, String::new())));
+        assert_eq!(closing(b"\x88\x00"), None);
+        assert_eq!(closing(b"\x88\x01\x03"), None);
+        assert_eq!(closing(b""), None);
+        assert_eq!(closing(b"\x88\x05\x03\xe8by\x88\x05\x03\xe9bye"), Some((1000, "by\u{fffd}".into())));
     }
 
     #[test]
@@ -199,10 +186,10 @@ mod tests {
         };
         for length in [0, 1, 125, 126, 300, 40_000] {
             let bytes = [&text(length)[..], &vec![0x88; length], b"\x88\x05\x03\xe8bye"].concat();
-            assert_eq!(closing(false, &bytes), Some((1000, "bye".into())), "behind {length} bytes");
+            assert_eq!(closing(&bytes), Some((1000, "bye".into())), "behind {length} bytes");
         }
         let long = [&[0x82, 127, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2][..], b"\x88\x03\x03\xe8b"].concat();
-        assert_eq!(closing(false, &long), Some((1000, "b".into())));
+        assert_eq!(closing(&long), Some((1000, "b".into())));
     }
 
     #[test]
@@ -211,16 +198,6 @@ mod tests {
             &[0x81, 0x82, 1, 2, 3, 4, 9, 9, 0x88, 0x85, 1, 2, 3, 4][..],
             &[2, 0xea, b'b' ^ 3, b'y' ^ 4, b'e' ^ 1],
         ];
-        assert_eq!(closing(false, &bytes.concat()), Some((1000, "bye".into())));
-    }
-
-    #[test]
-    fn the_handshake_is_passed_over() {
-        for head in
-            ["HTTP/1.1 101 x\r\na: b\r\n\r\n", "\r\n\nGET / HTTP/1.1\na: b\n\r\n", "HTTP/1.1 101 x\n\n"]
-        {
-            let bytes = [head.as_bytes(), b"\x81\x01a\x88\x05\x03\xe8bye"].concat();
-            assert_eq!(closing(true, &bytes), Some((1000, "bye".into())), "{head:?}");
-        }
+        assert_eq!(closing(&bytes.concat()), Some((1000, "bye".into())));
     }
 }

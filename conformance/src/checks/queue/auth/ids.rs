@@ -4,8 +4,8 @@ use super::hears;
 use crate::{
     check::{Alternative, Cx, Outcome, alternative},
     checks::queue::{
+        peer::{Came, Fate, Subscriber, auth, auth_from, welcome},
         setting::{PUBSUB, Queue, WORKER, payloads},
-        subscriber::{Came, Fate, Subscriber, auth, auth_from, welcome},
     },
     wire::{Lost, Seen},
 };

@@ -4,9 +4,9 @@ use super::{hears, overheard};
 use crate::{
     check::{Cx, Outcome, Shown, alternative},
     checks::queue::{
+        peer::{Came, Fate, Subscriber, auth, auth_from},
         push::{each, payloads_in},
         setting::{PUBSUB, Queue, WORKER, payloads},
-        subscriber::{Came, Fate, Subscriber, auth, auth_from},
     },
     wire::{Seen, ws::Frame},
 };

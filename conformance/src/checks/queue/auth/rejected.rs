@@ -4,8 +4,8 @@ use super::{hears, rejections, told_why};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative},
     checks::queue::{
+        peer::{Came, Client, Fate, Subscriber, auth, welcome},
         setting::{PUBSUB, Queue, WORKER},
-        subscriber::{Came, Client, Fate, Subscriber, auth, welcome},
     },
     wire::Seen,
 };

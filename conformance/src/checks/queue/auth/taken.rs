@@ -4,8 +4,8 @@ use super::{hears, rejections};
 use crate::{
     check::{Cx, Outcome, alternative},
     checks::queue::{
+        peer::{Came, Fate, Subscriber, auth, auth_from, welcome},
         setting::{PUBSUB, Queue, WORKER, payloads, succeeded},
-        subscriber::{Came, Fate, Subscriber, auth, auth_from, welcome},
     },
 };
 use futures_util::future::try_join_all;

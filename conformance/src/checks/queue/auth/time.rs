@@ -4,8 +4,8 @@ use super::hears;
 use crate::{
     check::{Cx, Outcome, alternative},
     checks::queue::{
+        peer::{Came, Fate, Subscriber, auth, failure},
         setting::{PUBSUB, Queue},
-        subscriber::{Came, Fate, Subscriber, auth, failure},
     },
     run::UNKNOWN_LIMIT_MS,
     wire::Lost,

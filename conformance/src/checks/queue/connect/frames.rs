@@ -3,8 +3,8 @@
 use crate::{
     check::{Cx, Outcome, alternative},
     checks::queue::{
+        peer::{Subscriber, auth, auth_from},
         setting::{PUBSUB, Queue, WORKER},
-        subscriber::{Subscriber, auth, auth_from},
     },
     wire::{Lost, Seen, ws::Frame},
 };

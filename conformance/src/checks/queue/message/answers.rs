@@ -4,11 +4,11 @@
 use crate::{
     check::{Alternative, Check, Cx, Outcome, alternative},
     checks::queue::{
+        peer::{Subscriber, pushed_back},
         setting::{
             PUBSUB, Queue, WORKER, data, list, operation, proven, refused, succeeded, succeeded_and, text,
             value, with_body,
         },
-        subscriber::{Subscriber, pushed_back},
     },
     drives,
     wire::Seen,

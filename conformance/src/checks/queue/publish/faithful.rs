@@ -4,8 +4,8 @@ use super::{publish_text, soon};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative},
     checks::queue::{
+        peer::{Client, Subscriber},
         setting::{PUBSUB, Queue, WORKER, data, invalid, list, offsets, succeeded, succeeded_and, text},
-        subscriber::{Client, Subscriber},
     },
     wire::Seen,
 };

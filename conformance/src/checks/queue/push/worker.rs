@@ -4,8 +4,8 @@ use super::{SILENCE, each, nothing, payloads_in, tokens};
 use crate::{
     check::{Alternative, Check, Cx, Outcome, Shown, Waits, alternative},
     checks::queue::{
+        peer::{Came, Client, Push, Subscriber},
         setting::{Queue, WORKER, data, payloads, succeeded, text},
-        subscriber::{Came, Client, Push, Subscriber},
     },
     drives,
     wire::Seen,

@@ -4,9 +4,9 @@ use super::{batch_limit, rise};
 use crate::{
     check::{Check, Cx, Outcome, alternative},
     checks::queue::{
+        peer::{Came, Client, Push, Subscriber, pushed, told},
         push::payloads_in,
         setting::{PUBSUB, Queue},
-        subscriber::{Came, Client, Push, Subscriber, pushed, told},
     },
     drives,
     wire::Seen,

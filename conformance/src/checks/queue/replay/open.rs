@@ -4,9 +4,9 @@ use super::{behind, brings, up_to_now};
 use crate::{
     check::{Alternative, Check, Cx, Outcome, alternative},
     checks::queue::{
+        peer::{Came, Client, Push, Subscriber, auth, failure, told, welcome},
         push::payloads_in,
         setting::{PUBSUB, Queue},
-        subscriber::{Came, Client, Push, Subscriber, auth, failure, told, welcome},
     },
     drives,
 };
