@@ -74,6 +74,8 @@ pub struct Settings {
     pub date: Option<NaiveDate>,
     /// The command that chooses this target again, without the name of the program; none: `run PROTOCOL URL`.
     pub again: Option<String>,
+    /// What stands behind all options in that command, and behind `--`.
+    pub behind: Option<String>,
     /// Becomes true when the run is to end.
     pub interrupt: Option<watch::Receiver<bool>>,
 }
@@ -96,6 +98,7 @@ impl Default for Settings {
             fail_fast: None,
             date: None,
             again: None,
+            behind: None,
             interrupt: None,
         }
     }

@@ -298,6 +298,11 @@ impl Cx {
         }
     }
 
+    /// Whether a client is under test.
+    pub fn is_client(&self) -> bool {
+        self.target.adapter().is_some()
+    }
+
     fn no_client(&self) -> Stop {
         self.link.harness("a check of a client runs against a server")
     }

@@ -16,6 +16,7 @@ use crate::{
     target::{
         Identity, Target,
         baseline::Baseline,
+        client::Adapters,
         file::{self, Pace, RATES, Read, SCALES, TIMEOUTS_MS},
         proper,
     },
@@ -23,6 +24,7 @@ use crate::{
 use clap::ValueEnum;
 use progress::Progress;
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{IsTerminal, LineWriter, Write},
     path::{Path, PathBuf},
@@ -42,6 +44,12 @@ pub(super) struct Args {
     /// A target file: where the target is, what it has, how it is started (spec/target.md).
     #[arg(long, value_name = "FILE", conflicts_with = "reference")]
     target: Option<PathBuf>,
+    /// Test a client: what stands behind `--` starts its adapter (spec/adapter.md).
+    #[arg(long, requires_all = ["protocol", "command"], conflicts_with_all = ["url", "target", "reference"])]
+    client: bool,
+    /// The program that is the adapter of a client, and its arguments.
+    #[arg(last = true, value_name = "COMMAND", requires = "client")]
+    command: Vec<String>,
     /// Test the embedded reference, over the wire: the demonstration.
     #[arg(long, conflicts_with = "url")]
     reference: bool,
@@ -152,6 +160,8 @@ struct Chosen {
     baseline: Baseline,
     pace: Pace,
     again: String,
+    /// What stands behind all options in the command that does this again.
+    behind: Option<String>,
 }
 
 /// Tests a target.
@@ -170,8 +180,12 @@ pub(super) async fn run(protocols: &[&'static Protocol], args: Args) -> Done {
             () = ended(&mut stopped) => return Err(Failed::unknown("interrupted before the target was there")),
         };
         let fail_fast = args.fail_fast.then(|| Arc::new(chosen.baseline.clone()));
-        let settings =
-            Settings { again: Some(chosen.again), fail_fast, ..paced(settings.clone(), &args, chosen.pace) };
+        let settings = Settings {
+            again: Some(chosen.again),
+            behind: chosen.behind,
+            fail_fast,
+            ..paced(settings.clone(), &args, chosen.pace)
+        };
         let mut progress = Progress::new(!args.quiet && !args.json, args.verbose);
         let bar = progress.bar();
         let mut written = outputs.listener();
@@ -246,6 +260,7 @@ struct Planned {
 enum From {
     Reference,
     Url(String),
+    Client(Vec<String>),
     File(Box<Read>, Option<String>),
 }
 
@@ -273,10 +288,13 @@ fn plan(protocols: &[&'static Protocol], args: &Args) -> Result<Vec<Planned>, Fa
         }
         return Ok(vec![Planned { protocol: own, from: From::File(Box::new(read), args.url.clone()) }]);
     }
+    if let (Some(protocol), true) = (named, args.client) {
+        return Ok(vec![Planned { protocol, from: From::Client(args.command.clone()) }]);
+    }
     match (named, &args.url) {
         (Some(protocol), Some(url)) => Ok(vec![Planned { protocol, from: From::Url(url.clone()) }]),
         (Some(protocol), None) => Err(Failed::usage(format!(
-            "what is to be tested? `wireproof run {} URL` with the protocol's root, or --target FILE, or --reference",
+            "what is to be tested? `wireproof run {} URL` with the protocol's root, or --target FILE, or --client -- COMMAND, or --reference",
             protocol.name
         ))),
         (None, _) => {
@@ -340,7 +358,7 @@ impl Planned {
     /// The target; one that a file launches is started only if it is meant.
     async fn start(self, args: &Args, is_meant: bool) -> Result<Chosen, Failed> {
         let Planned { protocol, from } = self;
-        let (mut baseline, mut again) = (Baseline::default(), String::new());
+        let (mut baseline, mut again, mut behind) = (Baseline::default(), String::new(), None);
         let mut pace = Pace::default();
         // What is wrong with the options is said before anything is started.
         let declared = declared(protocol, args)?;
@@ -363,6 +381,15 @@ impl Planned {
             From::Url(url) => {
                 let target = Target::server(&url).map_err(Failed::usage)?;
                 again = format!("run {} {}", protocol.name, word(&url));
+                target
+            }
+            From::Client(words) => {
+                again = format!("run {} --client", protocol.name);
+                let shown = words.iter().map(|w| word(w)).collect::<Vec<_>>().join(" ");
+                let here = PathBuf::from(".");
+                let adapters = Adapters::new(protocol.name, words, here, BTreeMap::new(), &[]);
+                let target = Target::client(&shown, Arc::new(adapters.map_err(Failed::unknown)?));
+                behind = Some(shown);
                 target
             }
             From::File(mut read, url) => {
@@ -399,7 +426,7 @@ impl Planned {
         again.extend(args.timeout.filter(|ms| *ms != 5_000).map(|ms| format!(" --timeout {ms}")));
         again.extend(args.rate.map(|rate| format!(" --rate {rate}")));
         again.extend(args.time_scale.map(|scale| format!(" --time-scale {scale}")));
-        Ok(Chosen { protocol, target, baseline, pace, again })
+        Ok(Chosen { protocol, target, baseline, pace, again, behind })
     }
 }
 

@@ -147,12 +147,12 @@ pub(super) fn is_obeyed(c: char) -> bool {
 /// The command that runs a check of this run again.
 pub fn command(run: &Finished, check: &str) -> String {
     let again = run.settings.again.clone().unwrap_or_else(|| chosen(run));
-    let again = Redaction::new(&run.target.secrets).text(&again);
     let mut line = format!("wireproof {again} --only {}", word(check));
     if run.settings.seed != 1 {
         line += &format!(" --seed {}", run.settings.seed);
     }
-    line
+    line.extend(run.settings.behind.iter().map(|behind| format!(" -- {behind}")));
+    Redaction::new(&run.target.secrets).text(&line)
 }
 
 fn chosen(run: &Finished) -> String {

@@ -3,6 +3,7 @@
 use super::{
     Identity, Target, Tls, Via,
     baseline::Baseline,
+    client::{Adapters, Client},
     command,
     launch::{Commands, Given, Launched},
     proper,
@@ -26,8 +27,12 @@ use std::{
 pub struct TargetFile {
     /// The protocol that the target speaks: `stream`.
     pub protocol: String,
-    /// The protocol's root; `{port}` stands for the port that a launched target is given.
-    pub url: String,
+    /// The protocol's root; `{port}` stands for the port that a launched target is given. Not for a client.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// How the adapter of a client under test is started.
+    #[serde(default)]
+    pub client: Option<Client>,
     /// A unix socket at which the target listens, relative to this file; `url` still names host and root.
     #[serde(default)]
     pub socket: Option<PathBuf>,
@@ -232,10 +237,18 @@ impl Read {
                 SCALES.end()
             )));
         }
+        if let Some(what) = file.client.is_some().then(|| self.of_servers()).flatten() {
+            return Err(self.said(format!(
+                "[client] is a client, and {what} speaks of a server; leave one of them out"
+            )));
+        }
+        if file.client.is_none() && file.url.is_none() {
+            return Err(self.said("what is to be tested? `url` with the protocol's root, or [client] with the adapter of a client"));
+        }
         if file.launch.is_some() && file.hooks.is_some() {
             return Err(self.said("[launch] can restart and kill what it started; leave out [hooks]"));
         }
-        if file.launch.is_none() && file.url.contains("{port}") {
+        if file.launch.is_none() && file.url.as_ref().is_some_and(|url| url.contains("{port}")) {
             return Err(self.said("only [launch] gives `{port}` a value; write the port into `url`"));
         }
         Ok(())
@@ -248,16 +261,17 @@ impl Read {
     pub async fn target(&self, protocol: &Protocol, url: Option<&str>) -> Result<Target, Failed> {
         self.examine(protocol).map_err(Failed::File)?;
         let file = &self.file;
-        let url = url.unwrap_or(&file.url);
-        let mut target = match &file.launch {
-            Some(launch) => self.launched(launch, url).await?,
-            None => {
+        let url = url.or(file.url.as_deref()).unwrap_or_default();
+        let mut target = match (&file.client, &file.launch) {
+            (Some(client), _) => self.client(protocol, client)?,
+            (None, Some(launch)) => self.launched(launch, url).await?,
+            (None, None) => {
                 let target = self.at(url, &|text| text.to_owned())?;
                 target.reach().way.prepare().map_err(|e| Failed::File(self.said(e)))?;
                 target
             }
         };
-        if file.launch.is_none() {
+        if file.launch.is_none() && file.client.is_none() {
             target = self.stimulated(target, &|text| text.to_owned());
         }
         if let Some(commands) = &file.hooks {
@@ -274,15 +288,51 @@ impl Read {
         Ok(target)
     }
 
-    async fn launched(&self, launch: &Launch, url: &str) -> Result<Target, Failed> {
+    /// What it says that is for servers only.
+    fn of_servers(&self) -> Option<&'static str> {
+        let TargetFile { url, socket, tls, headers, second, hooks, stimuli, launch, .. } = &self.file;
+        let said = [
+            ("`url`", url.is_some()),
+            ("`socket`", socket.is_some()),
+            ("[tls]", tls.ca.is_some()),
+            ("[headers]", !headers.is_empty()),
+            ("[second]", !second.is_empty()),
+            ("[hooks]", hooks.is_some()),
+            ("[stimuli]", !stimuli.is_empty()),
+            ("[launch]", launch.is_some()),
+        ];
+        said.into_iter().find_map(|(what, is_there)| is_there.then_some(what))
+    }
+
+    /// The environment that a table of the file asks for, and what of it is secret.
+    fn env(
+        &self,
+        table: &str,
+        asked: &BTreeMap<String, String>,
+    ) -> Result<(BTreeMap<String, String>, Vec<String>), Failed> {
         let mut env = BTreeMap::new();
         let mut secrets = Vec::new();
-        for (name, value) in &launch.env {
+        for (name, value) in asked {
             let found = resolve(value, &self.directory())
-                .map_err(|e| Failed::File(self.said(format!("[launch] env {name}: {e}"))))?;
+                .map_err(|e| Failed::File(self.said(format!("[{table}] env {name}: {e}"))))?;
             secrets.extend((found != *value).then(|| found.clone()));
             env.insert(name.clone(), found);
         }
+        Ok((env, secrets))
+    }
+
+    fn client(&self, protocol: &Protocol, client: &Client) -> Result<Target, Failed> {
+        let (env, secrets) = self.env("client", &client.env)?;
+        let cwd = client.cwd.as_ref().map_or_else(|| self.directory(), |cwd| self.path(cwd));
+        let words = ["sh", "-c", &client.command].map(str::to_owned).to_vec();
+        let adapters = Adapters::new(protocol.name, words, cwd, env, &secrets).map_err(Failed::Start)?;
+        let mut target = Target::client(&client.command, Arc::new(adapters));
+        target.secrets.extend(secrets);
+        Ok(target)
+    }
+
+    async fn launched(&self, launch: &Launch, url: &str) -> Result<Target, Failed> {
+        let (env, secrets) = self.env("launch", &launch.env)?;
         let given = Given::new().map_err(Failed::Start)?;
         let mut target = self.at(url, &|text| given.filled(text))?;
         target.secrets.extend(secrets);

@@ -1,6 +1,18 @@
 //! What checks of clients start from: the client under test as a subscriber of a server that we play, and as a caller of it.
 
-use crate::wire::app::Operation;
+use crate::{
+    check::{Alternative, Cx, Outcome, Stop, alternative},
+    wire::{
+        Seen,
+        app::{App, Operation},
+        listen::{Call, Listener},
+        ws::{Frame, Peer},
+    },
+};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
+use wireproof_spec::{http::Request, queue::requirements::*};
 
 /// What a client can do, as its adapter lists it (spec/adapter.md).
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -15,3 +27,279 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation { name: "call", option: Some("window_ms"), feature: Some("queue.retry-settings") },
     Operation { name: "call", option: Some("stream"), feature: Some("queue.stream-bodies") },
 ];
+
+/// The base of the delays before redials that checks ask for, in milliseconds.
+pub const BASE_MS: u64 = 100;
+/// The base where a client cannot be told another, in milliseconds.
+pub const DEFAULT_BASE_MS: u64 = 1_000;
+/// How late a redial may be, in milliseconds.
+pub const LATE_MS: u64 = 150;
+
+/// How its owner starts a client.
+#[derive(Clone, Debug)]
+pub struct Start(Map<String, Value>);
+
+/// Which interface the owner uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// A function that is called with each message.
+    Handler,
+    /// Messages are taken one after the other.
+    Iterator,
+}
+
+/// A client under test that was started, and the place where it dials.
+pub struct Client {
+    /// Its session with the adapter.
+    pub app: App,
+    /// Where it dials.
+    pub place: Listener,
+    /// The queue for which it was started.
+    pub queue: String,
+    /// The key that it was given.
+    pub key: String,
+}
+
+/// A connection of the client under test, behind the handshake and its first frame.
+pub struct Connection {
+    /// Our end of it.
+    pub peer: Peer,
+    /// The first frame of the client, as JSON; `null` if it is none.
+    pub auth: Seen<Value>,
+    /// When the client dialled.
+    pub at: Instant,
+}
+
+impl Interface {
+    /// The interface that checks use for which either will do: a handler, if the client has one.
+    pub fn any(cx: &Cx) -> Self {
+        if cx.features().is("queue.handler", "on") { Interface::Handler } else { Interface::Iterator }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Interface::Handler => "handler",
+            Interface::Iterator => "iterator",
+        }
+    }
+}
+
+impl Start {
+    /// With this interface, a queue and a key of its own, and short delays before redials.
+    pub fn new(cx: &Cx, interface: Interface) -> Self {
+        let mut args = Map::new();
+        args.insert("queue".into(), cx.name().into());
+        args.insert("key".into(), cx.token(24).into());
+        args.insert("interface".into(), interface.name().into());
+        args.insert("delay_ms".into(), BASE_MS.into());
+        args.insert("max_delay_ms".into(), (BASE_MS * 300).into());
+        Self(args)
+    }
+
+    /// With this argument (spec/adapter.md).
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
+    /// Without this argument.
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.remove(name);
+        self
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.0.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+}
+
+/// How long a client that dials again would take at most, on the first redial, in milliseconds; and as much again.
+pub fn silence(cx: &Cx, interface: Interface) -> Duration {
+    // Whether the setting reaches an iterator nobody can tell.
+    let is_short = interface == Interface::Handler && cx.features().is("queue.delay-settings", "on");
+    let base = if is_short { BASE_MS } else { DEFAULT_BASE_MS };
+    Duration::from_millis(base + base / 2 + LATE_MS)
+}
+
+/// A message as it is pushed, with its offset in its payload.
+pub fn message(offset: i64) -> Value {
+    json!({"id": format!("qmsg_{}", offset + 1_000), "queue_id": "queue_1", "offset": offset, "payload": {"n": offset}})
+}
+
+/// A Push of these messages.
+pub fn push(kind: &str, messages: &[Value]) -> Value {
+    json!({"type": kind, "queue_id": "queue_1", "messages": messages})
+}
+
+impl Client {
+    /// Starts the client with an interface that it has, at a fresh place.
+    ///
+    /// # Errors
+    /// Stops the check if it refuses.
+    pub async fn begin(cx: &Cx) -> Outcome<Self> {
+        Self::start(cx, Start::new(cx, Interface::any(cx))).await
+    }
+
+    /// Starts the client so, at a fresh place.
+    ///
+    /// # Errors
+    /// Stops the check if it refuses.
+    pub async fn start(cx: &Cx, start: Start) -> Outcome<Self> {
+        Self::start_at(cx, cx.listen()?, "", start).await
+    }
+
+    /// Starts the client so; this is added to the URL of the place.
+    ///
+    /// # Errors
+    /// Stops the check if it refuses.
+    pub async fn start_at(cx: &Cx, place: Listener, path: &str, start: Start) -> Outcome<Self> {
+        let mut app = cx.app().await?;
+        let (queue, key) = (start.text("queue"), start.text("key"));
+        let start = start.with("url", format!("{}{path}", place.url("http")));
+        app.ask("subscribe", Value::Object(start.0)).await?;
+        Ok(Self { app, place, queue, key })
+    }
+
+    /// Its next dial: the request of the handshake, and the call that waits for an answer.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if it does not dial.
+    pub async fn dial(&mut self, cx: &Cx) -> Outcome<(Seen<Request>, Call)> {
+        let (seen, call) = self.place.next().await?;
+        cx.need(QUEUE_SUBSCRIBER_1, &seen, &[dials()])?;
+        let call = call.ok_or_else(|| cx.stop("the client did not dial"))?;
+        Ok((seen, call))
+    }
+
+    /// Its next connection, which sent its first frame and waits for an answer.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if it does not dial or says nothing.
+    pub async fn connect(&mut self, cx: &Cx) -> Outcome<Connection> {
+        let (_, call) = self.dial(cx).await?;
+        Connection::of(cx, call).await
+    }
+
+    /// Its next connection, to which success was answered, with a `client_id`.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn join(&mut self, cx: &Cx) -> Outcome<Connection> {
+        let mut connection = self.connect(cx).await?;
+        connection.welcome(&format!("qcid_{}", cx.token(8))).await;
+        Ok(connection)
+    }
+
+    /// What it told of its own accord until so many messages were delivered, or nothing more came.
+    ///
+    /// # Errors
+    /// Stops the check if the adapter does not answer.
+    pub async fn delivered(&mut self, count: usize) -> Outcome<Vec<Value>> {
+        let mut messages = Vec::new();
+        while messages.len() < count {
+            match self.app.told().await? {
+                Some(told) if told.event == "delivered" => messages.push(told.data),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        Ok(messages)
+    }
+
+    /// The next event of this name that it tells; what comes before is passed over. None if there is none.
+    ///
+    /// # Errors
+    /// Stops the check if the adapter does not answer.
+    pub async fn told(&mut self, event: &str) -> Outcome<Option<Value>> {
+        while let Some(told) = self.app.told().await? {
+            if told.event == event {
+                return Ok(Some(told.data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What it delivered up to now and nobody looked at.
+    ///
+    /// # Errors
+    /// Stops the check if the adapter does not answer.
+    pub async fn delivered_so_far(&mut self) -> Outcome<Vec<Value>> {
+        let told = self.app.all_told().await?;
+        Ok(told.into_iter().filter(|told| told.event == "delivered").map(|told| told.data).collect())
+    }
+
+    /// Sees that it does not dial for so long. Another client of the same adapter that dials behind it shows that it could.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if the other one does not dial.
+    pub async fn still(&mut self, cx: &Cx, length: Duration) -> Outcome<Seen<Option<Request>>> {
+        let another = async {
+            let mut another = Client::begin(cx).await?;
+            Ok(another.dial(cx).await?.0)
+        };
+        self.place.quiet(length, another).await
+    }
+}
+
+impl Connection {
+    /// Answers a handshake and waits for the first frame.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if the call is no handshake or no text comes.
+    pub async fn of(cx: &Cx, call: Call) -> Outcome<Self> {
+        let at = call.at;
+        let mut peer = call.upgrade().await?;
+        let auth = peer.next().await?;
+        let text = alternative("an AuthRequest as text", |frame: &Frame| matches!(frame, Frame::Text(_)));
+        cx.need(QUEUE_SUBSCRIBER_7, &auth, &[text])?;
+        let auth = auth.map(|frame| match frame {
+            Frame::Text(text) => serde_json::from_str(&text).unwrap_or_default(),
+            _ => Value::Null,
+        });
+        Ok(Self { peer, auth, at })
+    }
+
+    /// Answers success, with this `client_id`.
+    pub async fn welcome(&mut self, client_id: &str) {
+        self.send(&json!({"success": true, "client_id": client_id})).await;
+    }
+
+    /// Sends a frame.
+    pub async fn send(&mut self, frame: &Value) {
+        self.peer.send_text(&frame.to_string()).await;
+    }
+
+    /// Pushes the messages with these offsets, in one frame of the type message.
+    pub async fn push(&mut self, offsets: impl IntoIterator<Item = i64>) {
+        let messages: Vec<Value> = offsets.into_iter().map(message).collect();
+        self.send(&push("message", &messages)).await;
+    }
+
+    /// What the adapter told, as a claim about this connection: it stands on the first frame of it.
+    pub fn told<T>(&self, told: T) -> Seen<T> {
+        self.auth.clone().map(|_| told)
+    }
+
+    /// How the client ends the connection: its close frame, or what came instead.
+    ///
+    /// # Errors
+    /// As [`Peer::next`].
+    pub async fn ended(&mut self) -> Outcome<Seen<Frame>> {
+        self.peer.next().await
+    }
+}
+
+/// That it dials: a GET, whatever of.
+pub fn dials() -> Alternative<Request> {
+    alternative("a handshake", |request: &Request| request.method == "GET")
+}
+
+/// The offsets of messages, as far as they have any.
+pub fn offsets(messages: &[Value]) -> Vec<i64> {
+    messages.iter().filter_map(|message| message["offset"].as_i64()).collect()
+}
+
+/// Stops a check for a client that does not do what a check needs.
+pub fn cannot(cx: &Cx, what: &str) -> Stop {
+    cx.stop(&format!("the client {what}"))
+}

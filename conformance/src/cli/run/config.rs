@@ -180,9 +180,16 @@ impl Rows {
         };
         let protocol = source("protocol", args.protocol.is_some(), self);
         self.put("protocol", chosen.protocol.name, protocol);
-        let url = source("url", args.url.is_some(), self);
-        let written = self.file.as_ref().filter(|_| args.url.is_none()).map(|file| file.file.url.clone());
-        self.put("url", written.unwrap_or_else(|| chosen.target.shown.clone()), url);
+        // A client has a command in the place of a URL.
+        let key = if self.file.as_ref().map_or(args.client, |file| file.file.client.is_some()) {
+            "client"
+        } else {
+            "url"
+        };
+        let place = source(key, args.url.is_some(), self);
+        let written =
+            self.file.as_ref().filter(|_| args.url.is_none()).and_then(|file| file.file.url.clone());
+        self.put(key, written.unwrap_or_else(|| chosen.target.shown.clone()), place);
         if let Some((name, version)) = &chosen.target.implementation {
             let source = if by_file { self.place("implementation") } else { "the reference".into() };
             self.put("implementation", format!("{name} {version}").trim(), source);

@@ -142,7 +142,7 @@ pub(super) fn unlaunch(file: &mut TargetFile) -> bool {
     let is_launched = file.launch.is_some() && file.hooks.is_none();
     if is_launched {
         file.launch = None;
-        file.url = file.url.replace("{port}", "0");
+        file.url = file.url.as_ref().map(|url| url.replace("{port}", "0"));
     }
     is_launched
 }
