@@ -6,6 +6,8 @@ mod queue_client;
 mod queue_crash;
 mod queue_model;
 mod queue_robust;
+mod queue_script;
+mod queue_subscriber;
 mod queue_wire;
 mod robust;
 mod stream_caching;

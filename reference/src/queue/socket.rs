@@ -6,19 +6,12 @@ use super::{
     model::{Answer, Ask, End, Place, Refusal, Who},
     seams::{Frame, MapFrames, MapHeard, MapWritten},
     server::{Reply, Session, Shared},
+    tapped::Tapped,
 };
 use crate::{http::Bounded, log, shell::Ending};
 use futures_util::{SinkExt, StreamExt};
-use std::{
-    io,
-    net::IpAddr,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::watch,
     time::{Instant, timeout},
 };
@@ -113,7 +106,7 @@ pub(super) async fn serve(
         .max_write_buffer_size(usize::MAX)
         .max_message_size(Some(limits.max_frame))
         .max_frame_size(Some(limits.max_frame));
-    let io = Tapped { io, written: shared.wires.written.clone(), waiting: Vec::new(), sent: 0 };
+    let io = Tapped::new(io, shared.wires.written.clone());
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let mut line = Line { socket, shared: Arc::clone(&shared), handshake };
     // Nothing is said before the client has spoken, unless that is broken.
@@ -192,7 +185,7 @@ enum Heard {
 
 /// One end of a connection.
 struct Line {
-    socket: WebSocketStream<Tapped>,
+    socket: WebSocketStream<Tapped<Bounded>>,
     shared: Arc<Shared>,
     handshake: Handshake,
 }
@@ -420,64 +413,5 @@ impl Line {
             self.socket.flush().await?;
         }
         Ok(made.places)
-    }
-}
-
-/// A connection whose written bytes can be mapped.
-struct Tapped {
-    io: Bounded,
-    written: Option<MapWritten>,
-    /// What was mapped and is not yet written.
-    waiting: Vec<u8>,
-    sent: usize,
-}
-
-impl Tapped {
-    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.sent < self.waiting.len() {
-            let count = ready!(Pin::new(&mut self.io).poll_write(cx, &self.waiting[self.sent..]))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += count;
-        }
-        self.waiting.clear();
-        self.sent = 0;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncRead for Tapped {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Tapped {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.drain(cx))?;
-        let Some(written) = self.written.clone() else { return Pin::new(&mut self.io).poll_write(cx, bytes) };
-        let mut mapped = bytes.to_vec();
-        written(&mut mapped);
-        self.waiting = mapped;
-        // What cannot be written now is written before anything else is.
-        if let Poll::Ready(Err(error)) = self.drain(cx) {
-            return Poll::Ready(Err(error));
-        }
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.drain(cx))?;
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.drain(cx))?;
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -1,0 +1,330 @@
+//! One connection of a subscriber: the dial, what comes, what is said, and the end.
+//!
+//! What comes waits in a queue with bounds, in frames and in bytes. While it is full nothing is read, so that the server is
+//! held up by a handler that is slow, and nothing here grows.
+
+use super::{
+    seams::{Frame, MapHeard, MapSaid, MapWritten},
+    settings::Bounds,
+    url::Place,
+};
+use crate::queue::tapped::Tapped;
+use futures_util::{SinkExt, StreamExt};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest,
+        error::CapacityError,
+        handshake::client::Request,
+        http::{HeaderName, HeaderValue},
+        protocol::{CloseFrame, WebSocketConfig},
+    },
+};
+use wireproof_spec::http::Fields;
+
+/// A connection that broke, and one that was closed without a code (RFC 6455, section 7.4.1).
+const BROKEN: u16 = 1006;
+const NO_CODE: u16 = 1005;
+/// What was sent is too long.
+const TOO_BIG: (u16, &str) = (1009, "Message too big");
+/// The most that a close frame has room for beside its code.
+const REASON: usize = 123;
+/// The answer to a handshake that is refused is shown by so much of its body, in bytes.
+const SHOWN: usize = 200;
+
+/// The seams of connections.
+#[derive(Default)]
+pub(super) struct Wires {
+    pub(super) heard: Option<MapHeard>,
+    pub(super) said: Option<MapSaid>,
+    pub(super) written: Option<MapWritten>,
+}
+
+/// What happened on a connection.
+#[derive(Debug)]
+pub(super) enum Happened {
+    /// It is open.
+    Opened,
+    /// There is none.
+    Failed(String),
+    /// A text came.
+    Text(String),
+    /// Bytes came.
+    Binary,
+    /// It has ended.
+    Closed(u16, String),
+}
+
+/// What happened, and the room that it takes until it was looked at.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) what: Happened,
+    _room: OwnedSemaphorePermit,
+}
+
+/// What is to be sent.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// A text.
+    Say(String),
+    /// The last frame.
+    Close(u16, String),
+}
+
+/// The other end of a connection's task. Dropping it drops the connection, behind what was commanded.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) number: u64,
+    pub(super) events: mpsc::Receiver<Event>,
+    /// At most a text and a close in the life of a connection.
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+}
+
+/// A connection that is to be.
+pub(super) struct Line {
+    number: u64,
+    to: Result<Place, String>,
+    headers: Fields,
+    wires: Arc<Wires>,
+    bounds: Bounds,
+    events: mpsc::Sender<Event>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    budget: Arc<Semaphore>,
+}
+
+type Socket = WebSocketStream<Tapped<TcpStream>>;
+
+impl Line {
+    /// A connection to this place; if that leads nowhere, one that fails.
+    pub(super) fn new(
+        number: u64,
+        to: Result<Place, String>,
+        headers: Fields,
+        wires: Arc<Wires>,
+        bounds: Bounds,
+    ) -> (Self, Link) {
+        let (events, happened) = mpsc::channel(bounds.queued_frames.clamp(1, Semaphore::MAX_PERMITS));
+        let (command, commands) = mpsc::unbounded_channel();
+        let budget = Arc::new(Semaphore::new(budget(&bounds) as usize));
+        let line = Self { number, to, headers, wires, bounds, events, commands, budget };
+        (line, Link { number, events: happened, commands: command })
+    }
+
+    /// Dials, and serves the connection to its end.
+    pub(super) async fn run(mut self) {
+        let connected = tokio::select! {
+            biased;
+            // Nothing can be said yet: whatever was commanded, there is nothing to do but to stop dialling.
+            _ = self.commands.recv() => return,
+            connected = connect(&self.to, &self.headers, &self.bounds) => connected,
+        };
+        match connected {
+            Ok(mut socket) => {
+                socket.get_mut().map(self.wires.written.clone());
+                self.serve(socket).await;
+            }
+            Err(why) => {
+                if let Some(room) = self.room(0).await {
+                    room(Happened::Failed(why));
+                }
+            }
+        }
+    }
+
+    async fn serve(mut self, mut socket: Socket) {
+        let mut waiting = VecDeque::from([Happened::Opened]);
+        let mut over = false;
+        loop {
+            if over && waiting.is_empty() {
+                // The answer to its close frame is on the way: the server is to end the connection first.
+                return self.linger(&mut socket).await;
+            }
+            let size = match waiting.front() {
+                Some(Happened::Text(text)) => text.len(),
+                _ => 0,
+            };
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => {
+                    let (frame, last) = match command {
+                        None => return,
+                        Some(Command::Say(text)) => (Frame::Text(text), false),
+                        Some(Command::Close(code, reason)) => (Frame::Close(code, reason), true),
+                    };
+                    let said = self.say(&mut socket, frame).await;
+                    if last {
+                        if said {
+                            self.linger(&mut socket).await;
+                        }
+                        return;
+                    }
+                    if !said && !over {
+                        waiting.push_back(Happened::Closed(BROKEN, "it could not be written to".into()));
+                        over = true;
+                    }
+                }
+                room = room(&self.events, &self.budget, size, &self.bounds), if !waiting.is_empty() => {
+                    match (room, waiting.pop_front()) {
+                        (Some(put), Some(what)) => put(what),
+                        // Nobody listens any more; what was commanded before is still done.
+                        _ => (waiting, over) = (VecDeque::new(), false),
+                    }
+                }
+                heard = socket.next(), if waiting.is_empty() && !over => {
+                    if let Some(what) = self.heard(&mut socket, heard).await {
+                        over = matches!(what, Happened::Closed(..));
+                        waiting.push_back(what);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What comes of what was read; nothing of pings and pongs.
+    async fn heard(&self, socket: &mut Socket, heard: Option<Result<Message, Error>>) -> Option<Happened> {
+        let mut frame = match heard {
+            None => Frame::Close(BROKEN, String::new()),
+            Some(Ok(Message::Text(text))) => Frame::Text(text.as_str().to_owned()),
+            Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes),
+            Some(Ok(Message::Close(close))) => {
+                // The answer is waiting to be sent.
+                let _ = timeout(self.write_time(), socket.flush()).await;
+                close.map_or(Frame::Close(NO_CODE, String::new()), |CloseFrame { code, reason }| {
+                    Frame::Close(code.into(), reason.as_str().to_owned())
+                })
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return None,
+            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
+                let (code, reason) = TOO_BIG;
+                self.say(socket, Frame::Close(code, reason.into())).await;
+                Frame::Close(code, reason.into())
+            }
+            Some(Err(error)) => Frame::Close(BROKEN, error.to_string()),
+        };
+        if let Some(map) = &self.wires.heard {
+            map(self.number, &mut frame);
+        }
+        match frame {
+            Frame::Text(text) => Some(Happened::Text(text)),
+            Frame::Binary(_) => Some(Happened::Binary),
+            Frame::Close(code, reason) => Some(Happened::Closed(code, reason)),
+            Frame::Cut => Some(Happened::Closed(BROKEN, String::new())),
+            Frame::Pause(time) => {
+                tokio::time::sleep(time).await;
+                None
+            }
+        }
+    }
+
+    /// Sends a frame; tells whether anything can be sent behind it.
+    async fn say(&self, socket: &mut Socket, frame: Frame) -> bool {
+        let mut frames = vec![frame];
+        if let Some(map) = &self.wires.said {
+            map(self.number, &mut frames);
+        }
+        for frame in frames {
+            let message = match frame {
+                Frame::Text(text) => Message::text(text),
+                Frame::Binary(bytes) => Message::Binary(bytes),
+                Frame::Close(code, reason) => {
+                    let fits = |end: &usize| reason.is_char_boundary(*end);
+                    let end = (0..=reason.len().min(REASON)).rev().find(fits).unwrap_or(0);
+                    Message::Close(Some(CloseFrame { code: code.into(), reason: reason[..end].into() }))
+                }
+                Frame::Cut => return false,
+                Frame::Pause(time) => {
+                    tokio::time::sleep(time).await;
+                    continue;
+                }
+            };
+            if !matches!(timeout(self.write_time(), socket.send(message)).await, Ok(Ok(()))) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Reads on for a moment until the other side has ended the connection.
+    async fn linger(&self, socket: &mut Socket) {
+        let gone = async { while let Some(Ok(_)) = socket.next().await {} };
+        let _ = timeout(Duration::from_millis(self.bounds.linger_ms), gone).await;
+    }
+
+    async fn room(&self, size: usize) -> Option<impl FnOnce(Happened)> {
+        room(&self.events, &self.budget, size, &self.bounds).await
+    }
+
+    fn write_time(&self) -> Duration {
+        Duration::from_millis(self.bounds.write_ms)
+    }
+}
+
+/// So many bytes may wait.
+fn budget(bounds: &Bounds) -> u32 {
+    // A semaphore gives no more at once.
+    u32::try_from(bounds.queued_bytes.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX)
+}
+
+/// Waits for room for one more that has so many bytes; none if nobody listens any more.
+async fn room<'a>(
+    events: &'a mpsc::Sender<Event>,
+    bytes: &Arc<Semaphore>,
+    size: usize,
+    bounds: &Bounds,
+) -> Option<impl FnOnce(Happened) + use<'a>> {
+    // One that is longer than all the room there is waits until all of it is free.
+    let size = u32::try_from(size).unwrap_or(u32::MAX).min(budget(bounds));
+    let bytes = Arc::clone(bytes);
+    let bytes = async move { bytes.acquire_many_owned(size).await.ok() };
+    let permit = tokio::select! {
+        biased;
+        () = events.closed() => None,
+        bytes = bytes => bytes,
+    }?;
+    let place = events.reserve().await.ok()?;
+    Some(move |what| place.send(Event { what, _room: permit }))
+}
+
+/// Connects, and asks for a WebSocket.
+async fn connect(to: &Result<Place, String>, headers: &Fields, bounds: &Bounds) -> Result<Socket, String> {
+    let place = to.as_ref().map_err(Clone::clone)?;
+    let request = handshake(place, headers)?;
+    let stream = TcpStream::connect((place.host.as_str(), place.port)).await.map_err(|e| e.to_string())?;
+    stream.set_nodelay(true).map_err(|e| e.to_string())?;
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(bounds.max_frame))
+        .max_frame_size(Some(bounds.max_frame));
+    let (socket, _) = client_async_with_config(request, Tapped::new(stream, None), Some(config))
+        .await
+        .map_err(|error| refused(&error))?;
+    Ok(socket)
+}
+
+fn handshake(place: &Place, headers: &Fields) -> Result<Request, String> {
+    let mut request = place.url.as_str().into_client_request().map_err(|error| error.to_string())?;
+    for (name, value) in &headers.0 {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
+        let value = HeaderValue::try_from(value).map_err(|error| error.to_string())?;
+        request.headers_mut().append(name, value);
+    }
+    Ok(request)
+}
+
+/// Why there is no WebSocket.
+fn refused(error: &Error) -> String {
+    match error {
+        Error::Http(response) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            let body = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]);
+            format!("the handshake was answered with {}: {}", response.status().as_u16(), body.trim())
+        }
+        error => error.to_string(),
+    }
+}

@@ -1,0 +1,91 @@
+//! Where a client goes: from the base URL that its user gives to hosts, ports and paths.
+
+use hyper::Uri;
+use wireproof_spec::queue::{QueueName, connect};
+
+/// A place to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The whole URL.
+    pub(super) url: String,
+    /// As it stands in a `Host` header.
+    pub(super) authority: String,
+    /// Name or address, without brackets.
+    pub(super) host: String,
+    /// The port.
+    pub(super) port: u16,
+    /// The path, without a query.
+    pub(super) path: String,
+}
+
+/// The URL of the subscription to a queue.
+pub(super) fn subscription(base: &str, queue: &QueueName) -> String {
+    let root = root(base);
+    let root = match (root.strip_prefix("https://"), root.strip_prefix("http://")) {
+        (Some(rest), _) => format!("wss://{rest}"),
+        (_, Some(rest)) => format!("ws://{rest}"),
+        _ => root.to_owned(),
+    };
+    root + &connect::path(queue.as_str())
+}
+
+/// The base URL without the one slash that may stand at its end.
+pub(super) fn root(base: &str) -> &str {
+    base.strip_suffix('/').unwrap_or(base)
+}
+
+/// Where a URL of this scheme leads.
+///
+/// # Errors
+/// Why it leads nowhere.
+pub(super) fn place(url: &str, scheme: &str) -> Result<Place, String> {
+    let uri: Uri = url.parse().map_err(|error| format!("it is no URL: {error}"))?;
+    match uri.scheme_str() {
+        Some(found) if found == scheme => {}
+        Some("https" | "wss") => return Err("this client does not speak TLS".into()),
+        _ => return Err(format!("expected one that begins with http:// or {scheme}://")),
+    }
+    let authority = uri.authority().ok_or("it names no host")?;
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || authority.as_str().contains('@') {
+        return Err("expected a host, and perhaps a port".into());
+    }
+    Ok(Place {
+        url: url.to_owned(),
+        authority: authority.as_str().to_owned(),
+        host: host.to_owned(),
+        port: authority.port_u16().unwrap_or(80),
+        path: uri.path().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{QueueName, place, subscription};
+
+    #[test]
+    fn bases_become_urls_of_subscriptions() {
+        let name = QueueName::new("a_b-1").unwrap();
+        for (base, url) in [
+            ("http://h:1", "ws://h:1/queue/ws/a_b-1"),
+            ("http://h:1/", "ws://h:1/queue/ws/a_b-1"),
+            ("http://h:1//", "ws://h:1//queue/ws/a_b-1"),
+            ("https://h/pre/", "wss://h/pre/queue/ws/a_b-1"),
+            ("ws://h/pre/x", "ws://h/pre/x/queue/ws/a_b-1"),
+            ("HTTP://h", "HTTP://h/queue/ws/a_b-1"),
+            ("ws://http://h", "ws://http://h/queue/ws/a_b-1"),
+        ] {
+            assert_eq!(subscription(base, &name), url);
+        }
+    }
+
+    #[test]
+    fn places() {
+        let found = place("ws://[::1]:81/x", "ws").unwrap();
+        assert_eq!((found.host.as_str(), found.port, found.path.as_str()), ("::1", 81, "/x"));
+        assert_eq!(place("http://h", "http").unwrap().port, 80);
+        for wrong in ["", "/x", "h:1", "wss://h/", "ftp://h/", "ws://user@h/", "ws:///x"] {
+            assert!(place(wrong, "ws").is_err(), "{wrong}");
+        }
+    }
+}
