@@ -1,6 +1,7 @@
 //! The command line. One file a verb.
 
 mod baseline;
+mod client;
 mod completions;
 mod explain;
 mod init;
@@ -39,6 +40,8 @@ enum Verb {
     Explain(explain::Args),
     /// Serve a protocol with the reference, honestly or with a defect.
     Serve(serve::Args),
+    /// Be the adapter of the reference client of a protocol: what `run PROTOCOL --client --` starts.
+    Client(client::Args),
     /// Write the JSON Schemas, or check that they are those of the types.
     Schema(schema::Args),
     /// Write the specification as a site: each requirement with its checks, defects and an example.
@@ -85,6 +88,7 @@ pub async fn main(protocols: &[&'static Protocol]) -> ExitCode {
         Verb::List(args) => list::list(protocols, &args),
         Verb::Explain(args) => explain::explain(protocols, &args),
         Verb::Serve(args) => serve::serve(protocols, args).await,
+        Verb::Client(args) => client::client(protocols, args).await,
         Verb::Schema(args) => schema::schema(protocols, &args),
         Verb::Site(args) => site::site(protocols, &args).await,
         Verb::Selftest(args) => selftest::selftest(protocols, args).await,

@@ -69,6 +69,17 @@ pub async fn serve(protocol: &str, asked: Serve<'_>) -> Result<Running, String> 
     }
 }
 
+/// Is the adapter of the reference client of this protocol, over the streams of this process.
+///
+/// # Errors
+/// What was asked for does not exist, or the runner says what is no line.
+pub async fn client(protocol: &str, variant: Option<&str>, defect: Option<&str>) -> Result<(), String> {
+    match protocol {
+        "queue" => queue::adapter(variant, defect).await,
+        other => Err(format!("there is no reference client of {other}")),
+    }
+}
+
 /// The breakage of a defect.
 fn found<S>(
     defect: Option<&str>,

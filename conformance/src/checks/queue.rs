@@ -6,6 +6,7 @@ mod close;
 mod connect;
 mod consume;
 mod deadletters;
+mod delivery;
 mod destinations;
 mod http;
 mod leases;
@@ -16,9 +17,13 @@ mod probe;
 mod publish;
 mod push;
 mod queues;
+mod redial;
 mod replay;
+mod resume;
+mod retry;
 pub mod setting;
 mod sources;
+mod subscriber;
 
 use crate::{
     protocol::{Feature, Limit, Part, Protocol, Stimulus, Trial},
@@ -64,6 +69,56 @@ pub static PROTOCOL: Protocol = Protocol {
             text: "A queue has URLs at which it takes messages.",
         },
         Feature { name: "queue.consumers", default: "off", text: "Who is or was subscribed can be listed." },
+        Feature {
+            name: "queue.handler",
+            default: "on",
+            text: "A client calls a function of its owner with each message.",
+        },
+        Feature {
+            name: "queue.iterator",
+            default: "on",
+            text: "The owner of a client takes messages from it, one after the other.",
+        },
+        Feature {
+            name: "queue.persistent-iterator",
+            default: "on",
+            text: "The iterator of a client outlives dials that fail and connections that break.",
+        },
+        Feature {
+            name: "queue.final-4xxx",
+            default: "on",
+            text: "A client takes a close with a code from 4000 to 4999 for the end.",
+        },
+        Feature {
+            name: "queue.resume-options",
+            default: "on",
+            text: "The owner of a client can tell it where an earlier one stopped.",
+        },
+        Feature {
+            name: "queue.organisations",
+            default: "on",
+            text: "The owner of a client can name an organisation.",
+        },
+        Feature {
+            name: "queue.delay-settings",
+            default: "on",
+            text: "The owner of a client can set the delays before redials, and how many there may be.",
+        },
+        Feature {
+            name: "queue.http-client",
+            default: "on",
+            text: "A client calls operations of the HTTP API.",
+        },
+        Feature {
+            name: "queue.retry-settings",
+            default: "on",
+            text: "The owner of a client can set how patiently a request is sent again.",
+        },
+        Feature {
+            name: "queue.stream-bodies",
+            default: "on",
+            text: "A client can send a request whose body is a stream.",
+        },
     ],
     declines: &[],
     stimuli: &[Stimulus {
@@ -79,6 +134,10 @@ pub static PROTOCOL: Protocol = Protocol {
         },
         Limit { name: "replay-batch", text: "How many messages a Push of the type replay holds at most." },
         Limit { name: "idle-ms", text: "For how long at least a connection may be idle." },
+        Limit {
+            name: "answer-timeout-ms",
+            text: "After how long a client gives up that waits for an AuthResponse.",
+        },
     ],
     checks: &[
         connect::CHECKS,
@@ -98,6 +157,11 @@ pub static PROTOCOL: Protocol = Protocol {
         deadletters::CHECKS,
         destinations::CHECKS,
         sources::CHECKS,
+        subscriber::CHECKS,
+        delivery::CHECKS,
+        resume::CHECKS,
+        redial::CHECKS,
+        retry::CHECKS,
         message::answers::CHECKS,
         message::CHECKS,
     ],

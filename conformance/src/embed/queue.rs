@@ -1,5 +1,7 @@
 //! The reference of the queue protocol, in variants.
 
+pub mod client;
+
 use super::{BARE, DURABLE, FULL, Process, Serve, data_for, found, reference};
 use crate::{
     check::BoxFuture,
@@ -7,10 +9,12 @@ use crate::{
     selftest::defects::{self, Breakage},
     target::{Identity, Target},
 };
+use client::{Adapters, CLIENT, ITERATOR_CLIENT, PLAIN_CLIENT};
 use reference::{
     queue::{Access, KEY, Limits, Options, Parts, Seams, Server},
     stream::Running,
 };
+use std::sync::Arc;
 
 /// The reference of the queue protocol.
 pub static QUEUE: Queue = Queue;
@@ -67,10 +71,13 @@ fn declare(options: &Options, target: Target) -> Target {
 
 impl Reference for Queue {
     fn variants(&self) -> &'static [&'static str] {
-        &[FULL, DURABLE, SMALL_BATCHES, BARE, GIVEN_IDS]
+        &[FULL, DURABLE, SMALL_BATCHES, BARE, GIVEN_IDS, CLIENT, PLAIN_CLIENT, ITERATOR_CLIENT]
     }
 
     fn start<'a>(&'a self, name: &'a str, defect: Option<&'a str>) -> BoxFuture<'a, Result<Target, String>> {
+        if let Some(target) = client(name, defect) {
+            return Box::pin(async { target });
+        }
         Box::pin(async move {
             let breakage = found(defect, defects::queue::find)?;
             let options = options(name)?;
@@ -88,6 +95,26 @@ impl Reference for Queue {
             Ok(declare(&options, Target::server(&root)?).hooks(process))
         })
     }
+}
+
+/// The client of a variant, if it is one.
+fn client(name: &str, defect: Option<&str>) -> Option<Result<Target, String>> {
+    let (variant, declared) = client::declared(name)?;
+    Some(found(defect, defects::queue::find_client).map(|breakage| {
+        let adapters = Adapters { variant, breakage };
+        let target = Target::client(&format!("the reference, {variant}"), Arc::new(adapters));
+        declared.iter().fold(target, |target, (name, value)| target.declare(name, *value))
+    }))
+}
+
+/// Serves a runner as the adapter of the client, over the streams of this process.
+pub(super) async fn adapter(variant: Option<&str>, defect: Option<&str>) -> Result<(), String> {
+    let breakage = found(defect, defects::queue::find_client)?;
+    let name = variant.or(breakage.map(|b| b.defect.variant)).unwrap_or(CLIENT);
+    let (variant, _) =
+        client::declared(name).ok_or_else(|| format!("the reference of queue has no client `{name}`"))?;
+    let adapters = Adapters { variant, breakage };
+    adapters.serve(tokio::io::stdin(), tokio::io::stdout()).await.map_err(|e| e.to_string())
 }
 
 /// What the embedded reference is started with.

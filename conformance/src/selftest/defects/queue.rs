@@ -1,10 +1,12 @@
 //! The defects of the queue protocol.
 
 mod auth;
+pub mod client;
 mod close;
 mod connect;
 mod consume;
 mod deadletters;
+mod delivery;
 mod destinations;
 mod http;
 mod leases;
@@ -13,8 +15,12 @@ mod offsets;
 mod publish;
 mod push;
 mod queues;
+mod redial;
 mod replay;
+mod resume;
+mod retry;
 mod sources;
+mod subscriber;
 
 use super::{
     Breakage, port,
@@ -36,6 +42,8 @@ use wireproof_spec::{
     http::{Body, Request, Response},
     queue::{Action, Route},
 };
+
+use client::{ClientSeams, ClientTable};
 
 type Table = &'static [Breakage<Seams>];
 
@@ -62,9 +70,19 @@ const TABLES: &[Table] = &[
     message::TABLE,
 ];
 
+/// The defects of clients.
+const CLIENTS: &[ClientTable] =
+    &[subscriber::TABLE, delivery::TABLE, resume::TABLE, redial::TABLE, retry::TABLE];
+
 /// Every defect.
 pub fn all() -> Vec<&'static Defect> {
-    TABLES.iter().flat_map(|table| table.iter().map(|b| &b.defect)).collect()
+    let servers = TABLES.iter().flat_map(|table| table.iter().map(|b| &b.defect));
+    servers.chain(CLIENTS.iter().flat_map(|table| table.iter().map(|b| &b.defect))).collect()
+}
+
+/// A defect of clients by its id.
+pub fn find_client(id: &str) -> Option<&'static Breakage<ClientSeams>> {
+    CLIENTS.iter().flat_map(|table| table.iter()).find(|b| b.defect.id == id)
 }
 
 /// A defect by its id.

@@ -1,0 +1,5 @@
+//! Checks of "Delivery" in spec/queue.md.
+
+use crate::check::Check;
+
+pub(super) const CHECKS: &[Check] = &[];

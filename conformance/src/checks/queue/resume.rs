@@ -1,0 +1,5 @@
+//! Checks of "Resume" in spec/queue.md.
+
+use crate::check::Check;
+
+pub(super) const CHECKS: &[Check] = &[];

@@ -1,0 +1,360 @@
+//! The adapter of the reference client of the queue protocol (spec/adapter.md), in variants.
+
+use super::super::reference::queue::client::{
+    Caller, Event, Handle, Messages, Payload, Settings, Status, Subscribe, Subscription, stream, subscribe,
+};
+use crate::{
+    check::BoxFuture,
+    selftest::defects::{
+        Breakage,
+        queue::client::{ClientSeams, Tells},
+    },
+    wire::app::{Apps, Pipe},
+};
+use bytes::Bytes;
+use futures_util::stream as streams;
+use serde_json::{Value, json};
+use std::{collections::HashMap, io, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, duplex, split},
+    sync::{broadcast, mpsc, watch},
+    task::{AbortHandle, JoinSet},
+};
+use wireproof_spec::queue::Message;
+
+/// The client with all that it has.
+pub const CLIENT: &str = "client";
+/// A client that has a handler alone, and for which no close is final.
+pub const PLAIN_CLIENT: &str = "plain-client";
+/// A client that has an iterator alone.
+pub const ITERATOR_CLIENT: &str = "iterator-client";
+
+/// So many lines wait for whoever reads them.
+const LINES: usize = 1_024;
+
+/// How adapters are started inside this process.
+#[derive(Clone, Copy)]
+pub(super) struct Adapters {
+    pub(super) variant: &'static str,
+    pub(super) breakage: Option<&'static Breakage<ClientSeams>>,
+}
+
+/// What the owner of a client of a variant declares, if there is such a variant.
+pub(super) fn declared(variant: &str) -> Option<(&'static str, &'static [(&'static str, &'static str)])> {
+    Some(match variant {
+        CLIENT => (CLIENT, &[]),
+        PLAIN_CLIENT => (PLAIN_CLIENT, &[("queue.final-4xxx", "off"), ("queue.persistent-iterator", "off")]),
+        ITERATOR_CLIENT => (ITERATOR_CLIENT, &[]),
+        _ => return None,
+    })
+}
+
+/// What an adapter of a variant lists.
+fn listed(variant: &str) -> Value {
+    match variant {
+        PLAIN_CLIENT => json!({"subscribe": ["handler"], "close": []}),
+        ITERATOR_CLIENT => {
+            json!({"subscribe": ["iterator", "client_id", "last_offset"], "close": [], "take": []})
+        }
+        _ => json!({
+            "subscribe": [
+                "handler", "iterator", "delay_ms", "max_delay_ms", "attempts", "client_id", "last_offset", "organisation",
+            ],
+            "close": [],
+            "take": [],
+            "call": ["organisation", "retries", "retry_delay_ms", "window_ms", "stream"],
+        }),
+    }
+}
+
+impl Apps for Adapters {
+    fn start(&self) -> BoxFuture<'_, io::Result<Box<dyn Pipe>>> {
+        let (ours, theirs) = duplex(64 * 1024);
+        let adapters = *self;
+        tokio::spawn(async move {
+            let (read, write) = split(theirs);
+            // It ends with the pipe, and nobody is there to be told.
+            let _ = adapters.serve(read, write).await;
+        });
+        Box::pin(async { Ok(Box::new(ours) as Box<dyn Pipe>) })
+    }
+}
+
+/// One session.
+struct Session {
+    out: Out,
+    open: Option<Open>,
+}
+
+/// What a session has open.
+struct Open {
+    handle: Handle,
+    /// How many messages the owner of an iterator takes; none: all.
+    takes: watch::Sender<Option<usize>>,
+    task: AbortHandle,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Where the lines of a session go.
+#[derive(Clone)]
+struct Out {
+    session: String,
+    lines: mpsc::Sender<Value>,
+    told: Arc<Option<Tells>>,
+}
+
+impl Out {
+    async fn tell(&self, event: &str, mut data: Value) {
+        if self.told.as_ref().as_ref().is_none_or(|told| told(event, &mut data)) {
+            // Where nobody reads any more it is over.
+            let _ = self.lines.send(json!({"session": self.session, "event": event, "data": data})).await;
+        }
+    }
+}
+
+/// Answers a request.
+async fn answer(lines: mpsc::Sender<Value>, id: Value, said: Result<Value, String>) {
+    let line = match said {
+        Ok(ok) => json!({"id": id, "ok": ok}),
+        Err(error) => json!({"id": id, "error": error}),
+    };
+    // Where nobody reads any more it is over.
+    let _ = lines.send(line).await;
+}
+
+impl Adapters {
+    /// Serves one runner, up to the end of what it says.
+    ///
+    /// # Errors
+    /// What it says is no line, or cannot be read.
+    pub(super) async fn serve(
+        self,
+        read: impl AsyncRead + Unpin,
+        mut write: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        let (lines, mut out) = mpsc::channel::<Value>(LINES);
+        let mut writing = pin!(async {
+            while let Some(line) = out.recv().await {
+                write.write_all(format!("{line}\n").as_bytes()).await?;
+                write.flush().await?;
+            }
+            io::Result::Ok(())
+        });
+        let mut requests = BufReader::new(read).lines();
+        let mut sessions = HashMap::new();
+        let mut tasks = JoinSet::new();
+        loop {
+            tokio::select! {
+                written = &mut writing => return written,
+                Some(_) = tasks.join_next() => {}
+                request = requests.next_line() => {
+                    let Some(request) = request? else { return Ok(()) };
+                    self.take(serde_json::from_str(&request)?, &mut sessions, &mut tasks, &lines);
+                }
+            }
+        }
+    }
+
+    /// Does what is asked; what takes a while goes on by itself.
+    fn take(
+        self,
+        mut request: Value,
+        sessions: &mut HashMap<String, Session>,
+        tasks: &mut JoinSet<()>,
+        lines: &mpsc::Sender<Value>,
+    ) {
+        let (id, args) = (request["id"].take(), request["args"].take());
+        let name = request["session"].as_str().unwrap_or_default().to_owned();
+        let session = sessions.entry(name.clone()).or_insert_with(|| {
+            let told = Arc::new(self.seams().told);
+            Session { out: Out { session: name.clone(), lines: lines.clone(), told }, open: None }
+        });
+        let lines = lines.clone();
+        let said = match request["op"].as_str().unwrap_or_default() {
+            "hello" => Ok(json!({"operations": listed(self.variant)})),
+            "end" => {
+                sessions.remove(&name);
+                return;
+            }
+            "subscribe" => self.subscribe(&args, session, tasks).map(|()| json!({})),
+            "take" => {
+                // Without an iterator nobody asks.
+                if let Some(open) = &session.open {
+                    open.takes.send_replace(None);
+                }
+                Ok(json!({}))
+            }
+            "close" => {
+                let handle = session.open.as_ref().map(|open| open.handle.clone());
+                tasks.spawn(async move {
+                    if let Some(handle) = handle {
+                        handle.close().await;
+                    }
+                    answer(lines, id, Ok(json!({}))).await;
+                });
+                return;
+            }
+            "call" => {
+                tasks.spawn(async move { answer(lines, id, Ok(self.call(&args).await)).await });
+                return;
+            }
+            op => Err(format!("`{op}` is no operation of this client")),
+        };
+        tasks.spawn(answer(lines, id, said));
+    }
+
+    fn seams(self) -> ClientSeams {
+        self.breakage.map_or_else(ClientSeams::honest, |b| (b.seams)())
+    }
+
+    /// Settings of the client as the owner of this session has them.
+    fn settings(self, args: &Value) -> Settings {
+        let text = |name: &str| args[name].as_str().unwrap_or_default().to_owned();
+        let mut settings = Settings::new(text("url"), text("key"));
+        settings.org_id = args["organisation"].as_str().map(str::to_owned);
+        let (redial, retries) = (&mut settings.redial, &mut settings.retries);
+        redial.final_4xxx = self.variant != PLAIN_CLIENT;
+        if self.variant == CLIENT {
+            redial.base_ms = args["delay_ms"].as_u64().unwrap_or(redial.base_ms);
+            redial.max_ms = args["max_delay_ms"].as_u64().unwrap_or(redial.max_ms);
+            redial.attempts = args["attempts"].as_u64().and_then(|attempts| attempts.try_into().ok());
+            retries.most =
+                args["retries"].as_u64().and_then(|most| most.try_into().ok()).unwrap_or(retries.most);
+            retries.delay_ms = args["retry_delay_ms"].as_u64().unwrap_or(retries.delay_ms);
+            retries.window_ms = args["window_ms"].as_u64().unwrap_or(retries.window_ms);
+        }
+        settings
+    }
+
+    fn subscribe(self, args: &Value, session: &mut Session, tasks: &mut JoinSet<()>) -> Result<(), String> {
+        if session.open.is_some() {
+            return Err("the session has a subscription".into());
+        }
+        let seams = self.seams();
+        let mut settings = self.settings(args);
+        let mut to = Subscribe::to(args["queue"].as_str().unwrap_or_default());
+        to.client_id = args["client_id"].as_str().map(str::to_owned);
+        to.last_offset = args["last_offset"].as_i64();
+        if let Some(owner) = seams.owner {
+            owner(&mut settings, &mut to);
+        }
+        let out = session.out.clone();
+        let (takes, taken) = watch::channel(args["takes"].as_u64().and_then(|takes| takes.try_into().ok()));
+        let (handle, task) = if args["interface"] == "iterator" {
+            let messages = stream(&settings, &to, seams.subscription).map_err(|e| e.to_string())?;
+            (messages.handle(), tasks.spawn(iterate(messages, taken, out)))
+        } else {
+            let handler = Handler::new(args, out.clone());
+            let handle = move |message| handler.clone().handle(message);
+            let subscription =
+                subscribe(&settings, &to, seams.subscription, handle).map_err(|e| e.to_string())?;
+            (subscription.handle(), tasks.spawn(follow(subscription, out)))
+        };
+        session.open = Some(Open { handle, takes, task });
+        Ok(())
+    }
+
+    /// A call of the HTTP API, and what came of it.
+    async fn call(self, args: &Value) -> Value {
+        let settings = self.settings(args);
+        let queue = args["queue"].as_str().unwrap_or_default();
+        let called = async {
+            let caller = Caller::broken(&settings, self.seams().calls)?;
+            let payload = args["payload"].clone();
+            let (method, action, body) = match args["action"].as_str() {
+                Some("publish") => {
+                    let mut body = json!({"payload": payload});
+                    if let key @ Value::String(_) = &args["idempotency_key"] {
+                        body["idempotency_key"] = key.clone();
+                    }
+                    ("POST", "messages/publish", Payload::Json(body.to_string().into()))
+                }
+                Some("stream") => {
+                    let text = payload.as_str().unwrap_or_default().to_owned();
+                    let parts = streams::iter([io::Result::Ok(Bytes::from(text))]);
+                    ("POST", "messages/publish", Payload::Stream(Box::pin(parts)))
+                }
+                _ => ("GET", "get", Payload::Empty),
+            };
+            caller.call(method, action, &[queue], &[], body).await
+        };
+        match called.await {
+            Ok(answer) => {
+                let mut body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                json!({"data": body["data"].take()})
+            }
+            Err(e) => {
+                let kind = format!("{:?}", e.kind);
+                json!({"failed": {"message": e.message, "status": e.status, "kind": kind, "code": e.code}})
+            }
+        }
+    }
+}
+
+/// The function of an owner.
+#[derive(Clone)]
+struct Handler {
+    fails_at: Vec<i64>,
+    works_at: Option<i64>,
+    works: Duration,
+    out: Out,
+}
+
+impl Handler {
+    fn new(args: &Value, out: Out) -> Self {
+        Self {
+            fails_at: args["fails_at"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect(),
+            works_at: args["works_at"].as_i64(),
+            works: Duration::from_millis(args["works_ms"].as_u64().unwrap_or_default()),
+            out,
+        }
+    }
+
+    async fn handle(self, message: Message) -> Result<(), String> {
+        let offset = message.offset.get();
+        self.out.tell("delivered", shown(&message)).await;
+        if self.works_at == Some(offset) {
+            tokio::time::sleep(self.works).await;
+        }
+        if self.fails_at.contains(&offset) { Err(format!("the handler fails at {offset}")) } else { Ok(()) }
+    }
+}
+
+/// A message as the owner gets it.
+fn shown(message: &Message) -> Value {
+    serde_json::from_str(&message.encode()).unwrap_or_default()
+}
+
+/// Takes messages as the owner of an iterator does.
+async fn iterate(mut messages: Messages, mut takes: watch::Receiver<Option<usize>>, out: Out) {
+    let mut taken = 0;
+    loop {
+        // The other end goes with the session.
+        if takes.wait_for(|most| most.is_none_or(|most| taken < most)).await.is_err() {
+            return;
+        }
+        match messages.next().await {
+            Some(Ok(message)) => out.tell("delivered", shown(&message)).await,
+            Some(Err(e)) => return out.tell("ended", json!({"error": e.to_string()})).await,
+            None => return out.tell("ended", json!({})).await,
+        }
+        taken += 1;
+    }
+}
+
+/// Tells what a subscription with a handler tells its owner.
+async fn follow(mut subscription: Subscription, out: Out) {
+    loop {
+        match subscription.events.recv().await {
+            Ok(Event::Error(e)) => out.tell("error", json!({"message": e.to_string()})).await,
+            Ok(Event::Status(Status::Closed)) => out.tell("ended", json!({})).await,
+            Ok(Event::Status(_)) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}

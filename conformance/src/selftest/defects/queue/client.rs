@@ -1,0 +1,202 @@
+//! How the client of the queue protocol is broken.
+
+use crate::{
+    embed::{
+        queue::client::CLIENT,
+        reference::{
+            model::{Decision, Port},
+            queue::client::{
+                Seams, Settings, Subscribe,
+                model::{Input, State, SubscriberModel},
+                retry::Next,
+                seams::{CallSeams, Dial, Exchanged, Frame},
+            },
+        },
+    },
+    protocol::Cut,
+    selftest::defects::{Breakage, port},
+};
+use serde_json::Value;
+use std::sync::Arc;
+use wireproof_spec::{
+    http::{Request, Response},
+    queue::Message,
+    requirement::RequirementId,
+};
+
+/// Changes what a client tells its owner, by the name of the event; false: it is not told.
+pub type Tells = Box<dyn Fn(&str, &mut Value) -> bool + Send + Sync>;
+
+/// The places at which a client and its adapter can be broken. They are made afresh for each subscription and each call.
+pub struct ClientSeams {
+    /// A subscription.
+    pub subscription: Seams,
+    /// Calls of the HTTP API.
+    pub calls: CallSeams,
+    /// What the owner asks for; none: as it is.
+    pub owner: Option<fn(&mut Settings, &mut Subscribe)>,
+    /// What the owner is told; none: as it is.
+    pub told: Option<Tells>,
+}
+
+impl ClientSeams {
+    /// Changes nothing.
+    pub fn honest() -> Self {
+        Self { subscription: Seams::honest(), calls: CallSeams::honest(), owner: None, told: None }
+    }
+}
+
+/// The defects of clients of one area.
+pub(super) type ClientTable = &'static [Breakage<ClientSeams>];
+
+/// As [`Breakage::always`], around the client.
+pub(super) const fn always(
+    id: &'static str,
+    requirement: RequirementId,
+    cut: Cut,
+    seams: fn() -> ClientSeams,
+) -> Breakage<ClientSeams> {
+    Breakage::always(id, requirement, cut, seams).variant(CLIENT)
+}
+
+/// As [`Breakage::second`], around the client.
+pub(super) const fn second(
+    id: &'static str,
+    requirement: RequirementId,
+    cut: Cut,
+    seams: fn() -> ClientSeams,
+) -> Breakage<ClientSeams> {
+    Breakage::second(id, requirement, cut, seams).variant(CLIENT)
+}
+
+/// As [`Breakage::boundary`], around the client.
+pub(super) const fn boundary(
+    id: &'static str,
+    requirement: RequirementId,
+    cut: Cut,
+    seams: fn() -> ClientSeams,
+) -> Breakage<ClientSeams> {
+    Breakage::boundary(id, requirement, cut, seams).variant(CLIENT)
+}
+
+/// As [`Breakage::race`], around the client.
+pub(super) const fn race(
+    id: &'static str,
+    requirement: RequirementId,
+    cut: Cut,
+    seams: fn() -> ClientSeams,
+) -> Breakage<ClientSeams> {
+    Breakage::race(id, requirement, cut, seams).variant(CLIENT)
+}
+
+/// A subscription broken so.
+pub(super) fn subscription(seams: Seams) -> ClientSeams {
+    ClientSeams { subscription: seams, ..ClientSeams::honest() }
+}
+
+/// Each dial changed. The number is that of the connection, from 1.
+pub(super) fn dial(change: impl Fn(u64, &mut Dial) + Send + Sync + 'static) -> ClientSeams {
+    subscription(Seams { dial: Some(Box::new(change)), ..Seams::honest() })
+}
+
+/// Each frame that comes, changed.
+pub(super) fn heard(change: impl Fn(u64, &mut Frame) + Send + Sync + 'static) -> ClientSeams {
+    subscription(Seams { heard: Some(Box::new(change)), ..Seams::honest() })
+}
+
+/// The JSON of each text that comes, changed.
+pub(super) fn heard_json(change: impl Fn(u64, &mut Value) + Send + Sync + 'static) -> ClientSeams {
+    heard(move |number, frame| {
+        if let Frame::Text(text) = frame
+            && let Ok(mut value) = serde_json::from_str(text)
+        {
+            change(number, &mut value);
+            *text = value.to_string();
+        }
+    })
+}
+
+/// The frames that are about to be sent, changed.
+pub(super) fn said(change: impl Fn(u64, &mut Vec<Frame>) + Send + Sync + 'static) -> ClientSeams {
+    subscription(Seams { said: Some(Box::new(change)), ..Seams::honest() })
+}
+
+/// The JSON of each AuthRequest, changed.
+pub(super) fn auth(change: impl Fn(u64, &mut Value) + Send + Sync + 'static) -> ClientSeams {
+    said(move |number, frames| {
+        for frame in frames {
+            if let Frame::Text(text) = frame
+                && let Ok(mut value) = serde_json::from_str(text)
+            {
+                change(number, &mut value);
+                *text = value.to_string();
+            }
+        }
+    })
+}
+
+/// The delay before each redial, changed. The number is that of the redial.
+pub(super) fn delay(change: impl Fn(u32, &mut u64) + Send + Sync + 'static) -> ClientSeams {
+    subscription(Seams { delay: Some(Box::new(change)), ..Seams::honest() })
+}
+
+/// The messages of each frame before they are delivered, changed.
+pub(super) fn delivered(change: impl Fn(&mut Vec<Message>) + Send + Sync + 'static) -> ClientSeams {
+    subscription(Seams { delivered: Some(Box::new(change)), ..Seams::honest() })
+}
+
+/// Another port.
+pub(super) fn through(port: Port<SubscriberModel>) -> ClientSeams {
+    subscription(Seams { port, ..Seams::honest() })
+}
+
+/// Each decision changed.
+pub(super) fn decide(
+    change: impl FnMut(&State, &Input, &mut Decision<SubscriberModel>) + Send + 'static,
+) -> ClientSeams {
+    through(port::rewrite(change))
+}
+
+/// Each input changed.
+pub(super) fn input(change: impl FnMut(&State, &mut Input) + Send + 'static) -> ClientSeams {
+    through(port::rewrite_input(change))
+}
+
+/// What the owner asks for, changed.
+pub(super) fn owner(change: fn(&mut Settings, &mut Subscribe)) -> ClientSeams {
+    ClientSeams { owner: Some(change), ..ClientSeams::honest() }
+}
+
+/// What the owner is told, changed; false: it is not told.
+pub(super) fn told(change: impl Fn(&str, &mut Value) -> bool + Send + Sync + 'static) -> ClientSeams {
+    ClientSeams { told: Some(Box::new(change)), ..ClientSeams::honest() }
+}
+
+/// Each request over HTTP changed. The number is that of the attempt, from 0.
+pub(super) fn request(change: impl Fn(u32, &mut Request) + Send + Sync + 'static) -> ClientSeams {
+    let calls = CallSeams { request: Some(Arc::new(Box::new(change))), ..CallSeams::honest() };
+    ClientSeams { calls, ..ClientSeams::honest() }
+}
+
+/// What became of each request, changed before it is judged.
+pub(super) fn exchanged(
+    change: impl Fn(u32, &Request, &mut Exchanged) + Send + Sync + 'static,
+) -> ClientSeams {
+    let calls = CallSeams { exchanged: Some(Arc::new(Box::new(change))), ..CallSeams::honest() };
+    ClientSeams { calls, ..ClientSeams::honest() }
+}
+
+/// Each answer over HTTP, changed before it is judged.
+pub(super) fn answered(change: impl Fn(u32, &mut Response) + Send + Sync + 'static) -> ClientSeams {
+    exchanged(move |attempt, _, exchanged| {
+        if let Exchanged::Answer(response) = exchanged {
+            change(attempt, response);
+        }
+    })
+}
+
+/// What is done next behind each exchange, changed.
+pub(super) fn retry(change: impl Fn(u32, &Exchanged, &mut Next) + Send + Sync + 'static) -> ClientSeams {
+    let calls = CallSeams { retry: Some(Arc::new(Box::new(change))), ..CallSeams::honest() };
+    ClientSeams { calls, ..ClientSeams::honest() }
+}

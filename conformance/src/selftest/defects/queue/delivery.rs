@@ -1,0 +1,5 @@
+//! Defects of "Delivery".
+
+use super::client::ClientTable;
+
+pub(super) const TABLE: ClientTable = &[];

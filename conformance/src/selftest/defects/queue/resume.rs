@@ -1,0 +1,5 @@
+//! Defects of "Resume".
+
+use super::client::ClientTable;
+
+pub(super) const TABLE: ClientTable = &[];

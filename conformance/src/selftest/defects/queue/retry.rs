@@ -1,0 +1,5 @@
+//! Defects of "Retry".
+
+use super::client::ClientTable;
+
+pub(super) const TABLE: ClientTable = &[];
