@@ -2,7 +2,9 @@
 
 mod client;
 mod log;
+mod queue_caller;
 mod queue_client;
+mod queue_client_model;
 mod queue_crash;
 mod queue_model;
 mod queue_robust;
