@@ -10,6 +10,7 @@ mod queue_model;
 mod queue_robust;
 mod queue_script;
 mod queue_subscriber;
+mod queue_subscriber_bounds;
 mod queue_wire;
 mod robust;
 mod stream_caching;

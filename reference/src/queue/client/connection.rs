@@ -36,6 +36,9 @@ const NO_CODE: u16 = 1005;
 const TOO_BIG: (u16, &str) = (1009, "Message too big");
 /// The most that a close frame has room for beside its code.
 const REASON: usize = 123;
+/// How much is written at once, and how much may wait to be written, in bytes.
+const WRITE: usize = 16 * 1024;
+const WRITTEN: usize = 1024 * 1024;
 /// The answer to a handshake that is refused is shown by so much of its body, in bytes.
 const SHOWN: usize = 200;
 
@@ -298,7 +301,10 @@ async fn connect(to: &Result<Place, String>, headers: &Fields, bounds: &Bounds) 
     let request = handshake(place, headers)?;
     let stream = TcpStream::connect((place.host.as_str(), place.port)).await.map_err(|e| e.to_string())?;
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
+    // A server that pings and reads nothing makes pongs, of which only the last waits when the buffer is full.
     let config = WebSocketConfig::default()
+        .write_buffer_size(WRITE)
+        .max_write_buffer_size(WRITTEN)
         .max_message_size(Some(bounds.max_frame))
         .max_frame_size(Some(bounds.max_frame));
     let (socket, _) = client_async_with_config(request, Tapped::new(stream, None), Some(config))
