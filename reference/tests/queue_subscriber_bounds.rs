@@ -6,7 +6,13 @@ use crate::{
 };
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message as Wire;
 use wireproof_reference::{
@@ -148,4 +154,38 @@ async fn seams_break_it_where_they_say() {
         other => panic!("expected a close, heard {other:?}"),
     }
     assert_eq!(subscription.seen().last_offset, None, "that it returned was forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_delivered_behind_a_close_whenever_it_comes() {
+    let script = Script::start().await;
+    for round in 0..10 {
+        let closed = Arc::new(AtomicBool::new(false));
+        let (seen, late) = (Arc::clone(&closed), Arc::new(AtomicBool::new(false)));
+        let is_late = Arc::clone(&late);
+        let (begun, mut beginning) = mpsc::unbounded_channel();
+        let subscription =
+            subscribe(&script.settings(), &Subscribe::to("one"), Seams::honest(), move |message| {
+                is_late.fetch_or(seen.load(Ordering::SeqCst), Ordering::SeqCst);
+                let _ = begun.send(message.offset.get());
+                async { Ok::<_, String>(()) }
+            })
+            .unwrap();
+        let (mut peer, _) = script.let_in(welcome()).await;
+        let flood = tokio::spawn(async move {
+            let many: Vec<i64> = (0..50).collect();
+            // Until it is closed.
+            while peer.0.send(Wire::text(push(&many).to_string())).await.is_ok() {}
+            peer
+        });
+        for _ in 0..=round * 37 {
+            within(beginning.recv()).await.unwrap();
+        }
+        within(subscription.close()).await;
+        closed.store(true, Ordering::SeqCst);
+        flood.abort();
+        let _ = flood.await;
+        within(subscription.ended()).await.unwrap();
+        assert!(!late.load(Ordering::SeqCst), "round {round}");
+    }
 }

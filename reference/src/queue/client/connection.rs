@@ -271,8 +271,8 @@ impl Line {
 
 /// So many bytes may wait.
 fn budget(bounds: &Bounds) -> u32 {
-    // A semaphore gives no more at once.
-    u32::try_from(bounds.queued_bytes.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX)
+    // A semaphore gives no more at once, and one without room would be asked for none.
+    u32::try_from(bounds.queued_bytes.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX)
 }
 
 /// Waits for room for one more that has so many bytes; none if nobody listens any more.

@@ -33,6 +33,9 @@ use wireproof_spec::{
 /// without it, the timer would spin.
 const AGAIN: Duration = Duration::from_millis(5);
 
+/// There is room for all of these events from the beginning, so that there is a limit to what can be set.
+const EVENTS: usize = 64 * 1024;
+
 /// What a user may want to know beside the messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -85,7 +88,8 @@ impl Handle {
         self.seen.clone().wait_for(wanted).await.ok().map(|seen| seen.clone())
     }
 
-    /// Waits until nothing is left of it: the handler has returned, and connections are closed, within their bounds.
+    /// Waits until nothing is left of it: the handler has returned, and connections are closed, within their bounds. The
+    /// handler cannot wait for that.
     ///
     /// # Errors
     /// What ended it, if that was not its user.
@@ -186,7 +190,7 @@ fn begin(
     let plan = Plan { key: settings.key.clone(), org_id: settings.org_id.clone(), redial: settings.redial };
     let state = State::new(plan, to)?;
     let Seams { dial, heard, said, written, delay, delivered, port } = seams;
-    let (events, reports) = broadcast::channel(settings.bounds.events.clamp(1, usize::MAX / 4));
+    let (events, reports) = broadcast::channel(settings.bounds.events.clamp(1, EVENTS));
     let (close, closing) = watch::channel(false);
     let (seen, seeing) = watch::channel(Seen::default());
     let handle = Handle { close: Arc::new(close), seen: seeing };
