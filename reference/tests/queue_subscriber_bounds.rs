@@ -13,7 +13,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    io::AsyncWriteExt,
+    sync::{Semaphore, mpsc},
+};
 use tokio_tungstenite::tungstenite::Message as Wire;
 use wireproof_reference::{
     model::{Decision, Model},
@@ -76,6 +79,22 @@ async fn a_frame_that_is_too_long_ends_its_connection() {
     assert!(matches!(error(&mut subscription.events).await, Error::Closed { code: 1009, .. }));
     let (_peer, asked) = script.let_in(welcome()).await;
     assert_eq!(asked["last_offset"], 0);
+    assert_eq!(offsets(&mut told, 1).await, [0]);
+}
+
+#[tokio::test]
+async fn what_is_no_websocket_ends_its_connection() {
+    let script = Script::start().await;
+    let (mut subscription, mut told) = telling(&script.settings(), Seams::honest(), |_| false);
+    // A frame with a code that there is not, and a text that is none.
+    for (bytes, code) in [(&b"\x83\x00"[..], 1002), (&b"\x81\x01\xff"[..], 1007)] {
+        let (mut peer, _) = script.let_in(welcome()).await;
+        peer.0.get_mut().write_all(bytes).await.unwrap();
+        assert_eq!(peer.closed().await.unwrap().0, code);
+        assert!(matches!(error(&mut subscription.events).await, Error::Closed { code: c, .. } if c == code));
+    }
+    let (mut peer, _) = script.let_in(welcome()).await;
+    peer.push(&[0]).await;
     assert_eq!(offsets(&mut told, 1).await, [0]);
 }
 

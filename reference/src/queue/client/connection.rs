@@ -21,7 +21,7 @@ use tokio_tungstenite::{
     tungstenite::{
         Error, Message,
         client::IntoClientRequest,
-        error::CapacityError,
+        error::{CapacityError, ProtocolError},
         handshake::client::Request,
         http::{HeaderName, HeaderValue},
         protocol::{CloseFrame, WebSocketConfig},
@@ -32,7 +32,9 @@ use wireproof_spec::http::Fields;
 /// A connection that broke, and one that was closed without a code (RFC 6455, section 7.4.1).
 const BROKEN: u16 = 1006;
 const NO_CODE: u16 = 1005;
-/// What was sent is too long.
+/// How a client closes for what the server sent (RFC 6455, section 7.4.1).
+const NO_WEBSOCKET: (u16, &str) = (1002, "Protocol error");
+const NO_TEXT: (u16, &str) = (1007, "Invalid UTF-8");
 const TOO_BIG: (u16, &str) = (1009, "Message too big");
 /// The most that a close frame has room for beside its code.
 const REASON: usize = 123;
@@ -204,8 +206,7 @@ impl Line {
                 })
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return None,
-            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
-                let (code, reason) = TOO_BIG;
+            Some(Err(error)) if let Some((code, reason)) = fault(&error) => {
                 self.say(socket, Frame::Close(code, reason.into())).await;
                 Frame::Close(code, reason.into())
             }
@@ -266,6 +267,17 @@ impl Line {
 
     fn write_time(&self) -> Duration {
         Duration::from_millis(self.bounds.write_ms)
+    }
+}
+
+/// How to close for this, if the server is still there to be told.
+fn fault(error: &Error) -> Option<(u16, &'static str)> {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(TOO_BIG),
+        Error::Utf8(_) => Some(NO_TEXT),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(NO_WEBSOCKET),
+        _ => None,
     }
 }
 

@@ -306,14 +306,7 @@ impl Driver {
             }
             SubscriberModel::apply(&mut self.state, record);
         }
-        let mut delivered = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Deliver(dial, message) => delivered.push((dial, *message)),
-                effect => self.perform(effect),
-            }
-        }
-        self.deliver(delivered);
+        // Before its effects: whoever is told of a status finds it here. No message is handed over in between.
         self.seen.send_if_modified(|seen| {
             let before = seen.clone();
             seen.status = self.state.status();
@@ -323,6 +316,14 @@ impl Driver {
             seen.closing |= self.heard_close;
             *seen != before
         });
+        let mut delivered = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Deliver(dial, message) => delivered.push((dial, *message)),
+                effect => self.perform(effect),
+            }
+        }
+        self.deliver(delivered);
         !records.is_empty()
     }
 
