@@ -76,7 +76,8 @@ fn a_target_file_names_a_server_or_a_client() {
 fn what_an_adapter_gets_is_no_part_of_what_is_said() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("secret"), "open-sesame-4711\n").expect("a file");
-    let script = "echo with $TOKEN and $WIREPROOF_PROTOCOL >&2; [ -d \\\"$WIREPROOF_STATE\\\" ] && echo kept >&2";
+    let script =
+        "echo with $TOKEN and $WIREPROOF_PROTOCOL >&2; [ -d \\\"$WIREPROOF_STATE\\\" ] && echo kept >&2";
     let text = format!("[client]\ncommand = \"{script}\"\nenv = {{ TOKEN = \"file:secret\" }}");
     let (out, said, code) = done(&["run", "--target", &target_file(dir.path(), &text)]);
     assert!(out.contains("with [redacted] and queue kept"), "{out}{said}");
@@ -107,7 +108,8 @@ fn a_failure_can_be_made_again() {
     let command = [&["run", "queue", "--client", "--only", "queue/subscriber/path"][..], &adapter].concat();
     let (out, _, code) = done(&command);
     assert_eq!(code, 1, "{out}");
-    let again = out.lines().find_map(|line| line.trim().strip_prefix("again: wireproof ")).expect("a command");
+    let again =
+        out.lines().find_map(|line| line.trim().strip_prefix("again: wireproof ")).expect("a command");
     assert!(again.ends_with(&adapter.join(" ")), "{again}");
     let words: Vec<&str> = again.split(' ').collect();
     let (second, _, code) = done(&words);

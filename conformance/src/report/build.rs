@@ -18,7 +18,7 @@ use crate::{
 };
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use wireproof_spec::requirement::{Level, Requirement as Sentence, Role};
+use wireproof_spec::requirement::{Level, Requirement as Sentence};
 
 impl Report {
     /// The report of a run.
