@@ -2,7 +2,7 @@
 
 use crate::{
     client::within,
-    queue_script::{Script, error, offsets, push, telling, welcome},
+    queue_script::{Script, error, offsets, processed, push, telling, welcome},
 };
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
@@ -207,4 +207,22 @@ async fn nothing_is_delivered_behind_a_close_whenever_it_comes() {
         within(subscription.ended()).await.unwrap();
         assert!(!late.load(Ordering::SeqCst), "round {round}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_gives_nothing_behind_a_close_and_holds_nothing_up() {
+    let script = Script::start().await;
+    let mut messages = stream(&script.settings(), &Subscribe::to("one"), Seams::honest()).unwrap();
+    let (mut peer, _) = script.let_in(welcome()).await;
+    peer.push(&[0, 1]).await;
+    assert_eq!(within(messages.next()).await.unwrap().unwrap().offset.get(), 0);
+    messages.processed();
+    // The next one is on its way, or there.
+    processed(&messages, 0).await;
+    messages.close().await;
+    assert_eq!(peer.closed().await.unwrap().0, 1000);
+    drop(peer);
+    within(messages.ended()).await.unwrap();
+    assert_eq!(messages.next().await, None);
+    assert_eq!(messages.seen().last_offset, Some(0));
 }
