@@ -46,7 +46,7 @@ async def run(url, request, attempts, delay, max_delay, on_message, on_error):
                 await socket.close(1000, "Client closed")
                 final = 4000 <= socket.close_code <= 4999
         except (OSError, WebSocketException) as error:
-            on_error(str(error))
+            on_error(repr(error))
         if redials == attempts:
             return on_error(f"gave up after {attempts} redials")
         await asyncio.sleep(min(delay * 2 ** redials * random.uniform(0.5, 1), max_delay) / 1000)
