@@ -78,6 +78,7 @@ pub(super) const TABLE: ClientTable = &[
                 Effect::Deliver(_, message) => Some(Record::Processed(message.offset.get())),
                 _ => None,
             });
+            decision.records.retain(|record| !matches!(record, Record::Processed(_)));
             decision.records.extend(handed.collect::<Vec<Record>>());
         });
         subscription(Seams { hasty: true, port, ..Seams::honest() })
