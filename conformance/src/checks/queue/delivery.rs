@@ -4,7 +4,7 @@ mod passed;
 
 use super::client::{Client, Interface, Start, message, offsets, push};
 use crate::{
-    check::{Alternative, Check, Cx, Need, Outcome, alternative},
+    check::{Alternative, Check, Cx, Need, Outcome, Waits, alternative},
     drives,
 };
 use passed::{allowed_values, invalid_messages, no_json, no_push, second_auth_response, unknown_members};
@@ -20,6 +20,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/delivery/slow-handler", &[QUEUE_DELIVERY_2], drives!(slow_handler))
         .needs(&[Need::Feature("queue.handler", "on")]),
     Check::new("queue/delivery/types", &[QUEUE_DELIVERY_3], drives!(types)),
+    Check::new("queue/delivery/replay-behind-a-redial", &[QUEUE_DELIVERY_3], drives!(replay_behind_a_redial))
+        .waits(Waits::Millis(2_000)),
     Check::new("queue/delivery/as-pushed", &[QUEUE_DELIVERY_4], drives!(as_pushed)),
     Check::new("queue/delivery/no-json", &[QUEUE_DELIVERY_5], drives!(no_json)),
     Check::new("queue/delivery/no-push", &[QUEUE_DELIVERY_6], drives!(no_push)),
@@ -134,6 +136,25 @@ async fn types(cx: &Cx) -> Outcome {
         typed("message", [6, 7, 8]),
     ];
     delivers(cx, QUEUE_DELIVERY_3, &pushes).await
+}
+
+/// Where a server has it come.
+async fn replay_behind_a_redial(cx: &Cx) -> Outcome {
+    for interface in Interface::all(cx) {
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
+        let mut connection = client.join(cx).await?;
+        connection.push([1]).await;
+        let told = told_up_to(&mut client, 1).await?;
+        cx.expect(QUEUE_DELIVERY_3, &connection.told(told), &[delivered(&[1])])?;
+        let mut connection = client.again(cx, connection).await?;
+        connection.welcome(&format!("qcid_{}", cx.token(8))).await;
+        for push in [typed("replay", [2, 3]), typed("replay", [4]), of([5, 6])] {
+            connection.send(&push).await;
+        }
+        let told = client.delivered_up_to(6).await?.iter().map(|offset| json!(offset)).collect();
+        cx.expect(QUEUE_DELIVERY_3, &connection.told(told), &[delivered(&[2, 3, 4, 5, 6])])?;
+    }
+    Ok(())
 }
 
 /// Payloads of every kind, some of them texts that look like another.

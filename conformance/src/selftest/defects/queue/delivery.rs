@@ -63,6 +63,13 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
+    second("queue/delivery/replay-behind-a-redial-passed-over", QUEUE_DELIVERY_3, Wire, || {
+        heard_json(|number, json| {
+            if number > 1 && json["type"] == "replay" {
+                json["messages"] = json!([]);
+            }
+        })
+    }),
     boundary("queue/delivery/text-read-as-json", QUEUE_DELIVERY_4, Port, || {
         each(|message| {
             if let Ok(text) = serde_json::from_str::<String>(message.payload.get())
