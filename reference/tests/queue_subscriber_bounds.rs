@@ -154,6 +154,7 @@ async fn seams_break_it_where_they_say() {
             }
         }),
         delay: None,
+        hasty: false,
     };
     let (subscription, mut told) = telling(&script.settings(), seams, |_| false);
     let (mut peer, request) = script.dialled().await;

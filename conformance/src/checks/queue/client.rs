@@ -12,10 +12,11 @@ use crate::{
 use futures_util::future::try_join;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use wireproof_spec::{
     http::{Request, Response},
     queue::requirements::*,
+    requirement::RequirementId,
 };
 
 /// What a client can do, as its adapter lists it (spec/adapter.md).
@@ -78,6 +79,14 @@ impl Interface {
     /// The interface that checks use for which either will do: a handler, if the client has one.
     pub fn any(cx: &Cx) -> Self {
         if cx.features().is("queue.handler", "on") { Interface::Handler } else { Interface::Iterator }
+    }
+
+    /// Those that the client has; for one that lists none, the one that it is asked for.
+    pub fn all(cx: &Cx) -> Vec<Self> {
+        let both = [(Interface::Handler, "queue.handler"), (Interface::Iterator, "queue.iterator")];
+        let has = both.into_iter().filter(|(_, feature)| cx.features().is(feature, "on"));
+        let has: Vec<Self> = has.map(|(interface, _)| interface).collect();
+        if has.is_empty() { vec![Self::any(cx)] } else { has }
     }
 
     fn name(self) -> &'static str {
@@ -157,7 +166,18 @@ impl Client {
     /// # Errors
     /// Stops the check if it refuses.
     pub async fn start_at(cx: &Cx, place: Listener, path: &str, start: Start) -> Outcome<Self> {
-        let mut app = cx.app().await?;
+        Self::start_in(cx.app().await?, place, path, start).await
+    }
+
+    /// Starts the client so, at a fresh place and in a process of its own, which its owner may hold up.
+    ///
+    /// # Errors
+    /// Stops the check if it refuses.
+    pub async fn start_alone(cx: &Cx, start: Start) -> Outcome<Self> {
+        Self::start_in(cx.app_alone().await?, cx.listen()?, "", start).await
+    }
+
+    async fn start_in(mut app: App, place: Listener, path: &str, start: Start) -> Outcome<Self> {
         let (queue, key) = (start.text("queue"), start.text("key"));
         let start = start.with("url", format!("{}{path}", place.url("http")));
         app.ask("subscribe", Value::Object(start.0)).await?;
@@ -192,6 +212,40 @@ impl Client {
         let mut connection = self.connect(cx).await?;
         connection.welcome(&format!("qcid_{}", cx.token(8))).await;
         Ok(connection)
+    }
+
+    /// Its next dial, behind the end of a connection or a dial that failed, for which it has to come.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if it does not dial again.
+    pub async fn redial(&mut self, cx: &Cx, why: RequirementId) -> Outcome<Call> {
+        let (seen, call) = self.place.next().await?;
+        cx.need(why, &seen, &[dials()])?;
+        call.ok_or_else(|| cannot(cx, "did not dial again"))
+    }
+
+    /// Ends a connection in the way behind which every client dials again, and waits for its next one.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if it does not dial again or says nothing.
+    pub async fn again(&mut self, cx: &Cx, connection: Connection) -> Outcome<Connection> {
+        connection.part().await;
+        Connection::of(cx, self.redial(cx, QUEUE_REDIAL_1).await?).await
+    }
+
+    /// The offsets of what it delivers up to the message with this one, or until nothing more comes.
+    ///
+    /// # Errors
+    /// Stops the check if the adapter does not answer.
+    pub async fn delivered_up_to(&mut self, last: i64) -> Outcome<Vec<i64>> {
+        let mut all = Vec::new();
+        while all.last() != Some(&last) {
+            match self.delivered(1).await?.first() {
+                Some(message) => all.extend(message["offset"].as_i64()),
+                None => break,
+            }
+        }
+        Ok(all)
     }
 
     /// What it told of its own accord until so many messages were delivered, or nothing more came.
@@ -282,6 +336,14 @@ impl Connection {
     /// What the adapter told, as a claim about this connection: it stands on the first frame of it.
     pub fn told<T>(&self, told: T) -> Seen<T> {
         self.auth.clone().map(|_| told)
+    }
+
+    /// Ends it, as a server that stops.
+    pub async fn part(mut self) {
+        /// A close frame is answered at once; who does not is not waited for.
+        const ANSWER: Duration = Duration::from_millis(500);
+        self.peer.close(1012, "").await;
+        let _ = timeout(ANSWER, self.peer.next()).await;
     }
 
     /// How the client ends the connection: its close frame, or what came instead.

@@ -43,8 +43,31 @@ pub(super) struct Adapters {
 pub(super) fn declared(variant: &str) -> Option<(&'static str, &'static [(&'static str, &'static str)])> {
     Some(match variant {
         CLIENT => (CLIENT, &[]),
-        PLAIN_CLIENT => (PLAIN_CLIENT, &[("queue.final-4xxx", "off"), ("queue.persistent-iterator", "off")]),
-        ITERATOR_CLIENT => (ITERATOR_CLIENT, &[]),
+        PLAIN_CLIENT => (
+            PLAIN_CLIENT,
+            &[
+                ("queue.final-4xxx", "off"),
+                ("queue.persistent-iterator", "off"),
+                ("queue.iterator", "off"),
+                ("queue.delay-settings", "off"),
+                ("queue.resume-options", "off"),
+                ("queue.organisations", "off"),
+                ("queue.http-client", "off"),
+                ("queue.retry-settings", "off"),
+                ("queue.stream-bodies", "off"),
+            ],
+        ),
+        ITERATOR_CLIENT => (
+            ITERATOR_CLIENT,
+            &[
+                ("queue.handler", "off"),
+                ("queue.delay-settings", "off"),
+                ("queue.organisations", "off"),
+                ("queue.http-client", "off"),
+                ("queue.retry-settings", "off"),
+                ("queue.stream-bodies", "off"),
+            ],
+        ),
         _ => return None,
     })
 }

@@ -71,6 +71,8 @@ pub struct Seams {
     pub delay: Option<MapDelay>,
     /// What is delivered; none: as it is.
     pub delivered: Option<MapDelivered>,
+    /// Whether it looks at what comes while a message is with the handler, the end of the connection among it.
+    pub hasty: bool,
     /// How the model is called.
     pub port: Port<SubscriberModel>,
 }
@@ -85,6 +87,7 @@ impl Seams {
             written: None,
             delay: None,
             delivered: None,
+            hasty: false,
             port: model::honest::<SubscriberModel>(),
         }
     }

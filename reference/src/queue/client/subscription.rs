@@ -189,7 +189,7 @@ fn begin(
     url::place(&url, "ws").map_err(|why| Error::Url(settings.base_url.clone(), why))?;
     let plan = Plan { key: settings.key.clone(), org_id: settings.org_id.clone(), redial: settings.redial };
     let state = State::new(plan, to)?;
-    let Seams { dial, heard, said, written, delay, delivered, port } = seams;
+    let Seams { dial, heard, said, written, delay, delivered, hasty, port } = seams;
     let (events, reports) = broadcast::channel(settings.bounds.events.clamp(1, EVENTS));
     let (close, closing) = watch::channel(false);
     let (seen, seeing) = watch::channel(Seen::default());
@@ -203,6 +203,7 @@ fn begin(
         dial,
         delay,
         delivered,
+        hasty,
         wires: Arc::new(Wires { heard, said, written }),
         link: None,
         lines: JoinSet::new(),
@@ -229,6 +230,7 @@ struct Driver {
     dial: Option<MapDial>,
     delay: Option<MapDelay>,
     delivered: Option<MapDelivered>,
+    hasty: bool,
     wires: Arc<Wires>,
     /// The connection that counts.
     link: Option<Link>,
@@ -270,7 +272,7 @@ impl Driver {
                 // The sender is gone if every handle is: nobody can want more.
                 _ = self.closing.wait_for(|closing| *closing), if !self.heard_close => What::Close,
                 returned = returned(&mut self.with_handler), if !idle => returned,
-                came = came(&mut self.link), if idle && self.link.is_some() => came,
+                came = came(&mut self.link), if (idle || self.hasty) && self.link.is_some() => came,
                 () = sleep_until(wake) => What::Tick,
             };
             self.heard_close |= what == What::Close;
