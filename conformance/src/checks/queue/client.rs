@@ -112,6 +112,11 @@ impl Start {
         self
     }
 
+    /// The arguments of a subscribe at this root.
+    pub fn at(self, root: &str) -> Value {
+        Value::Object(self.with("url", root).0)
+    }
+
     fn text(&self, name: &str) -> String {
         self.0.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     }
@@ -157,10 +162,18 @@ impl Client {
     /// # Errors
     /// Stops the check if it refuses.
     pub async fn start_at(cx: &Cx, place: Listener, path: &str, start: Start) -> Outcome<Self> {
+        let root = format!("{}{path}", place.url("http"));
+        Self::start_with(cx, place, &root, start).await
+    }
+
+    /// Starts the client so, with this root, at which the place is found.
+    ///
+    /// # Errors
+    /// Stops the check if it refuses.
+    pub async fn start_with(cx: &Cx, place: Listener, root: &str, start: Start) -> Outcome<Self> {
         let mut app = cx.app().await?;
         let (queue, key) = (start.text("queue"), start.text("key"));
-        let start = start.with("url", format!("{}{path}", place.url("http")));
-        app.ask("subscribe", Value::Object(start.0)).await?;
+        app.ask("subscribe", start.at(root)).await?;
         Ok(Self { app, place, queue, key })
     }
 

@@ -29,6 +29,10 @@ pub const PLAIN_CLIENT: &str = "plain-client";
 /// A client that has an iterator alone.
 pub const ITERATOR_CLIENT: &str = "iterator-client";
 
+/// How long a client waits for an AuthResponse, in milliseconds, and as its owner declares it.
+const ANSWER_MS: u64 = 2_500;
+const ANSWERS: (&str, &str) = ("answer-timeout-ms", "2500");
+
 /// So many lines wait for whoever reads them.
 const LINES: usize = 1_024;
 
@@ -42,9 +46,11 @@ pub(super) struct Adapters {
 /// What the owner of a client of a variant declares, if there is such a variant.
 pub(super) fn declared(variant: &str) -> Option<(&'static str, &'static [(&'static str, &'static str)])> {
     Some(match variant {
-        CLIENT => (CLIENT, &[]),
-        PLAIN_CLIENT => (PLAIN_CLIENT, &[("queue.final-4xxx", "off"), ("queue.persistent-iterator", "off")]),
-        ITERATOR_CLIENT => (ITERATOR_CLIENT, &[]),
+        CLIENT => (CLIENT, &[ANSWERS]),
+        PLAIN_CLIENT => {
+            (PLAIN_CLIENT, &[("queue.final-4xxx", "off"), ("queue.persistent-iterator", "off"), ANSWERS])
+        }
+        ITERATOR_CLIENT => (ITERATOR_CLIENT, &[ANSWERS]),
         _ => return None,
     })
 }
@@ -219,6 +225,7 @@ impl Adapters {
         settings.org_id = args["organisation"].as_str().map(str::to_owned);
         let (redial, retries) = (&mut settings.redial, &mut settings.retries);
         redial.final_4xxx = self.variant != PLAIN_CLIENT;
+        redial.auth_timeout_ms = ANSWER_MS;
         if self.variant == CLIENT {
             redial.base_ms = args["delay_ms"].as_u64().unwrap_or(redial.base_ms);
             redial.max_ms = args["max_delay_ms"].as_u64().unwrap_or(redial.max_ms);

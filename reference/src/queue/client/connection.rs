@@ -4,7 +4,7 @@
 //! held up by a handler that is slow, and nothing here grows.
 
 use super::{
-    seams::{Frame, MapHeard, MapSaid, MapWritten},
+    seams::{Frame, MapHeard, MapRead, MapSaid, MapWritten},
     settings::Bounds,
     url::Place,
 };
@@ -45,6 +45,7 @@ pub(super) struct Wires {
     pub(super) heard: Option<MapHeard>,
     pub(super) said: Option<MapSaid>,
     pub(super) written: Option<MapWritten>,
+    pub(super) read: Option<MapRead>,
 }
 
 /// What happened on a connection.
@@ -128,6 +129,7 @@ impl Line {
         match connected {
             Ok(mut socket) => {
                 socket.get_mut().map(self.wires.written.clone());
+                socket.get_mut().map_read(self.wires.read.clone());
                 self.serve(socket).await;
             }
             Err(why) => {

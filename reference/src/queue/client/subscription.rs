@@ -185,7 +185,7 @@ fn begin(
     url::place(&url, "ws").map_err(|why| Error::Url(settings.base_url.clone(), why))?;
     let plan = Plan { key: settings.key.clone(), org_id: settings.org_id.clone(), redial: settings.redial };
     let state = State::new(plan, to)?;
-    let Seams { dial, heard, said, written, delay, delivered, port } = seams;
+    let Seams { dial, heard, said, written, read, delay, delivered, port } = seams;
     let (events, reports) = broadcast::channel(settings.bounds.events.clamp(1, usize::MAX / 4));
     let (close, closing) = watch::channel(false);
     let (seen, seeing) = watch::channel(Seen::default());
@@ -199,7 +199,7 @@ fn begin(
         dial,
         delay,
         delivered,
-        wires: Arc::new(Wires { heard, said, written }),
+        wires: Arc::new(Wires { heard, said, written, read }),
         link: None,
         lines: JoinSet::new(),
         handler: handler(&handle),
