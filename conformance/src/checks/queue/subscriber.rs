@@ -9,7 +9,7 @@ use super::client::{Client, Connection, Interface, Start, offsets, silence};
 use crate::{
     check::{Alternative, Check, Cx, Outcome, Waits, alternative},
     drives,
-    wire::{Seen, app::App},
+    wire::{Lost, Seen, app::App, listen::HELLO},
 };
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/subscriber/path-again", &[QUEUE_SUBSCRIBER_1], drives!(path_again)),
     Check::new("queue/subscriber/trailing-slash", &[QUEUE_SUBSCRIBER_2], drives!(trailing_slash)),
     Check::new("queue/subscriber/root-path", &[QUEUE_SUBSCRIBER_3], drives!(root_path)),
+    Check::new("queue/subscriber/scheme", &[QUEUE_SUBSCRIBER_4], drives!(scheme)),
     Check::new(
         "queue/subscriber/bare-handshake",
         &[QUEUE_SUBSCRIBER_5, QUEUE_SUBSCRIBER_6],
@@ -152,6 +153,28 @@ async fn root_path(cx: &Cx) -> Outcome {
         let mut client = Client::start_at(cx, cx.listen()?, root, start).await?;
         let (seen, _call) = client.place.next().await?;
         cx.expect(QUEUE_SUBSCRIBER_3, &seen, &[below(root, &client.queue)])?;
+    }
+    Ok(())
+}
+
+async fn scheme(cx: &Cx) -> Outcome {
+    for (scheme, tls) in [("http", false), ("ws", false), ("https", true), ("wss", true)] {
+        let place = cx.listen()?;
+        let root = place.url(scheme);
+        let mut client = Client::start_with(cx, place, &root, Start::new(cx, Interface::any(cx))).await?;
+        let (seen, _call) = client.place.next().await?;
+        let dialled = if tls {
+            alternative(
+                "a ClientHello of TLS",
+                |came: &Result<Request, Lost>| matches!(came, Err(Lost::Malformed(why)) if why == HELLO),
+            )
+        } else {
+            alternative(
+                "a GET in the clear",
+                |came: &Result<Request, Lost>| matches!(came, Ok(request) if request.method == "GET"),
+            )
+        };
+        cx.expect(QUEUE_SUBSCRIBER_4, &seen.or_lost(), &[dialled])?;
     }
     Ok(())
 }

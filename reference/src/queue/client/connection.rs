@@ -6,6 +6,7 @@
 use super::{
     seams::{Frame, MapHeard, MapRead, MapSaid, MapWritten},
     settings::Bounds,
+    tls::{self, Io},
     url::Place,
 };
 use crate::queue::tapped::Tapped;
@@ -100,7 +101,7 @@ pub(super) struct Line {
     budget: Arc<Semaphore>,
 }
 
-type Socket = WebSocketStream<Tapped<TcpStream>>;
+type Socket = WebSocketStream<Tapped<Box<dyn Io>>>;
 
 impl Line {
     /// A connection to this place; if that leads nowhere, one that fails.
@@ -300,6 +301,10 @@ async fn connect(to: &Result<Place, String>, headers: &Fields, bounds: &Bounds) 
     let request = handshake(place, headers)?;
     let stream = TcpStream::connect((place.host.as_str(), place.port)).await.map_err(|e| e.to_string())?;
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
+    let stream: Box<dyn Io> = match place.tls {
+        true => tls::over(stream, &place.host).await.map_err(|e| e.to_string())?,
+        false => Box::new(stream),
+    };
     let config = WebSocketConfig::default()
         .max_message_size(Some(bounds.max_frame))
         .max_frame_size(Some(bounds.max_frame));

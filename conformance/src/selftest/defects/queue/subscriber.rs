@@ -51,6 +51,9 @@ pub(super) const TABLE: ClientTable = &[
     boundary("queue/subscriber/root-path-cut", QUEUE_SUBSCRIBER_3, Port, || {
         owner(|settings, _| cut_path(&mut settings.base_url, 1))
     }),
+    boundary("queue/subscriber/https-in-the-clear", QUEUE_SUBSCRIBER_4, Wire, || {
+        dial(|_, dial| dial.url = dial.url.replace("wss://", "ws://"))
+    }),
     always("queue/subscriber/key-in-url", QUEUE_SUBSCRIBER_5, Wire, || {
         with_key(|key, _, dial| dial.url.push_str(&format!("?token={key}")))
     }),
