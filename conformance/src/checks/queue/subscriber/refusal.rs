@@ -153,8 +153,9 @@ pub(super) async fn unanswered(cx: &Cx) -> Outcome {
         cx.need(QUEUE_SUBSCRIBER_10, &connection.peer.quiet(limit).await?, &[nothing])?;
         hears(cx, &mut client, &mut connection, 0).await
     };
-    let ends = try_join_all([false, true].into_iter().map(async |redial| {
-        let (_client, mut connection) = connection(cx, Interface::any(cx), redial).await?;
+    let cases = interfaces(cx).into_iter().flat_map(|interface| [(interface, false), (interface, true)]);
+    let ends = try_join_all(cases.map(async |(interface, redial)| {
+        let (_client, mut connection) = connection(cx, interface, redial).await?;
         connection.peer = connection.peer.patient(limit + cx.slack());
         Ok(connection.ended().await?.or_lost())
     }));

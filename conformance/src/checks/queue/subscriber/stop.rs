@@ -54,12 +54,18 @@ async fn come_to(cx: &Cx, interface: Interface, moment: Moment) -> Outcome<(Clie
     Ok((client, connection))
 }
 
-/// Has a client stopped, and hears what it says to that on its connection, which ends then.
-async fn stop(client: &mut Client, mut connection: Connection) -> Outcome<(Seen<Frame>, Outcome)> {
+/// Has a client stopped, and hears what it says to that on its connection, which ends then, in order or not.
+async fn stop(
+    client: &mut Client,
+    mut connection: Connection,
+    in_order: bool,
+) -> Outcome<(Seen<Frame>, Outcome)> {
     let heard = async {
         let seen = connection.ended().await;
-        connection.peer.close(1000, "").await;
-        drop(connection);
+        if in_order {
+            connection.peer.close(1000, "").await;
+        }
+        connection.peer.leave();
         seen
     };
     let (asked, seen) = join(client.app.ask("close", json!({})), heard).await;
@@ -70,7 +76,7 @@ pub(super) async fn says_so(cx: &Cx) -> Outcome {
     for interface in interfaces(cx) {
         let ends = CONNECTED.into_iter().map(async |moment| {
             let (mut client, connection) = come_to(cx, interface, moment).await?;
-            stop(&mut client, connection).await
+            stop(&mut client, connection, true).await
         });
         for (seen, asked) in try_join_all(ends).await? {
             cx.expect(QUEUE_SUBSCRIBER_20, &seen, &[says_goodbye()])?;
@@ -86,14 +92,15 @@ fn still() -> Alternative<Option<Request>> {
 
 pub(super) async fn for_good(cx: &Cx) -> Outcome {
     let cases = interfaces(cx).into_iter().flat_map(|interface| {
-        CONNECTED.into_iter().chain([Moment::Handshake]).map(move |moment| (interface, moment))
+        let moments = CONNECTED.into_iter().chain([Moment::Handshake]);
+        moments.flat_map(move |moment| [true, false].map(|in_order| (interface, moment, in_order)))
     });
-    let silences = cases.map(async |(interface, moment)| {
+    let silences = cases.map(async |(interface, moment, in_order)| {
         let mut client = match moment {
-            Moment::Handshake => stopped_in_handshake(cx, interface).await?,
+            Moment::Handshake => stopped_in_handshake(cx, interface, in_order).await?,
             _ => {
                 let (mut client, connection) = come_to(cx, interface, moment).await?;
-                let _ = stop(&mut client, connection).await?;
+                let _ = stop(&mut client, connection, in_order).await?;
                 client
             }
         };
@@ -105,8 +112,9 @@ pub(super) async fn for_good(cx: &Cx) -> Outcome {
     Ok(())
 }
 
-/// A client that was stopped while its handshake was not answered; it is answered then, which a client may wait for.
-async fn stopped_in_handshake(cx: &Cx, interface: Interface) -> Outcome<Client> {
+/// A client that was stopped while its handshake was not answered; it is answered then, which a client may wait for, and what
+/// it says to that is answered or not.
+async fn stopped_in_handshake(cx: &Cx, interface: Interface, in_order: bool) -> Outcome<Client> {
     /// How long an adapter may take to hand on an order.
     const HEARD: Duration = Duration::from_millis(200);
     let mut client = Client::start(cx, Start::new(cx, interface)).await?;
@@ -118,7 +126,10 @@ async fn stopped_in_handshake(cx: &Cx, interface: Interface) -> Outcome<Client> 
         // A close frame, or the end of the connection.
         let ended = async {
             let _ = peer.next().await?;
-            drop(peer);
+            if in_order {
+                peer.close(1000, "").await;
+            }
+            peer.leave();
             Ok(())
         };
         match early {
@@ -184,7 +195,7 @@ pub(super) async fn iterator_left(cx: &Cx) -> Outcome {
             told.len() == takes.unwrap_or(count)
         });
         cx.need(QUEUE_DELIVERY_1, &connection.told(told), &[taken])?;
-        let (seen, asked) = stop(&mut client, connection).await?;
+        let (seen, asked) = stop(&mut client, connection, true).await?;
         cx.expect(QUEUE_SUBSCRIBER_23, &seen, &[says_goodbye()])?;
         asked?;
     }
