@@ -36,6 +36,9 @@ const MOST: usize = 1_024;
 /// So many headers of a request are read.
 const HEADERS: usize = 128;
 
+/// What is seen of a connection that begins with TLS: it is malformed for these words.
+pub const HELLO: &str = "no request, but a ClientHello of TLS";
+
 /// A port of this machine that refuses connections, until somebody listens at it.
 pub struct Port {
     link: Link,
@@ -391,6 +394,12 @@ pub(crate) fn request(bytes: &[u8]) -> Result<Option<(Request, usize)>, Lost> {
 
 /// The head at the start of these bytes, and how many of them it takes.
 fn head(bytes: &[u8]) -> Result<Option<(Request, usize)>, Lost> {
+    match bytes {
+        // A record of a handshake, version, length, and the first message of a client.
+        [0x16, 3, _, _, _, 1, ..] => return Err(Lost::Malformed(HELLO.into())),
+        [0x16] | [0x16, 3] | [0x16, 3, _] | [0x16, 3, _, _] | [0x16, 3, _, _, _] => return Ok(None),
+        _ => {}
+    }
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
     let end = match parsed.parse(bytes) {
@@ -488,7 +497,9 @@ mod tests {
     #[test]
     fn what_is_no_request_is_lost() {
         let lost = |bytes: &[u8]| request(bytes).expect_err("no request");
-        assert!(matches!(lost(b"\x16\x03\x01\0\xa5"), Lost::Malformed(_)));
+        assert_eq!(lost(b"\x16\x03\x01\0\xa5\x01"), Lost::Malformed(HELLO.into()));
+        assert!(matches!(lost(b"\x16\x03\x01\0\xa5\x02"), Lost::Malformed(why) if why != HELLO));
+        assert_eq!(request(b"\x16\x03\x01\0\xa5"), Ok(None));
         assert!(matches!(lost(b"GET / HTTP/1.1\r\ncontent-length: -1\r\n\r\n"), Lost::Malformed(_)));
         assert!(matches!(lost(b"GET / HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n"), Lost::TooLong(_)));
         let endless = [b"GET /".as_slice(), &vec![b'a'; limit::HEAD]].concat();

@@ -56,6 +56,7 @@ pub static TINY: Protocol = Protocol {
     accepts_request: |_| Ok(()),
     alive: |_| Box::pin(async { None }),
     asks: &[],
+    operations: &[],
     probe: |_| Box::pin(async { Vec::new() }),
     trial: Trial {
         reference: &Nobody,

@@ -13,6 +13,7 @@ pub mod seams;
 pub mod settings;
 mod stream;
 pub mod subscription;
+mod tls;
 mod url;
 
 pub use error::{ApiError, Error, Kind};

@@ -1,6 +1,6 @@
-//! A connection whose written bytes a seam can change.
+//! A connection whose bytes seams can change.
 
-use super::seams::MapWritten;
+use super::{client::seams::MapRead, seams::MapWritten};
 use std::{
     io,
     pin::Pin,
@@ -8,9 +8,10 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A connection whose written bytes can be mapped.
+/// A connection whose bytes can be mapped.
 pub(super) struct Tapped<Io> {
     io: Io,
+    read: Option<MapRead>,
     written: Option<MapWritten>,
     /// What was mapped and is not yet written.
     waiting: Vec<u8>,
@@ -20,12 +21,17 @@ pub(super) struct Tapped<Io> {
 impl<Io: AsyncRead + AsyncWrite + Unpin> Tapped<Io> {
     /// Maps what is written from now on.
     pub(super) fn new(io: Io, written: Option<MapWritten>) -> Self {
-        Self { io, written, waiting: Vec::new(), sent: 0 }
+        Self { io, read: None, written, waiting: Vec::new(), sent: 0 }
     }
 
     /// Maps what is written from now on otherwise.
     pub(super) fn map(&mut self, written: Option<MapWritten>) {
         self.written = written;
+    }
+
+    /// Maps what is read from now on.
+    pub(super) fn map_read(&mut self, read: Option<MapRead>) {
+        self.read = read;
     }
 
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -48,7 +54,12 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Tapped<Io> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        if let Some(read) = &self.read {
+            read(&mut buffer.filled_mut()[before..]);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -121,6 +121,11 @@ impl Start {
         self
     }
 
+    /// The arguments of a subscribe at this root.
+    pub fn at(self, root: &str) -> Value {
+        Value::Object(self.with("url", root).0)
+    }
+
     fn text(&self, name: &str) -> String {
         self.0.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     }
@@ -166,7 +171,16 @@ impl Client {
     /// # Errors
     /// Stops the check if it refuses.
     pub async fn start_at(cx: &Cx, place: Listener, path: &str, start: Start) -> Outcome<Self> {
-        Self::start_in(cx.app().await?, place, path, start).await
+        let root = format!("{}{path}", place.url("http"));
+        Self::start_with(cx, place, &root, start).await
+    }
+
+    /// Starts the client so, with this root, at which the place is found.
+    ///
+    /// # Errors
+    /// Stops the check if it refuses.
+    pub async fn start_with(cx: &Cx, place: Listener, root: &str, start: Start) -> Outcome<Self> {
+        Self::start_in(cx.app().await?, place, root, start).await
     }
 
     /// Starts the client so, at a fresh place and in a process of its own, which its owner may hold up.
@@ -174,13 +188,14 @@ impl Client {
     /// # Errors
     /// Stops the check if it refuses.
     pub async fn start_alone(cx: &Cx, start: Start) -> Outcome<Self> {
-        Self::start_in(cx.app_alone().await?, cx.listen()?, "", start).await
+        let place = cx.listen()?;
+        let root = place.url("http");
+        Self::start_in(cx.app_alone().await?, place, &root, start).await
     }
 
-    async fn start_in(mut app: App, place: Listener, path: &str, start: Start) -> Outcome<Self> {
+    async fn start_in(mut app: App, place: Listener, root: &str, start: Start) -> Outcome<Self> {
         let (queue, key) = (start.text("queue"), start.text("key"));
-        let start = start.with("url", format!("{}{path}", place.url("http")));
-        app.ask("subscribe", Value::Object(start.0)).await?;
+        app.ask("subscribe", start.at(root)).await?;
         Ok(Self { app, place, queue, key })
     }
 
@@ -396,7 +411,7 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
             }
             Ok(())
         };
-        try_join(served, app.attempt("call", args)).await?;
+        let _said = try_join(served, app.attempt("call", args)).await?;
     }
     Ok(())
 }

@@ -1,45 +1,264 @@
-//! Checks of "Subscriber" in spec/queue.md.
+//! Checks of "Subscriber" in spec/queue.md: where a client dials, and where it does not.
 
-use super::client::{Client, Interface, Start};
+mod auth;
+mod frames;
+mod refusal;
+mod stop;
+
+use super::client::{Client, Connection, Interface, Start, offsets, silence};
 use crate::{
-    check::{Check, Cx, Need, Outcome, alternative},
+    check::{Alternative, Check, Cx, Outcome, Waits, alternative},
     drives,
-    wire::ws::Frame,
+    wire::{Lost, Seen, app::App, listen::HELLO},
 };
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
-use wireproof_spec::{http::Request, queue::requirements::*};
+use wireproof_spec::{
+    http::{Request, percent_decode},
+    queue::requirements::*,
+    requirement::RequirementId,
+};
+
+/// What an iterator may take for a redial, in milliseconds, and a little.
+const REDIAL: Waits = Waits::Millis(1_700);
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/subscriber/path", &[QUEUE_SUBSCRIBER_1], drives!(path)),
-    Check::new("queue/subscriber/failure", &[QUEUE_SUBSCRIBER_15, QUEUE_SUBSCRIBER_16], drives!(failure))
-        .needs(&[Need::Feature("queue.handler", "on")]),
+    Check::new("queue/subscriber/path-again", &[QUEUE_SUBSCRIBER_1], drives!(path_again)),
+    Check::new("queue/subscriber/trailing-slash", &[QUEUE_SUBSCRIBER_2], drives!(trailing_slash)),
+    Check::new("queue/subscriber/root-path", &[QUEUE_SUBSCRIBER_3], drives!(root_path)),
+    Check::new("queue/subscriber/scheme", &[QUEUE_SUBSCRIBER_4], drives!(scheme)),
+    Check::new(
+        "queue/subscriber/bare-handshake",
+        &[QUEUE_SUBSCRIBER_5, QUEUE_SUBSCRIBER_6],
+        drives!(bare_handshake),
+    ),
+    Check::new("queue/subscriber/first-frame", &[QUEUE_SUBSCRIBER_7], drives!(auth::first_frame)),
+    Check::new("queue/subscriber/raw-key", &[QUEUE_SUBSCRIBER_8], drives!(auth::raw_key)),
+    Check::new("queue/subscriber/fresh", &[QUEUE_SUBSCRIBER_9], drives!(auth::fresh)),
+    Check::new("queue/subscriber/no-more-data", &[QUEUE_SUBSCRIBER_10], drives!(frames::no_more_data)),
+    Check::new("queue/subscriber/organisation", &[QUEUE_SUBSCRIBER_11], drives!(auth::organisation)),
+    Check::new(
+        "queue/subscriber/pushed-before-success",
+        &[QUEUE_SUBSCRIBER_12],
+        drives!(frames::pushed_before_success),
+    ),
+    Check::new("queue/subscriber/success", &[QUEUE_SUBSCRIBER_13], drives!(auth::success)),
+    Check::new("queue/subscriber/malformed-answer", &[QUEUE_SUBSCRIBER_14], drives!(auth::malformed)),
+    Check::new("queue/subscriber/failure", &[QUEUE_SUBSCRIBER_15], drives!(refusal::closes)),
+    Check::new("queue/subscriber/failure-told", &[QUEUE_SUBSCRIBER_16], drives!(refusal::is_told)),
+    Check::new("queue/subscriber/failure-ends", &[QUEUE_SUBSCRIBER_17], drives!(refusal::ends)),
+    Check::new("queue/subscriber/failure-is-final", &[QUEUE_SUBSCRIBER_18], drives!(refusal::is_final))
+        .waits(REDIAL),
+    Check::new("queue/subscriber/unanswered", &[QUEUE_SUBSCRIBER_19], drives!(refusal::unanswered))
+        .waits(Waits::Limit("answer-timeout-ms", 1)),
+    Check::new("queue/subscriber/stopped", &[QUEUE_SUBSCRIBER_20], drives!(stop::says_so)),
+    Check::new("queue/subscriber/stopped-for-good", &[QUEUE_SUBSCRIBER_21], drives!(stop::for_good))
+        .waits(REDIAL),
+    Check::new("queue/subscriber/stopped-in-between", &[QUEUE_SUBSCRIBER_22], drives!(stop::in_between))
+        .waits(REDIAL),
+    Check::new("queue/subscriber/iterator-left", &[QUEUE_SUBSCRIBER_23], drives!(stop::iterator_left)),
+    Check::new("queue/subscriber/illegal-name", &[QUEUE_SUBSCRIBER_24], drives!(illegal_name)),
+    Check::new("queue/subscriber/no-key", &[QUEUE_SUBSCRIBER_25], drives!(no_key)),
+    Check::new("queue/subscriber/ping", &[QUEUE_SUBSCRIBER_26], drives!(frames::ping)),
+    Check::new("queue/subscriber/fragments", &[QUEUE_SUBSCRIBER_27], drives!(frames::fragments)),
+    Check::new("queue/subscriber/long-push", &[QUEUE_SUBSCRIBER_28], drives!(frames::long_push)),
+    Check::new("queue/subscriber/binary-push", &[QUEUE_SUBSCRIBER_29], drives!(frames::binary_push)),
 ];
 
-async fn path(cx: &Cx) -> Outcome {
-    let mut client = Client::begin(cx).await?;
-    let (seen, _call) = client.place.next().await?;
-    let path = format!("/queue/ws/{}", client.queue);
-    let dials = alternative(format!("a GET of {path}, without a query"), move |request: &Request| {
-        request.method == "GET" && request.target() == path
-    });
-    cx.expect(QUEUE_SUBSCRIBER_1, &seen, &[dials])?;
+/// The interfaces that the client has.
+fn interfaces(cx: &Cx) -> Vec<Interface> {
+    let has = |name: &str| cx.features().is(name, "on");
+    let handler = has("queue.handler").then_some(Interface::Handler);
+    // One of them a client has; whatever is declared, one is tried.
+    let iterator = (has("queue.iterator") || handler.is_none()).then_some(Interface::Iterator);
+    handler.into_iter().chain(iterator).collect()
+}
+
+/// Ends a connection as a server does that restarts.
+async fn restart(mut connection: Connection) -> Outcome {
+    connection.peer.close(1012, "restart").await;
+    // Whatever is said to that: the connection is over.
+    let _ = connection.ended().await?;
     Ok(())
 }
 
-async fn failure(cx: &Cx) -> Outcome {
-    let mut client = Client::start(cx, Start::new(cx, Interface::Handler)).await?;
-    let mut connection = client.connect(cx).await?;
-    let why = cx.token(12);
-    connection.send(&json!({"success": false, "error": why.clone()})).await;
-    let closes = alternative("a close frame with 4001", |frame: &Frame| {
-        matches!(frame, Frame::Close(Some((4001, _))))
-    });
-    let closed = connection.ended().await?;
-    cx.expect(QUEUE_SUBSCRIBER_15, &closed, &[closes])?;
-    let told = client.told("error").await?;
-    let says = alternative("an error with the text of the failure", move |told: &Option<Value>| {
-        told.as_ref().is_some_and(|told| told["message"].as_str().is_some_and(|text| text.contains(&why)))
-    });
-    cx.expect(QUEUE_SUBSCRIBER_16, &closed.map(|_| told), &[says])?;
+/// The connection behind this one, which ends as those of a server do that restarts.
+async fn again(cx: &Cx, client: &mut Client, connection: Connection) -> Outcome<Connection> {
+    restart(connection).await?;
+    client.connect(cx).await
+}
+
+/// Has a client whose connection was authenticated deliver a message, as set-up.
+async fn hears(cx: &Cx, client: &mut Client, connection: &mut Connection, offset: i64) -> Outcome {
+    connection.push([offset]).await;
+    let told = client.delivered(1).await?;
+    cx.need(QUEUE_DELIVERY_1, &connection.told(told), &[delivers(vec![offset])])?;
     Ok(())
+}
+
+/// That messages with these offsets were delivered.
+fn delivers(expected: Vec<i64>) -> Alternative<Vec<Value>> {
+    alternative(
+        format!("the messages with the offsets {expected:?} are delivered"),
+        move |told: &Vec<Value>| offsets(told) == expected,
+    )
+}
+
+/// That the handshake is one for this queue below a root with this path.
+fn below(root: &str, queue: &str) -> Alternative<Request> {
+    let (front, queue) = (format!("{root}/queue/ws/"), queue.to_owned());
+    alternative(format!("a GET of {front}{queue}, without a query"), move |request: &Request| {
+        let name = request.path.strip_prefix(&front).filter(|name| !name.contains('/'));
+        request.method == "GET"
+            && request.query.0.is_empty()
+            && name.is_some_and(|name| percent_decode(name) == queue)
+    })
+}
+
+async fn path(cx: &Cx) -> Outcome {
+    for name in [cx.name(), "q".into(), format!("_{}-9", "z".repeat(253))] {
+        let start = Start::new(cx, Interface::any(cx)).with("queue", name);
+        let mut client = Client::start(cx, start).await?;
+        let (seen, _call) = client.place.next().await?;
+        cx.expect(QUEUE_SUBSCRIBER_1, &seen, &[below("", &client.queue)])?;
+    }
+    Ok(())
+}
+
+async fn path_again(cx: &Cx) -> Outcome {
+    let mut client = Client::begin(cx).await?;
+    let mut connection = client.join(cx).await?;
+    // What a client could want to tell of in a query: who it is, and what it processed.
+    hears(cx, &mut client, &mut connection, 0).await?;
+    restart(connection).await?;
+    let (seen, _call) = client.place.next().await?;
+    cx.expect(QUEUE_SUBSCRIBER_1, &seen, &[below("", &client.queue)])?;
+    Ok(())
+}
+
+async fn trailing_slash(cx: &Cx) -> Outcome {
+    for (root, path) in [("/", ""), ("/pre/", "/pre"), ("/pre/fix/", "/pre/fix")] {
+        let start = Start::new(cx, Interface::any(cx));
+        let mut client = Client::start_at(cx, cx.listen()?, root, start).await?;
+        let (seen, _call) = client.place.next().await?;
+        cx.expect(QUEUE_SUBSCRIBER_2, &seen, &[below(path, &client.queue)])?;
+    }
+    Ok(())
+}
+
+async fn root_path(cx: &Cx) -> Outcome {
+    for root in ["/pre", "/pre/fix", "/api.v1/queue/ws"] {
+        let start = Start::new(cx, Interface::any(cx));
+        let mut client = Client::start_at(cx, cx.listen()?, root, start).await?;
+        let (seen, _call) = client.place.next().await?;
+        cx.expect(QUEUE_SUBSCRIBER_3, &seen, &[below(root, &client.queue)])?;
+    }
+    Ok(())
+}
+
+async fn scheme(cx: &Cx) -> Outcome {
+    for (scheme, tls) in [("http", false), ("ws", false), ("https", true), ("wss", true)] {
+        let place = cx.listen()?;
+        let root = place.url(scheme);
+        let mut client = Client::start_with(cx, place, &root, Start::new(cx, Interface::any(cx))).await?;
+        let (seen, _call) = client.place.next().await?;
+        let dialled = if tls {
+            alternative(
+                "a ClientHello of TLS",
+                |came: &Result<Request, Lost>| matches!(came, Err(Lost::Malformed(why)) if why == HELLO),
+            )
+        } else {
+            alternative(
+                "a GET in the clear",
+                |came: &Result<Request, Lost>| matches!(came, Ok(request) if request.method == "GET"),
+            )
+        };
+        cx.expect(QUEUE_SUBSCRIBER_4, &seen.or_lost(), &[dialled])?;
+    }
+    Ok(())
+}
+
+async fn bare_handshake(cx: &Cx) -> Outcome {
+    let mut client = Client::begin(cx).await?;
+    for _ in 0..2 {
+        let (seen, call) = client.dial(cx).await?;
+        let key = client.key.clone();
+        let keyless = alternative("no key and no Authorization", move |request: &Request| {
+            let values = request.headers.0.iter().map(|(_, value)| value.as_str());
+            request.headers.get("authorization").is_none()
+                && !values.chain([percent_decode(&request.target()).as_str()]).any(|text| text.contains(&key))
+        });
+        cx.expect(QUEUE_SUBSCRIBER_5, &seen, &[keyless])?;
+        let plain = alternative("no subprotocol", |request: &Request| {
+            request.headers.get("sec-websocket-protocol").is_none()
+        });
+        cx.expect(QUEUE_SUBSCRIBER_6, &seen, &[plain])?;
+        // It has the key, and tells it where it belongs.
+        let mut connection = Connection::of(cx, call).await?;
+        cx.need(QUEUE_SUBSCRIBER_8, &connection.auth, &[auth::has_key(&client.key)])?;
+        connection.welcome(&cx.token(8)).await;
+        restart(connection).await?;
+    }
+    Ok(())
+}
+
+async fn illegal_name(cx: &Cx) -> Outcome {
+    let long = "z".repeat(257);
+    let names =
+        ["", "Orders", "oRders", "1orders", "-orders", &long, "or/ders", "or ders", "or?ders", "örders"];
+    let starts = interfaces(cx)
+        .into_iter()
+        .flat_map(|interface| names.iter().map(move |name| Start::new(cx, interface).with("queue", *name)));
+    is_refused(cx, QUEUE_SUBSCRIBER_24, starts.collect()).await
+}
+
+async fn no_key(cx: &Cx) -> Outcome {
+    let starts = interfaces(cx).into_iter().flat_map(|interface| {
+        [Start::new(cx, interface).without("key"), Start::new(cx, interface).with("key", "")]
+    });
+    is_refused(cx, QUEUE_SUBSCRIBER_25, starts.collect()).await
+}
+
+/// Starts clients so, and claims that each tells an error and none dials.
+async fn is_refused(cx: &Cx, requirement: RequirementId, starts: Vec<Start>) -> Outcome {
+    let mut place = cx.listen()?;
+    let root = place.url("http");
+    let begun = starts.into_iter().map(async |start| {
+        let mut app = cx.app().await?;
+        let said = app.attempt("subscribe", start.at(&root)).await?;
+        Ok((app, said.err()))
+    });
+    let begun = try_join_all(begun).await?;
+    let another = async {
+        let mut another = Client::begin(cx).await?;
+        Ok(another.dial(cx).await?.0)
+    };
+    let seen = place.quiet(silence(cx, Interface::any(cx)), another).await?;
+    let none = alternative("no dial", |dial: &Option<Request>| dial.is_none());
+    cx.expect(requirement, &seen, &[none])?;
+    let errors = try_join_all(begun.into_iter().map(|(app, said)| complaint(app, said))).await?;
+    let each =
+        alternative("an error for each", |errors: &Vec<Option<String>>| errors.iter().all(Option::is_some));
+    let errors: Seen<Vec<Option<String>>> = seen.map(|_| errors);
+    cx.expect(requirement, &errors, &[each])?;
+    Ok(())
+}
+
+/// The error that a client told: when it was started, or of its own accord.
+async fn complaint(mut app: App, said: Option<String>) -> Outcome<Option<String>> {
+    if said.is_some() {
+        return Ok(said);
+    }
+    while let Some(told) = app.told().await? {
+        let error = match told.event.as_str() {
+            "error" => &told.data["message"],
+            "ended" => &told.data["error"],
+            _ => &json!(null),
+        };
+        if let Some(error) = error.as_str() {
+            return Ok(Some(error.to_owned()));
+        }
+    }
+    Ok(None)
 }

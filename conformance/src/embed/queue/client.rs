@@ -29,6 +29,10 @@ pub const PLAIN_CLIENT: &str = "plain-client";
 /// A client that has an iterator alone.
 pub const ITERATOR_CLIENT: &str = "iterator-client";
 
+/// How long a client waits for an AuthResponse, in milliseconds, and as its owner declares it.
+const ANSWER_MS: u64 = 2_500;
+const ANSWERS: (&str, &str) = ("answer-timeout-ms", "2500");
+
 /// So many lines wait for whoever reads them.
 const LINES: usize = 1_024;
 
@@ -42,7 +46,7 @@ pub(super) struct Adapters {
 /// What the owner of a client of a variant declares, if there is such a variant.
 pub(super) fn declared(variant: &str) -> Option<(&'static str, &'static [(&'static str, &'static str)])> {
     Some(match variant {
-        CLIENT => (CLIENT, &[]),
+        CLIENT => (CLIENT, &[ANSWERS]),
         PLAIN_CLIENT => (
             PLAIN_CLIENT,
             &[
@@ -55,6 +59,7 @@ pub(super) fn declared(variant: &str) -> Option<(&'static str, &'static [(&'stat
                 ("queue.http-client", "off"),
                 ("queue.retry-settings", "off"),
                 ("queue.stream-bodies", "off"),
+                ANSWERS,
             ],
         ),
         ITERATOR_CLIENT => (
@@ -66,6 +71,7 @@ pub(super) fn declared(variant: &str) -> Option<(&'static str, &'static [(&'stat
                 ("queue.http-client", "off"),
                 ("queue.retry-settings", "off"),
                 ("queue.stream-bodies", "off"),
+                ANSWERS,
             ],
         ),
         _ => return None,
@@ -242,6 +248,7 @@ impl Adapters {
         settings.org_id = args["organisation"].as_str().map(str::to_owned);
         let (redial, retries) = (&mut settings.redial, &mut settings.retries);
         redial.final_4xxx = self.variant != PLAIN_CLIENT;
+        redial.auth_timeout_ms = ANSWER_MS;
         if self.variant == CLIENT {
             redial.base_ms = args["delay_ms"].as_u64().unwrap_or(redial.base_ms);
             redial.max_ms = args["max_delay_ms"].as_u64().unwrap_or(redial.max_ms);

@@ -4,8 +4,9 @@
 //! held up by a handler that is slow, and nothing here grows.
 
 use super::{
-    seams::{Frame, MapHeard, MapSaid, MapWritten},
+    seams::{Frame, MapHeard, MapRead, MapSaid, MapWritten},
     settings::Bounds,
+    tls::{self, Io},
     url::Place,
 };
 use crate::queue::tapped::Tapped;
@@ -50,6 +51,7 @@ pub(super) struct Wires {
     pub(super) heard: Option<MapHeard>,
     pub(super) said: Option<MapSaid>,
     pub(super) written: Option<MapWritten>,
+    pub(super) read: Option<MapRead>,
 }
 
 /// What happened on a connection.
@@ -104,7 +106,7 @@ pub(super) struct Line {
     budget: Arc<Semaphore>,
 }
 
-type Socket = WebSocketStream<Tapped<TcpStream>>;
+type Socket = WebSocketStream<Tapped<Box<dyn Io>>>;
 
 impl Line {
     /// A connection to this place; if that leads nowhere, one that fails.
@@ -133,6 +135,7 @@ impl Line {
         match connected {
             Ok(mut socket) => {
                 socket.get_mut().map(self.wires.written.clone());
+                socket.get_mut().map_read(self.wires.read.clone());
                 self.serve(socket).await;
             }
             Err(why) => {
@@ -313,6 +316,10 @@ async fn connect(to: &Result<Place, String>, headers: &Fields, bounds: &Bounds) 
     let request = handshake(place, headers)?;
     let stream = TcpStream::connect((place.host.as_str(), place.port)).await.map_err(|e| e.to_string())?;
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
+    let stream: Box<dyn Io> = match place.tls {
+        true => tls::over(stream, &place.host).await.map_err(|e| e.to_string())?,
+        false => Box::new(stream),
+    };
     // A server that pings and reads nothing makes pongs, of which only the last waits when the buffer is full.
     let config = WebSocketConfig::default()
         .write_buffer_size(WRITE)

@@ -45,6 +45,8 @@ pub type MapDial = Box<dyn Fn(u64, &mut Dial) + Send + Sync>;
 pub type MapHeard = Box<dyn Fn(u64, &mut Frame) + Send + Sync>;
 /// Maps the frames that are about to be sent on a connection: an AuthRequest, or a close.
 pub type MapSaid = Box<dyn Fn(u64, &mut Vec<Frame>) + Send + Sync>;
+/// Maps the bytes that a connection reads behind its handshake, in place, as they come.
+pub type MapRead = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 /// Maps the delay before a redial, in milliseconds. The number is that of the redial, from 0 since the client was let in.
 pub type MapDelay = Box<dyn Fn(u32, &mut u64) + Send + Sync>;
 /// Maps the messages of one frame before they are handed to the user.
@@ -67,6 +69,8 @@ pub struct Seams {
     /// The bytes that a connection writes behind its handshake, pongs and answers to close frames among them; none: as they
     /// are.
     pub written: Option<MapWritten>,
+    /// The bytes that a connection reads behind its handshake; none: as they are.
+    pub read: Option<MapRead>,
     /// The delays before redials; none: as they are.
     pub delay: Option<MapDelay>,
     /// What is delivered; none: as it is.
@@ -85,6 +89,7 @@ impl Seams {
             heard: None,
             said: None,
             written: None,
+            read: None,
             delay: None,
             delivered: None,
             hasty: false,

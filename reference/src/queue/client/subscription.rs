@@ -189,7 +189,7 @@ fn begin(
     url::place(&url, "ws").map_err(|why| Error::Url(settings.base_url.clone(), why))?;
     let plan = Plan { key: settings.key.clone(), org_id: settings.org_id.clone(), redial: settings.redial };
     let state = State::new(plan, to)?;
-    let Seams { dial, heard, said, written, delay, delivered, hasty, port } = seams;
+    let Seams { dial, heard, said, written, read, delay, delivered, hasty, port } = seams;
     let (events, reports) = broadcast::channel(settings.bounds.events.clamp(1, EVENTS));
     let (close, closing) = watch::channel(false);
     let (seen, seeing) = watch::channel(Seen::default());
@@ -204,7 +204,7 @@ fn begin(
         delay,
         delivered,
         hasty,
-        wires: Arc::new(Wires { heard, said, written }),
+        wires: Arc::new(Wires { heard, said, written, read }),
         link: None,
         lines: JoinSet::new(),
         handler: handler(&handle),

@@ -14,6 +14,8 @@ pub(super) struct Place {
     pub(super) host: String,
     /// The port.
     pub(super) port: u16,
+    /// Whether it is spoken to in TLS.
+    pub(super) tls: bool,
     /// The path, without a query.
     pub(super) path: String,
 }
@@ -34,17 +36,18 @@ pub(super) fn root(base: &str) -> &str {
     base.strip_suffix('/').unwrap_or(base)
 }
 
-/// Where a URL of this scheme leads.
+/// Where a URL of this scheme leads, or of that of WebSockets over TLS where the scheme is that of WebSockets.
 ///
 /// # Errors
 /// Why it leads nowhere.
 pub(super) fn place(url: &str, scheme: &str) -> Result<Place, String> {
     let uri: Uri = url.parse().map_err(|error| format!("it is no URL: {error}"))?;
-    match uri.scheme_str() {
-        Some(found) if found == scheme => {}
-        Some("https" | "wss") => return Err("this client does not speak TLS".into()),
+    let tls = match uri.scheme_str() {
+        Some(found) if found == scheme => false,
+        Some("wss") if scheme == "ws" => true,
+        Some("https" | "wss") => return Err("calls of this client are not made over TLS".into()),
         _ => return Err(format!("expected one that begins with http:// or {scheme}://")),
-    }
+    };
     let authority = uri.authority().ok_or("it names no host")?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     if host.is_empty() || authority.as_str().contains('@') {
@@ -54,7 +57,8 @@ pub(super) fn place(url: &str, scheme: &str) -> Result<Place, String> {
         url: url.to_owned(),
         authority: authority.as_str().to_owned(),
         host: host.to_owned(),
-        port: authority.port_u16().unwrap_or(80),
+        port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+        tls,
         path: uri.path().to_owned(),
     })
 }
@@ -84,7 +88,10 @@ mod tests {
         let found = place("ws://[::1]:81/x", "ws").unwrap();
         assert_eq!((found.host.as_str(), found.port, found.path.as_str()), ("::1", 81, "/x"));
         assert_eq!(place("http://h", "http").unwrap().port, 80);
-        for wrong in ["", "/x", "h:1", "wss://h/", "ftp://h/", "ws://user@h/", "ws:///x"] {
+        let secure = place("wss://h/x", "ws").unwrap();
+        assert_eq!((secure.port, secure.tls), (443, true));
+        assert!(place("https://h", "http").is_err(), "calls are made in the clear");
+        for wrong in ["", "/x", "h:1", "ftp://h/", "ws://user@h/", "ws:///x"] {
             assert!(place(wrong, "ws").is_err(), "{wrong}");
         }
     }

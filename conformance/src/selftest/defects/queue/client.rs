@@ -27,6 +27,9 @@ use wireproof_spec::{
 /// Changes what a client tells its owner, by the name of the event; false: it is not told.
 pub type Tells = Box<dyn Fn(&str, &mut Value) -> bool + Send + Sync>;
 
+/// Changes what the owner of a client asks for.
+pub type Asks = Box<dyn Fn(&mut Settings, &mut Subscribe) + Send + Sync>;
+
 /// The places at which a client and its adapter can be broken. They are made afresh for each subscription and each call.
 pub struct ClientSeams {
     /// A subscription.
@@ -34,7 +37,7 @@ pub struct ClientSeams {
     /// Calls of the HTTP API.
     pub calls: CallSeams,
     /// What the owner asks for; none: as it is.
-    pub owner: Option<fn(&mut Settings, &mut Subscribe)>,
+    pub owner: Option<Asks>,
     /// What the owner is told; none: as it is.
     pub told: Option<Tells>,
 }
@@ -163,8 +166,8 @@ pub(super) fn input(change: impl FnMut(&State, &mut Input) + Send + 'static) -> 
 }
 
 /// What the owner asks for, changed.
-pub(super) fn owner(change: fn(&mut Settings, &mut Subscribe)) -> ClientSeams {
-    ClientSeams { owner: Some(change), ..ClientSeams::honest() }
+pub(super) fn owner(change: impl Fn(&mut Settings, &mut Subscribe) + Send + Sync + 'static) -> ClientSeams {
+    ClientSeams { owner: Some(Box::new(change)), ..ClientSeams::honest() }
 }
 
 /// What the owner is told, changed; false: it is not told.
