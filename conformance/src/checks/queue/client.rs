@@ -11,7 +11,7 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use wireproof_spec::{http::Request, queue::requirements::*};
 
 /// What a client can do, as its adapter lists it (spec/adapter.md).
@@ -158,6 +158,18 @@ impl Client {
         let start = start.with("url", format!("{}{path}", place.url("http")));
         app.ask("subscribe", Value::Object(start.0)).await?;
         Ok(Self { app, place, queue, key })
+    }
+
+    /// Starts the client so, at a port that refuses it for so long.
+    ///
+    /// # Errors
+    /// Stops the check if the client refuses.
+    pub async fn start_refused(cx: &Cx, start: Start, refused: Duration) -> Outcome<Self> {
+        let (mut app, port) = (cx.app().await?, cx.port()?);
+        let (queue, key) = (start.text("queue"), start.text("key"));
+        app.ask("subscribe", Value::Object(start.with("url", port.url("http")).0)).await?;
+        sleep(refused).await;
+        Ok(Self { app, place: port.listen()?, queue, key })
     }
 
     /// Its next dial: the request of the handshake, and the call that waits for an answer.
