@@ -113,7 +113,8 @@ pub(super) async fn redial(
     ended: Ended,
     blame: RequirementId,
 ) -> Outcome<(Seen<Delay>, Call)> {
-    let wait = law.most(n) + cx.answer_time();
+    // Who follows another law is waited for too.
+    let wait = law.most(n) * 4 + cx.answer_time();
     let (seen, call) = client.place.next_within(wait).await?;
     cx.need(blame, &seen, &[dials()])?;
     let call = call.ok_or_else(|| cx.stop("the client did not dial"))?;
