@@ -12,7 +12,7 @@ use crate::{
 use futures_util::future::try_join;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use wireproof_spec::{
     http::{Request, Response},
     queue::requirements::*,
@@ -197,6 +197,18 @@ impl Client {
         let (queue, key) = (start.text("queue"), start.text("key"));
         app.ask("subscribe", start.at(root)).await?;
         Ok(Self { app, place, queue, key })
+    }
+
+    /// Starts the client so, at a port that refuses it for so long.
+    ///
+    /// # Errors
+    /// Stops the check if the client refuses.
+    pub async fn start_refused(cx: &Cx, start: Start, refused: Duration) -> Outcome<Self> {
+        let (mut app, port) = (cx.app().await?, cx.port()?);
+        let (queue, key) = (start.text("queue"), start.text("key"));
+        app.ask("subscribe", Value::Object(start.with("url", port.url("http")).0)).await?;
+        sleep(refused).await;
+        Ok(Self { app, place: port.listen()?, queue, key })
     }
 
     /// Its next dial: the request of the handshake, and the call that waits for an answer.

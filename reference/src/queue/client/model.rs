@@ -112,6 +112,11 @@ impl State {
         })
     }
 
+    /// Who subscribes, and how patiently.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Where it is.
     pub fn phase(&self) -> Phase {
         self.phase
