@@ -4,7 +4,7 @@ use crate::{
     protocol::Protocol,
     report::{Outcome, Report, json, junit, replay, terminal},
     target::{baseline::Baseline, file},
-    wire::{Lost, app, framing, http, limit, raw, ws},
+    wire::{Lost, app, framing, http, limit, listen, raw, ws},
 };
 use hyper_util::rt::TokioIo;
 use std::{
@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
-use wireproof_spec::http::Response;
+use wireproof_spec::http::{Request, Response};
 
 pub use crate::wire::{raw::RawAnswer, ws::Frame};
 
@@ -85,6 +85,11 @@ pub fn raw(bytes: &[u8]) -> Result<RawAnswer, Lost> {
 /// The first answer to a GET in what a target sent, and how many bytes it takes; none as long as it is not complete.
 pub fn framed(bytes: &[u8], ended: bool) -> Result<Option<(Response, usize)>, Lost> {
     framing::answer(bytes, "GET", ended)
+}
+
+/// The first request in what a client sent, and how many bytes it takes; none as long as it is not complete.
+pub fn asked(bytes: &[u8]) -> Result<Option<(Request, usize)>, Lost> {
+    listen::request(bytes)
 }
 
 /// Reads what a target sends to a GET.

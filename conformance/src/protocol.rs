@@ -268,6 +268,26 @@ impl Protocol {
         self.checks.iter().flat_map(|area| area.iter())
     }
 
+    /// The features of servers, or of clients.
+    pub fn features_of(&self, role: Role) -> impl Iterator<Item = &'static Feature> {
+        self.features.iter().filter(move |feature| self.concerns(feature.name, role))
+    }
+
+    /// Whether a feature or limit says something about targets of this role: unless only others are asked for it.
+    pub(crate) fn concerns(&self, name: &str, role: Role) -> bool {
+        let required =
+            self.requirements().iter().filter(|r| r.feature.as_deref() == Some(name)).map(|r| r.role);
+        let is_named = |need: &Need| match need {
+            Need::Feature(feature, _) => *feature == name,
+            Need::Limit(limit) | Need::AtLeast(limit, _) => *limit == name,
+            Need::Hook(_) | Need::Second | Need::Stimulus(_) => false,
+        };
+        let needed =
+            self.checks().filter(|check| check.needs.iter().any(is_named)).map(|check| self.role(check));
+        let mut roles = required.chain(needed).peekable();
+        roles.peek().is_none() || roles.any(|of| of == role)
+    }
+
     /// A stimulus by its name.
     ///
     /// # Errors

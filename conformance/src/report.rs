@@ -16,6 +16,7 @@ pub mod transcript;
 use crate::{
     event::{Event, Source},
     verdict::{RunVerdict, Status, Verdict},
+    wire::app,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ pub fn schemas() -> Vec<Schema> {
         Schema::named::<compare::Comparison>("report/comparison"),
         Schema::named::<crate::target::file::TargetFile>("report/target"),
         Schema::named::<crate::target::baseline::File>("report/baseline"),
+        Schema::named::<app::Request>("adapter/request"),
+        Schema::named::<app::Said>("adapter/said"),
+        Schema::named::<app::Hello>("adapter/hello"),
     ]
 }
 

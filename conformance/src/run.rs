@@ -569,7 +569,7 @@ fn first_stop(log: &Log) -> Option<String> {
 fn written(settings: &Settings, target: &Target) -> BTreeMap<String, String> {
     let text = |value: &dyn ToString| Some(value.to_string());
     let (name, version) = target.implementation.clone().unzip();
-    let role = if matches!(target.kind, Kind::Server(_)) { "server" } else { "client" };
+    let role = target.role().name();
     let all = [
         ("seed", text(&settings.seed)),
         ("jobs", text(&settings.jobs)),

@@ -22,6 +22,7 @@ use crate::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
+use wireproof_spec::requirement::Role;
 
 /// A server or a client under test.
 #[derive(Clone)]
@@ -241,6 +242,14 @@ impl Target {
         }
     }
 
+    /// Whether it is a server or a client.
+    pub fn role(&self) -> Role {
+        match self.kind {
+            Kind::Server(_) => Role::Server,
+            Kind::Client(_) => Role::Client,
+        }
+    }
+
     /// The adapter, if it is a client.
     pub(crate) fn adapter(&self) -> Option<Arc<Adapter>> {
         match &self.kind {
@@ -334,8 +343,7 @@ impl Features {
     /// From the declarations of the owner, then the answers of the target, then the defaults of the document.
     pub fn gather(protocol: &Protocol, target: &Target, probed: Vec<(&'static str, String)>) -> Self {
         let mut known: BTreeMap<String, (String, Source)> = protocol
-            .features
-            .iter()
+            .features_of(target.role())
             .map(|f| (f.name.to_owned(), (f.default.to_owned(), Source::Default)))
             .collect();
         known.extend(probed.into_iter().map(|(name, value)| (name.to_owned(), (value, Source::Probed))));

@@ -66,6 +66,32 @@ fn one_area_has_one_name_everywhere() {
 }
 
 #[test]
+fn features_and_limits_are_those_of_the_documents() {
+    for protocol in PROTOCOLS {
+        // The rows of the tables behind "Features", up to the next heading: a name, and for a feature its default.
+        let section = protocol.document.split("\n## ").find_map(|section| section.strip_prefix("Features\n"));
+        let Some(section) = section else { continue };
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let told: BTreeSet<(String, Option<String>)> = rows
+            .map(|row| {
+                let (name, rest) = row.split_once("` |").unwrap_or_else(|| panic!("no row: {row}"));
+                let default =
+                    name.contains('.').then(|| rest.split('|').next().unwrap_or_default().trim().into());
+                (name.to_owned(), default)
+            })
+            .collect();
+        let features = protocol.features.iter().map(|f| (f.name.to_owned(), Some(f.default.to_owned())));
+        let limits = protocol.limits.iter().map(|l| (l.name.to_owned(), None));
+        assert_eq!(
+            told,
+            features.chain(limits).collect(),
+            "what {} says, and what the runner knows",
+            protocol.name
+        );
+    }
+}
+
+#[test]
 fn no_file_is_two_ideas() {
     for file in sources(Path::new("src")) {
         let lines = fs::read_to_string(&file).map_or(0, |text| text.lines().count());

@@ -3,6 +3,7 @@
 
 mod cleanup;
 mod cli;
+mod clients;
 mod comparisons;
 mod crash;
 mod dummy;

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use wireproof::event::{Bytes, Event, Expected, Message, What};
-use wireproof_spec::http::{Request, Response};
+use wireproof_spec::http::{Fields, Request, Response};
 
 /// Answers with what fixtures do not have: interim ones, extensions, trailers, and an end that is that of the connection.
 const ANSWERS: [&str; 5] = [
@@ -44,10 +44,13 @@ pub fn of(workspace: &Path) -> io::Result<Seeds> {
             values.for_each(|value| add("texts", value.as_bytes().to_vec()));
             add("texts", request.target().into_bytes());
             add("texts", request.body.to_vec());
+            let line = format!("{} {} HTTP/1.1", request.method, request.target());
+            add("raw", on_the_wire(&line, &request.headers, &request.body));
         }
         if let Ok(response) = from_str::<Response>(&text) {
             response.headers.0.iter().for_each(|(_, value)| add("texts", value.as_bytes().to_vec()));
-            let wire = on_the_wire(&response);
+            let line = format!("HTTP/1.1 {} ", response.status);
+            let wire = on_the_wire(&line, &response.headers, &response.body);
             add("answer", [&[255], &wire[..]].concat());
             add("raw", wire);
         }
@@ -93,18 +96,18 @@ fn files(dir: &Path, ending: &str) -> io::Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-fn on_the_wire(response: &Response) -> Vec<u8> {
-    let mut head = format!("HTTP/1.1 {} \r\n", response.status);
-    for (name, value) in &response.headers.0 {
+fn on_the_wire(line: &str, headers: &Fields, body: &[u8]) -> Vec<u8> {
+    let mut head = format!("{line}\r\n");
+    for (name, value) in &headers.0 {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     // Every second one in a chunk, so that there are both.
-    if response.body.len().is_multiple_of(2) {
-        head.push_str(&format!("content-length: {}\r\n\r\n", response.body.len()));
-        [head.as_bytes(), &response.body].concat()
+    if body.len().is_multiple_of(2) {
+        head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+        [head.as_bytes(), body].concat()
     } else {
-        head.push_str(&format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n", response.body.len()));
-        [head.as_bytes(), &response.body, b"\r\n0\r\n\r\n"].concat()
+        head.push_str(&format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n", body.len()));
+        [head.as_bytes(), body, b"\r\n0\r\n\r\n"].concat()
     }
 }
 
@@ -134,8 +137,8 @@ fn event(document: &Value) -> String {
 
 fn adapter_lines(document: &Value) -> String {
     let line = |value: Value| format!("{value}\n");
-    let other = line(serde_json::json!({"id": 6, "error": document}));
-    format!("\u{20}{other}{}", line(serde_json::json!({"id": 7, "ok": document})))
+    let told = line(serde_json::json!({"session": "s", "event": "delivered", "data": document}));
+    format!("\u{20}{told}{}", line(serde_json::json!({"id": 7, "ok": document})))
 }
 
 /// Logs of one run each: one that ended well, one with a failure of every kind, one that was cut off.

@@ -3,7 +3,7 @@
 //! A server is three things: a [`model`] that decides (no I/O, no clock, no randomness), a [`log`] that keeps what was
 //! decided, and a shell that owns the sockets. The [`core`] between them decides one input at a time and lets no effect
 //! out before the log is durable up to it. The rooms of a protocol are `<protocol>/model.rs` and `<protocol>/server.rs`:
-//! [`stream`], [`queue`].
+//! [`stream`], [`queue`]. A client is a model in its shell, without a log: `<protocol>/client.rs`.
 
 pub mod core;
 pub mod http;

@@ -1,10 +1,13 @@
-//! A server of subscribers that says what a test wants.
+//! A server of subscribers that says what a test wants, and subscriptions that tell what they get.
 
 use crate::client::within;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{broadcast, mpsc},
+};
 use tokio_tungstenite::{
     WebSocketStream, accept_hdr_async,
     tungstenite::{
@@ -13,7 +16,11 @@ use tokio_tungstenite::{
         protocol::CloseFrame,
     },
 };
-use wireproof_reference::queue::{KEY, client::Settings};
+use wireproof_reference::queue::{
+    KEY,
+    client::{Error, Event, Seams, Settings, Status, Subscribe, Subscription, subscribe},
+};
+use wireproof_spec::queue::Message;
 
 /// A server that says what a test wants.
 pub(crate) struct Script(pub(crate) TcpListener);
@@ -94,6 +101,8 @@ impl Peer {
         loop {
             match within(self.0.next()).await {
                 Some(Ok(Wire::Close(close))) => {
+                    // The answer is waiting to be sent.
+                    let _ = self.0.flush().await;
                     return close.map(|close| (close.code.into(), close.reason.as_str().to_owned()));
                 }
                 Some(Ok(_)) => {}
@@ -128,4 +137,48 @@ pub(crate) fn quick(addr: SocketAddr) -> Settings {
     settings.redial.base_ms = 20;
     settings.redial.max_ms = 40;
     settings
+}
+
+/// A subscription that tells every offset, and says of some that they failed.
+pub(crate) fn telling(
+    settings: &Settings,
+    seams: Seams,
+    mut fails: impl FnMut(i64) -> bool + Send + 'static,
+) -> (Subscription, mpsc::UnboundedReceiver<i64>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let subscription = subscribe(settings, &Subscribe::to("one"), seams, move |message: Message| {
+        let offset = message.offset.get();
+        let result = if fails(offset) { Err("as wanted") } else { Ok(()) };
+        let tell = tell.clone();
+        async move {
+            tell.send(offset).unwrap();
+            result
+        }
+    });
+    (subscription.unwrap(), told)
+}
+
+pub(crate) async fn offsets(told: &mut mpsc::UnboundedReceiver<i64>, count: usize) -> Vec<i64> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        all.push(within(told.recv()).await.expect("another message"));
+    }
+    all
+}
+
+pub(crate) async fn processed(subscription: &Subscription, offset: i64) {
+    within(subscription.until(|seen| seen.last_offset == Some(offset))).await.unwrap();
+}
+
+pub(crate) async fn is(subscription: &Subscription, status: Status) {
+    within(subscription.until(|seen| seen.status == status)).await.unwrap();
+}
+
+/// The next error that is told.
+pub(crate) async fn error(events: &mut broadcast::Receiver<Event>) -> Error {
+    loop {
+        if let Event::Error(error) = within(events.recv()).await.unwrap() {
+            return error;
+        }
+    }
 }

@@ -3,72 +3,18 @@
 use crate::{
     client::within,
     queue_client::Api,
-    queue_script::{Script, push, quick, welcome},
+    queue_script::{Script, error, is, offsets, processed, push, quick, telling, welcome},
 };
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_tungstenite::tungstenite::Message as Wire;
-use wireproof_reference::{
-    model::{Decision, Model},
-    queue::{
-        KEY, Limits, Options, Server,
-        client::{
-            Bounds, Error, Event, Seams, Settings, Status, Subscribe, SubscriberModel, Subscription,
-            model::What, seams::MapDelay, stream, subscribe,
-        },
-        seams::Frame,
-    },
+use wireproof_reference::queue::{
+    KEY, Limits, Options, Server,
+    client::{Error, Handle, Seams, Settings, Status, Subscribe, seams::MapDelay, stream, subscribe},
+    seams::Frame,
 };
-use wireproof_spec::queue::{Message, Push};
-
-/// A subscription that tells every offset, and says of some that they failed.
-fn telling(
-    settings: &Settings,
-    seams: Seams,
-    mut fails: impl FnMut(i64) -> bool + Send + 'static,
-) -> (Subscription, mpsc::UnboundedReceiver<i64>) {
-    let (tell, told) = mpsc::unbounded_channel();
-    let subscription = subscribe(settings, &Subscribe::to("one"), seams, move |message: Message| {
-        let offset = message.offset.get();
-        let result = if fails(offset) { Err("as wanted") } else { Ok(()) };
-        let tell = tell.clone();
-        async move {
-            tell.send(offset).unwrap();
-            result
-        }
-    });
-    (subscription.unwrap(), told)
-}
-
-async fn offsets(told: &mut mpsc::UnboundedReceiver<i64>, count: usize) -> Vec<i64> {
-    let mut all = Vec::new();
-    while all.len() < count {
-        all.push(within(told.recv()).await.expect("another message"));
-    }
-    all
-}
-
-async fn processed(subscription: &Subscription, offset: i64) {
-    within(subscription.until(|seen| seen.last_offset == Some(offset))).await.unwrap();
-}
-
-async fn is(subscription: &Subscription, status: Status) {
-    within(subscription.until(|seen| seen.status == status)).await.unwrap();
-}
-
-/// The next error that is told.
-async fn error(events: &mut broadcast::Receiver<Event>) -> Error {
-    loop {
-        if let Event::Error(error) = within(events.recv()).await.unwrap() {
-            return error;
-        }
-    }
-}
 
 #[tokio::test]
 async fn what_is_published_is_delivered() {
@@ -408,6 +354,7 @@ async fn a_close_ends_it_in_every_phase() {
     let (mut peer, _) = script.asked().await;
     subscription.close().await;
     assert_eq!(peer.closed().await, client_closed);
+    drop(peer);
     within(subscription.ended()).await.unwrap();
     // While it is connected.
     let (subscription, mut told) = telling(&script.settings(), Seams::honest(), |_| false);
@@ -417,6 +364,7 @@ async fn a_close_ends_it_in_every_phase() {
     assert_eq!(subscription.seen().status, Status::Closed);
     peer.push(&[0]).await;
     assert_eq!(peer.closed().await, client_closed);
+    drop(peer);
     within(subscription.ended()).await.unwrap();
     assert_eq!(told.recv().await, None);
     // While it waits to dial again.
@@ -436,7 +384,7 @@ async fn a_close_ends_it_in_every_phase() {
 async fn nothing_is_delivered_behind_a_close_in_the_handler_or_beside_it() {
     let script = Script::start().await;
     let (tell, mut told) = mpsc::unbounded_channel();
-    let own = Arc::new(Mutex::new(None::<wireproof_reference::queue::client::Handle>));
+    let own = Arc::new(Mutex::new(None::<Handle>));
     let handle = Arc::clone(&own);
     let subscription =
         subscribe(&script.settings(), &Subscribe::to("one"), Seams::honest(), move |message| {
@@ -457,6 +405,7 @@ async fn nothing_is_delivered_behind_a_close_in_the_handler_or_beside_it() {
     peer.push(&[0, 1, 2, 3]).await;
     peer.push(&[4]).await;
     assert_eq!(peer.closed().await, Some((1000, "Client closed".into())));
+    drop(peer);
     within(subscription.ended()).await.unwrap();
     assert_eq!(offsets(&mut told, 2).await, [0, 1]);
     assert_eq!(told.recv().await, None);
@@ -476,132 +425,8 @@ async fn nothing_is_delivered_behind_a_close_in_the_handler_or_beside_it() {
     within(beginning.recv()).await.unwrap();
     within(subscription.close()).await;
     assert_eq!(peer.closed().await, Some((1000, "Client closed".into())));
+    drop(peer);
     gate.add_permits(2);
     within(subscription.ended()).await.unwrap();
     assert_eq!(beginning.recv().await, None);
-}
-
-#[tokio::test]
-async fn a_slow_handler_holds_up_the_server_and_nothing_grows() {
-    let script = Script::start().await;
-    let mut settings = script.settings();
-    settings.bounds = Bounds { queued_frames: 4, queued_bytes: 100_000, ..Bounds::default() };
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let _subscription = subscribe(&settings, &Subscribe::to("one"), Seams::honest(), move |message| {
-        let (held, tell) = (Arc::clone(&held), tell.clone());
-        async move {
-            tell.send(message.offset.get()).unwrap();
-            held.acquire().await.map(std::mem::forget)
-        }
-    })
-    .unwrap();
-    let (mut peer, _) = script.let_in(welcome()).await;
-    let mut long = push(&[0]);
-    long["messages"][0]["payload"] = "x".repeat(1 << 20).into();
-    // Far more than buffers of sockets hold.
-    let mut sent = 0;
-    while let Ok(()) = tokio::time::timeout(Duration::from_millis(300), async {
-        long["messages"][0]["offset"] = sent.into();
-        peer.0.send(Wire::text(long.to_string())).await.unwrap();
-    })
-    .await
-    {
-        sent += 1;
-        assert!(sent < 100, "it reads on and on");
-    }
-    gate.add_permits(1000);
-    let flush = peer.0.flush();
-    let (flushed, told) = tokio::join!(within(flush), offsets(&mut told, sent as usize + 1));
-    flushed.unwrap();
-    assert_eq!(told, (0..=sent).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn a_frame_that_is_too_long_ends_its_connection() {
-    let script = Script::start().await;
-    let mut settings = script.settings();
-    settings.bounds.max_frame = 1000;
-    let (mut subscription, mut told) = telling(&settings, Seams::honest(), |_| false);
-    let (mut peer, _) = script.let_in(welcome()).await;
-    peer.push(&[0]).await;
-    peer.text(&" ".repeat(1001)).await;
-    assert_eq!(peer.closed().await, Some((1009, "Message too big".into())));
-    assert!(matches!(error(&mut subscription.events).await, Error::Closed { code: 1009, .. }));
-    let (_peer, asked) = script.let_in(welcome()).await;
-    assert_eq!(asked["last_offset"], 0);
-    assert_eq!(offsets(&mut told, 1).await, [0]);
-}
-
-#[tokio::test]
-async fn what_cannot_be_fails_without_a_dial() {
-    let script = Script::start().await;
-    let settings = script.settings();
-    let attempt = |settings: &Settings, to: &Subscribe| stream(settings, to, Seams::honest()).err();
-    for name in ["", "A", "1a", "-a", "a b", &"a".repeat(257)] {
-        assert!(matches!(attempt(&settings, &Subscribe::to(name)), Some(Error::Name(_))), "{name}");
-    }
-    let one = Subscribe::to("one");
-    let keyless = Settings { key: String::new(), ..settings.clone() };
-    assert_eq!(attempt(&keyless, &one), Some(Error::NoKey));
-    for base_url in ["https://h", "h", "ftp://h", ""] {
-        let elsewhere = Settings { base_url: base_url.into(), ..settings.clone() };
-        assert!(matches!(attempt(&elsewhere, &one), Some(Error::Url(..))), "{base_url}");
-    }
-    for wrong in [
-        Subscribe { last_offset: Some(-2), ..one.clone() },
-        Subscribe { client_id: Some("x".repeat(257)), ..one },
-    ] {
-        assert!(matches!(attempt(&settings, &wrong), Some(Error::Presented(_))));
-    }
-    script.quiet(50).await;
-}
-
-#[tokio::test]
-async fn seams_break_it_where_they_say() {
-    let script = Script::start().await;
-    let seams = Seams {
-        dial: Some(Box::new(|number, dial| {
-            dial.headers.push("authorization", format!("number {number}"));
-            dial.url.push_str("?more");
-        })),
-        heard: Some(Box::new(|_, frame| {
-            if let Frame::Text(text) = frame {
-                *text = text.replace("yes", "true");
-            }
-        })),
-        said: Some(Box::new(|_, frames| match &mut frames[0] {
-            Frame::Text(text) => *text = text.replace(KEY, "another"),
-            Frame::Close(code, _) => *code = 1001,
-            _ => {}
-        })),
-        written: Some(Arc::new(|bytes| {
-            if bytes.first() == Some(&0x8a) {
-                bytes.clear();
-            }
-        })),
-        delivered: Some(Box::new(|messages| messages.reverse())),
-        port: Box::new(|state, now, input| {
-            let decision = SubscriberModel::decide(state, now, input);
-            match input.what {
-                What::Returned(..) => Decision { records: Vec::new(), effects: decision.effects },
-                _ => decision,
-            }
-        }),
-        delay: None,
-    };
-    let (subscription, mut told) = telling(&script.settings(), seams, |_| false);
-    let (mut peer, request) = script.dialled().await;
-    assert_eq!(request.uri(), "/queue/ws/one?more");
-    assert_eq!(request.headers()["authorization"], "number 1");
-    assert_eq!(peer.hear().await, json!({ "authorization": "another" }));
-    peer.text("{\"success\":yes}").await;
-    peer.push(&[0, 1, 2]).await;
-    assert_eq!(offsets(&mut told, 3).await, [2, 1, 0]);
-    peer.0.send(Wire::Ping("p".into())).await.unwrap();
-    subscription.close().await;
-    assert_eq!(peer.closed().await.unwrap().0, 1001, "and no pong");
-    assert_eq!(subscription.seen().last_offset, None, "that it returned was forgotten");
-    assert!(Push::decode(push(&[0]).to_string().as_bytes()).is_ok());
 }

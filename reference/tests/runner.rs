@@ -2,12 +2,15 @@
 
 mod client;
 mod log;
+mod queue_caller;
 mod queue_client;
+mod queue_client_model;
 mod queue_crash;
 mod queue_model;
 mod queue_robust;
 mod queue_script;
 mod queue_subscriber;
+mod queue_subscriber_bounds;
 mod queue_wire;
 mod robust;
 mod stream_caching;

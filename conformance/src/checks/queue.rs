@@ -164,6 +164,7 @@ pub static PROTOCOL: Protocol = Protocol {
         retry::CHECKS,
         message::answers::CHECKS,
         message::CHECKS,
+        message::requests::CHECKS,
     ],
     schemas: queue::schemas,
     openapi: Some(queue::openapi),
@@ -258,6 +259,8 @@ fn frame_shape(text: &str) -> Option<(RequirementId, &'static str)> {
         Some((QUEUE_MESSAGE_1, "queue/auth-response"))
     } else if ["type", "queue_id", "messages"].into_iter().any(has) {
         Some((QUEUE_MESSAGE_2, "queue/push"))
+    } else if has("authorization") {
+        Some((QUEUE_MESSAGE_24, "queue/auth-request"))
     } else {
         None
     }

@@ -12,13 +12,13 @@ use crate::{
     event::{Event, What},
     redact::Redaction,
     run::{Checked, Finished},
-    target::{Features, Kind, baseline::Baseline},
+    target::{Features, baseline::Baseline},
     verdict::{self, Status, Verdict},
     wire::limit::Times,
 };
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use wireproof_spec::requirement::{Level, Requirement as Sentence, Role};
+use wireproof_spec::requirement::{Level, Requirement as Sentence};
 
 impl Report {
     /// The report of a run.
@@ -40,7 +40,7 @@ impl Report {
             },
             target: Tested {
                 url: secrets.text(&run.target.shown),
-                role: role(run).name().into(),
+                role: run.target.role().name().into(),
                 implementation: run
                     .target
                     .implementation
@@ -71,13 +71,6 @@ pub(super) fn digest(requirements: &[Sentence]) -> String {
         hash.update(format!("{}\t{}\t{}\t{feature}\t{}\n", r.id, r.level.name(), r.role.name(), r.text));
     }
     crate::event::hex(&hash.finalize())
-}
-
-fn role(run: &Finished) -> Role {
-    match run.target.kind {
-        Kind::Server(_) => Role::Server,
-        Kind::Client(_) => Role::Client,
-    }
 }
 
 fn features(features: &Features) -> Vec<Feature> {
@@ -148,7 +141,7 @@ fn filters(run: &Finished) -> Vec<String> {
 /// Whether a requirement counts for this target: not the other role's, not of an absent feature, not of one who has not a part
 /// that this target has, not invisible.
 fn binds(run: &Finished, sentence: &Sentence) -> bool {
-    sentence.role == role(run)
+    sentence.role == run.target.role()
         && sentence.unobservable.is_none()
         && is_present(run, sentence)
         && !is_of_others(run, sentence)

@@ -4,11 +4,11 @@ use super::Settings;
 use crate::{
     check::{Check, Need, Waits},
     protocol::Protocol,
-    target::{Features, Kind, Target},
+    target::{Features, Target},
     verdict::Verdict,
 };
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use wireproof_spec::requirement::{Level, Role};
+use wireproof_spec::requirement::Level;
 
 /// What is to become of a check before it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +27,7 @@ pub fn choose(
     features: &Features,
     settings: &Settings,
 ) -> Choice {
-    let role = match target.kind {
-        Kind::Server(_) => Role::Server,
-        Kind::Client(_) => Role::Client,
-    };
+    let role = target.role();
     if protocol.role(check) != role {
         return Choice::Not(Verdict::NotApplicable, format!("the target is a {}", role.name()));
     }

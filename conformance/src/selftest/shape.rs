@@ -81,14 +81,20 @@ impl Known {
 
 enum Said {
     Answer(Request, Response, Bytes),
-    Event { name: String, schema: Option<&'static str>, data: Bytes },
+    Event {
+        name: String,
+        schema: Option<&'static str>,
+        data: Bytes,
+    },
     Frame(&'static str, Option<Bytes>),
     Closed(Option<u16>),
+    /// What a client asks of a server that we play.
+    Request(String, Vec<String>, Bytes),
 }
 
 impl Said {
     /// Operation, status and protocol headers; the name of an event, and the fields of one that has a schema; the form of a
-    /// frame; the code of a close.
+    /// frame; the code of a close; method and headers of what a client asks.
     fn shape(&self) -> String {
         match self {
             Said::Answer(request, response, _) => {
@@ -112,6 +118,7 @@ impl Said {
             }
             Said::Frame(form, _) => (*form).to_owned(),
             Said::Closed(code) => format!("close {code:?}"),
+            Said::Request(method, headers, _) => format!("asks {method} {}", headers.join(" ")),
         }
     }
 }
@@ -146,6 +153,10 @@ fn said(protocol: &Protocol, events: &[Arc<Event>]) -> Vec<Said> {
                     (Message::Event { name, data, .. }, Some(request)) => {
                         let schema = (protocol.event_shape)(request, name).map(|(_, schema)| schema);
                         all.push(Said::Event { name: name.clone(), schema, data: data.clone() });
+                    }
+                    (Message::Request { method, headers, body, .. }, _) => {
+                        let names = headers.keys().filter(|name| !TRANSPORT.contains(&name.as_str()));
+                        all.push(Said::Request(method.clone(), names.cloned().collect(), body.clone()));
                     }
                     (Message::Text { text }, _) => all.push(Said::Frame("text", Some(text.clone()))),
                     (Message::Binary { .. }, _) => all.push(Said::Frame("binary", None)),
@@ -203,6 +214,9 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
             }
             Said::Frame(form, Some(data)) => {
                 format!("{form} {}", steady(protocol, data.text.as_deref().unwrap_or_default()))
+            }
+            Said::Request(_, _, body) => {
+                format!("{} {}", said.shape(), steady(protocol, body.text.as_deref().unwrap_or_default()))
             }
             other => other.shape(),
         })

@@ -371,7 +371,7 @@ fn expects(bytes: &[u8]) -> bool {
 }
 
 /// The request at the start of these bytes, and how many of them it takes; none as long as it is not complete.
-fn request(bytes: &[u8]) -> Result<Option<(Request, usize)>, Lost> {
+pub(crate) fn request(bytes: &[u8]) -> Result<Option<(Request, usize)>, Lost> {
     let Some((request, end)) = head(bytes)? else { return Ok(None) };
     let rest = &bytes[end..];
     let body = if request.headers.get("transfer-encoding").is_some() {

@@ -1,8 +1,8 @@
-//! HTTP answers on a raw connection, whole.
+//! HTTP answers on a raw connection, whole, and requests of clients under test.
 
 use super::kept;
 use wireproof::{
-    fuzzing::{framed, raw},
+    fuzzing::{asked, framed, raw},
     wire::limit,
 };
 
@@ -33,6 +33,19 @@ pub fn run(data: &[u8]) {
             Ok(None) => panic!("an answer is waited for that cannot come"),
             Err(_) => {}
         },
+        Err(why) => assert!(why.to_string().len() < 1_000),
+    }
+    match asked(data) {
+        Ok(Some((request, length))) => {
+            assert!(length <= data.len() && request.body.len() <= limit::BODY);
+            assert_eq!(
+                asked(&data[..length]).ok().flatten(),
+                Some((request, length)),
+                "a request ends where it ends"
+            );
+            assert!(!matches!(asked(&data[..length - 1]), Ok(Some(_))), "a request without its end is one");
+        }
+        Ok(None) => {}
         Err(why) => assert!(why.to_string().len() < 1_000),
     }
 }

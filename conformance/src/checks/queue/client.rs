@@ -9,10 +9,14 @@ use crate::{
         ws::{Frame, Peer},
     },
 };
+use futures_util::future::try_join;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
-use wireproof_spec::{http::Request, queue::requirements::*};
+use wireproof_spec::{
+    http::{Request, Response},
+    queue::requirements::*,
+};
 
 /// What a client can do, as its adapter lists it (spec/adapter.md).
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -302,4 +306,35 @@ pub fn offsets(messages: &[Value]) -> Vec<i64> {
 /// Stops a check for a client that does not do what a check needs.
 pub fn cannot(cx: &Cx, what: &str) -> Stop {
     cx.stop(&format!("the client {what}"))
+}
+
+/// Everything that a client does, once, in the ordinary way.
+///
+/// # Errors
+/// Stops where it does not do as it should.
+pub async fn ordinary(cx: &Cx) -> Outcome {
+    for interface in [Interface::Handler, Interface::Iterator] {
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
+        let mut connection = client.join(cx).await?;
+        connection.push([0]).await;
+        client.delivered(1).await?;
+        client.app.ask("close", json!({})).await?;
+        let _ = connection.ended().await?;
+    }
+    let mut place = cx.listen()?;
+    let mut app = cx.app().await?;
+    for action in ["get", "publish"] {
+        let args = json!({
+            "url": place.url("http"), "key": cx.token(24), "queue": cx.name(), "action": action, "payload": {"n": 1},
+        });
+        let served = async {
+            if let (_, Some(call)) = place.next().await? {
+                let body = json!({"success": false, "message": "not now"}).to_string();
+                call.answer(&Response::new(400).header("content-type", "application/json").body(body)).await;
+            }
+            Ok(())
+        };
+        try_join(served, app.attempt("call", args)).await?;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Checks of "Message" in spec/queue.md: what every run saw, whatever the check.
 
 pub(super) mod answers;
+pub(super) mod requests;
 
 use crate::check::{Body, Check};
 use wireproof_spec::queue::requirements::*;

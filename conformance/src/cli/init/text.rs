@@ -9,6 +9,7 @@ use crate::{
 };
 use std::fmt::{Result, Write};
 use toml_edit::value;
+use wireproof_spec::requirement::Role;
 
 /// How wide a comment gets, in characters.
 const WIDTH: usize = 110;
@@ -119,7 +120,7 @@ fn limits(out: &mut String, asked: &Asked) -> Result {
     }
     comment(out, "What the server says about itself in whole numbers.")?;
     writeln!(out, "[limits]")?;
-    for limit in protocol.limits {
+    for limit in protocol.limits.iter().filter(|limit| protocol.concerns(limit.name, Role::Server)) {
         let opened = opens(protocol, |need| *need == Need::Limit(limit.name));
         match asked.run.features.limit(limit.name).filter(|number| LIMITS.contains(number)) {
             Some(number) => {
@@ -149,7 +150,7 @@ fn features(out: &mut String, asked: &Asked) -> Result {
     }
     comment(out, "What the server has. A feature that is on and does not work is a failure.")?;
     writeln!(out, "[features]")?;
-    for feature in protocol.features {
+    for feature in protocol.features_of(Role::Server) {
         let known = asked.run.features.iter().find(|(name, ..)| *name == feature.name);
         let (is, source) =
             known.map_or((feature.default, Source::Default), |(_, value, source)| (value, source));

@@ -72,7 +72,7 @@ const TABLES: &[Table] = &[
 
 /// The defects of clients.
 const CLIENTS: &[ClientTable] =
-    &[subscriber::TABLE, delivery::TABLE, resume::TABLE, redial::TABLE, retry::TABLE];
+    &[subscriber::TABLE, delivery::TABLE, resume::TABLE, redial::TABLE, retry::TABLE, message::CLIENTS];
 
 /// Every defect.
 pub fn all() -> Vec<&'static Defect> {

@@ -21,7 +21,7 @@ use tokio_tungstenite::{
     tungstenite::{
         Error, Message,
         client::IntoClientRequest,
-        error::CapacityError,
+        error::{CapacityError, ProtocolError},
         handshake::client::Request,
         http::{HeaderName, HeaderValue},
         protocol::{CloseFrame, WebSocketConfig},
@@ -32,10 +32,15 @@ use wireproof_spec::http::Fields;
 /// A connection that broke, and one that was closed without a code (RFC 6455, section 7.4.1).
 const BROKEN: u16 = 1006;
 const NO_CODE: u16 = 1005;
-/// What was sent is too long.
+/// How a client closes for what the server sent (RFC 6455, section 7.4.1).
+const NO_WEBSOCKET: (u16, &str) = (1002, "Protocol error");
+const NO_TEXT: (u16, &str) = (1007, "Invalid UTF-8");
 const TOO_BIG: (u16, &str) = (1009, "Message too big");
 /// The most that a close frame has room for beside its code.
 const REASON: usize = 123;
+/// How much is written at once, and how much may wait to be written, in bytes.
+const WRITE: usize = 16 * 1024;
+const WRITTEN: usize = 1024 * 1024;
 /// The answer to a handshake that is refused is shown by so much of its body, in bytes.
 const SHOWN: usize = 200;
 
@@ -201,8 +206,7 @@ impl Line {
                 })
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return None,
-            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
-                let (code, reason) = TOO_BIG;
+            Some(Err(error)) if let Some((code, reason)) = fault(&error) => {
                 self.say(socket, Frame::Close(code, reason.into())).await;
                 Frame::Close(code, reason.into())
             }
@@ -266,10 +270,21 @@ impl Line {
     }
 }
 
+/// How to close for this, if the server is still there to be told.
+fn fault(error: &Error) -> Option<(u16, &'static str)> {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(TOO_BIG),
+        Error::Utf8(_) => Some(NO_TEXT),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(NO_WEBSOCKET),
+        _ => None,
+    }
+}
+
 /// So many bytes may wait.
 fn budget(bounds: &Bounds) -> u32 {
-    // A semaphore gives no more at once.
-    u32::try_from(bounds.queued_bytes.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX)
+    // A semaphore gives no more at once, and one without room would be asked for none.
+    u32::try_from(bounds.queued_bytes.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX)
 }
 
 /// Waits for room for one more that has so many bytes; none if nobody listens any more.
@@ -298,7 +313,10 @@ async fn connect(to: &Result<Place, String>, headers: &Fields, bounds: &Bounds) 
     let request = handshake(place, headers)?;
     let stream = TcpStream::connect((place.host.as_str(), place.port)).await.map_err(|e| e.to_string())?;
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
+    // A server that pings and reads nothing makes pongs, of which only the last waits when the buffer is full.
     let config = WebSocketConfig::default()
+        .write_buffer_size(WRITE)
+        .max_write_buffer_size(WRITTEN)
         .max_message_size(Some(bounds.max_frame))
         .max_frame_size(Some(bounds.max_frame));
     let (socket, _) = client_async_with_config(request, Tapped::new(stream, None), Some(config))

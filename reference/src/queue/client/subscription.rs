@@ -33,6 +33,9 @@ use wireproof_spec::{
 /// without it, the timer would spin.
 const AGAIN: Duration = Duration::from_millis(5);
 
+/// There is room for all of these events from the beginning, so that there is a limit to what can be set.
+const EVENTS: usize = 64 * 1024;
+
 /// What a user may want to know beside the messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -85,7 +88,8 @@ impl Handle {
         self.seen.clone().wait_for(wanted).await.ok().map(|seen| seen.clone())
     }
 
-    /// Waits until nothing is left of it: the handler has returned, and connections are closed, within their bounds.
+    /// Waits until nothing is left of it: the handler has returned, and connections are closed, within their bounds. The
+    /// handler cannot wait for that.
     ///
     /// # Errors
     /// What ended it, if that was not its user.
@@ -186,7 +190,7 @@ fn begin(
     let plan = Plan { key: settings.key.clone(), org_id: settings.org_id.clone(), redial: settings.redial };
     let state = State::new(plan, to)?;
     let Seams { dial, heard, said, written, delay, delivered, port } = seams;
-    let (events, reports) = broadcast::channel(settings.bounds.events.clamp(1, usize::MAX / 4));
+    let (events, reports) = broadcast::channel(settings.bounds.events.clamp(1, EVENTS));
     let (close, closing) = watch::channel(false);
     let (seen, seeing) = watch::channel(Seen::default());
     let handle = Handle { close: Arc::new(close), seen: seeing };
@@ -302,14 +306,7 @@ impl Driver {
             }
             SubscriberModel::apply(&mut self.state, record);
         }
-        let mut delivered = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Deliver(dial, message) => delivered.push((dial, *message)),
-                effect => self.perform(effect),
-            }
-        }
-        self.deliver(delivered);
+        // Before its effects: whoever is told of a status finds it here. No message is handed over in between.
         self.seen.send_if_modified(|seen| {
             let before = seen.clone();
             seen.status = self.state.status();
@@ -319,6 +316,14 @@ impl Driver {
             seen.closing |= self.heard_close;
             *seen != before
         });
+        let mut delivered = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Deliver(dial, message) => delivered.push((dial, *message)),
+                effect => self.perform(effect),
+            }
+        }
+        self.deliver(delivered);
         !records.is_empty()
     }
 

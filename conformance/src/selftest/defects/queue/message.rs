@@ -1,9 +1,16 @@
 //! Defects of "Message": each changes the form of one answer.
 
-use super::{Seams, Table, reply, rewrite, said, told};
+use super::{
+    Seams, Table,
+    client::{self, ClientTable},
+    reply, rewrite, said, told,
+};
 use crate::{protocol::Cut::Wire, selftest::defects::Breakage};
 use serde_json::{Value, json};
-use wireproof_spec::queue::{Action, requirements::*};
+use wireproof_spec::{
+    http::Body,
+    queue::{Action, requirements::*},
+};
 
 const FORM: &str = "the form of the answer is the requirement";
 
@@ -232,3 +239,35 @@ fn empty_is_null(data: &mut Value, name: &str) {
         data[name] = Value::Null;
     }
 }
+
+/// What clients send.
+pub(super) const CLIENTS: ClientTable = &[
+    client::always("queue/message/id-of-nobody", QUEUE_MESSAGE_24, Wire, || {
+        client::auth(|_, auth| {
+            if auth.get("client_id").is_none() {
+                auth["client_id"] = Value::Null;
+            }
+        })
+    })
+    .shape(FORM),
+    client::second("queue/message/offset-as-text", QUEUE_MESSAGE_24, Wire, || {
+        client::auth(|_, auth| {
+            if let Some(offset) = auth["last_offset"].as_i64() {
+                auth["last_offset"] = json!(offset.to_string());
+            }
+        })
+    })
+    .shape(FORM),
+    client::always("queue/message/data-for-payload", QUEUE_MESSAGE_25, Wire, || {
+        client::request(|_, request| {
+            let Ok(mut body) = serde_json::from_slice::<Value>(&request.body) else { return };
+            if let Some(members) = body.as_object_mut()
+                && let Some(payload) = members.remove("payload")
+            {
+                members.insert("data".into(), payload);
+                request.body = Body(body.to_string().into());
+            }
+        })
+    })
+    .shape(FORM),
+];
