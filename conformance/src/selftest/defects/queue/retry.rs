@@ -168,10 +168,10 @@ pub(super) const TABLE: ClientTable = &[
         again(|attempt, got| ((1..3).contains(&attempt) && status(got) == Some(504)).then_some(100))
     }),
     boundary("queue/retry/stream-again-after-501", QUEUE_RETRY_12, Port, stream_again),
-    second("queue/retry/counts-its-requests", QUEUE_RETRY_13, Wire, || {
+    second("queue/retry/accepts-anything-later", QUEUE_RETRY_13, Wire, || {
         request(|attempt, request| {
             if attempt > 0 {
-                request.headers.push("x-retry-count", attempt.to_string());
+                request.headers.set("accept", "*/*");
             }
         })
     }),
@@ -197,10 +197,10 @@ pub(super) const TABLE: ClientTable = &[
             request.headers.set("authorization", key.unwrap_or_default());
         })
     }),
-    second("queue/retry/key-once", QUEUE_RETRY_18, Wire, || {
+    second("queue/retry/another-key-later", QUEUE_RETRY_18, Wire, || {
         request(|attempt, request| {
             if attempt > 0 {
-                request.headers.remove("authorization");
+                request.headers.set("authorization", "Bearer undefined");
             }
         })
     }),
