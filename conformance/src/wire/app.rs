@@ -85,6 +85,19 @@ struct Asked {
     answer: oneshot::Sender<(Words, u64)>,
 }
 
+/// Somebody waits for an answer. Who goes away before it came is not kept in mind, nor is the log.
+struct Asking<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let gone = self.shared.state().asked.remove(&self.id);
+        drop(gone);
+    }
+}
+
 /// Who listens to a session.
 struct Ear {
     log: Log,
@@ -214,6 +227,7 @@ impl Running {
             }
             state.asked.insert(id, Asked { log: link.log.clone(), conn, answer: sender });
         }
+        let _asking = Asking { shared: &self.shared, id };
         let text = line::request(id, session, op, args);
         link.log.record(What::Sent { conn, message: Message::Line { text: text.clone() } });
         if let Err(e) = self.say(&text).await {

@@ -1,0 +1,432 @@
+//! What checks of calls start from: a call of the client under test, answered as the check likes, and its whole course.
+
+use super::super::client::cannot;
+use crate::{
+    check::{Alternative, Cx, Outcome, Shown, alternative},
+    wire::{
+        Seen,
+        listen::{Call, Fault, Listener},
+    },
+};
+use futures_util::future::try_join;
+use serde_json::{Map, Value, json};
+use std::{
+    pin::pin,
+    time::{Duration, SystemTime},
+};
+use tokio::time::Instant;
+use wireproof_spec::{
+    http::{Request, Response},
+    queue::requirements::*,
+};
+
+/// How late a request may be, in milliseconds.
+pub(super) const LATE_MS: u64 = 150;
+/// By how much timers round, in milliseconds.
+const ROUND_MS: u64 = 1;
+/// The longest delay after 502 and 503, in milliseconds.
+pub(super) const LONGEST_MS: u64 = 5_000;
+/// How long a call may take: the time of the check bounds it before.
+const LONG: Duration = Duration::from_secs(120);
+
+/// What the owner asks the client for.
+#[derive(Clone, Debug)]
+pub(super) struct Ask(Map<String, Value>);
+
+/// How a request is answered.
+#[derive(Clone)]
+pub(super) enum Reply {
+    /// By what the operation promises.
+    Success,
+    /// By this.
+    Says(Response),
+    /// By a success that breaks off: its connection is reset in its body.
+    Broken,
+    /// Not at all: its connection is reset.
+    Reset,
+}
+
+/// The course of a call from its first request to what its owner was told.
+#[derive(Clone, Debug)]
+pub(super) struct Course {
+    /// Its requests, in turn.
+    pub(super) requests: Vec<Request>,
+    /// The delays before all of them but the first.
+    pub(super) delays: Vec<Delay>,
+    /// What came of it.
+    pub(super) end: End,
+    /// How long it was from its first answer until its owner was told: never less than it was to the client.
+    pub(super) lasted: Duration,
+}
+
+/// A delay from the end of an answer to the next request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delay {
+    /// It was no longer: measured from before the answer.
+    pub(super) longest: Duration,
+    /// It was no shorter: measured from behind the answer.
+    pub(super) shortest: Duration,
+    /// The time since the end of the first answer was no shorter.
+    pub(super) since_first: Duration,
+    /// The request had come by then.
+    pub(super) at: SystemTime,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The owner was told that it succeeded.
+    Success,
+    /// The owner was told an error.
+    Refused(Refusal),
+    /// There were more requests than answers.
+    TooMany,
+}
+
+/// The error that an owner is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Its text.
+    pub(super) message: String,
+    /// The status of the last answer, if the client tells it.
+    pub(super) status: Option<u64>,
+    /// What it is, if the client has a name for it.
+    pub(super) kind: Option<String>,
+}
+
+impl Shown for Course {
+    fn shown(&self) -> String {
+        let delays: Vec<String> = self
+            .delays
+            .iter()
+            .map(|delay| format!(", another after {} ms", delay.longest.as_millis()))
+            .collect();
+        let first = if self.requests.is_empty() { "no request" } else { "a request" };
+        let end = match &self.end {
+            End::Success => "a success".into(),
+            End::Refused(Refusal { message, status, kind }) => {
+                let status = status.map_or_else(|| "without a status".into(), |status| status.to_string());
+                let kind = kind.as_deref().unwrap_or("without a kind");
+                format!("the error {message:?}, {status}, {kind}")
+            }
+            End::TooMany => "no end at the last of the answers".into(),
+        };
+        format!("{first}{}, and then {end}", delays.concat())
+    }
+}
+
+impl Ask {
+    /// A call with this action, and a queue and a key of its own.
+    pub(super) fn new(cx: &Cx, action: &str) -> Self {
+        let mut args = Map::new();
+        args.insert("key".into(), cx.token(24).into());
+        args.insert("queue".into(), cx.name().into());
+        args.insert("action".into(), action.into());
+        Self(args)
+    }
+
+    /// With this argument (spec/adapter.md).
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
+    /// With this setting, if the client can be told.
+    pub(super) fn setting(self, cx: &Cx, name: &str, value: u64) -> Self {
+        if can_be_set(cx) { self.with(name, value) } else { self }
+    }
+
+    /// The key that it names.
+    pub(super) fn key(&self) -> String {
+        self.0["key"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Has the client call, at a place of its own, and answers in turn. One request more than there are answers ends the course.
+    ///
+    /// # Errors
+    /// Stops the check if the client cannot, or says nothing.
+    pub(super) async fn call(&self, cx: &Cx, replies: &[Reply]) -> Outcome<Seen<Course>> {
+        self.call_at(cx, &mut cx.listen()?, replies).await
+    }
+
+    /// As [`Ask::call`], at this place.
+    ///
+    /// # Errors
+    /// As [`Ask::call`].
+    pub(super) async fn call_at(
+        &self,
+        cx: &Cx,
+        place: &mut Listener,
+        replies: &[Reply],
+    ) -> Outcome<Seen<Course>> {
+        let mut app = cx.app().await?;
+        let asked = app.attempt_within(LONG, "call", self.at(&place.url("http")));
+        self.follow(cx, place, asked, replies).await
+    }
+
+    /// As [`Ask::call`], where nobody listens at first.
+    ///
+    /// # Errors
+    /// As [`Ask::call`].
+    pub(super) async fn call_refused(
+        &self,
+        cx: &Cx,
+        length: Duration,
+        replies: &[Reply],
+    ) -> Outcome<Seen<Course>> {
+        let port = cx.port()?;
+        let url = port.url("http");
+        let mut app = cx.app().await?;
+        let mut asked = pin!(app.attempt_within(LONG, "call", self.at(&url)));
+        // Nobody tells us of a connection that was refused.
+        let early = tokio::time::timeout(length, &mut asked).await;
+        let mut place = port.listen()?;
+        match early {
+            Ok(said) => self.follow(cx, &mut place, std::future::ready(said), replies).await,
+            Err(_) => self.follow(cx, &mut place, asked, replies).await,
+        }
+    }
+
+    fn at(&self, url: &str) -> Value {
+        Value::Object(self.clone().with("url", url).0)
+    }
+
+    async fn follow(
+        &self,
+        cx: &Cx,
+        place: &mut Listener,
+        asked: impl Future<Output = Outcome<Result<Value, String>>>,
+        replies: &[Reply],
+    ) -> Outcome<Seen<Course>> {
+        let mut asked = pin!(asked);
+        let patience = Duration::from_millis(LONGEST_MS + LATE_MS) + cx.answer_time();
+        let (mut seen, mut delays) = (Vec::new(), Vec::new());
+        // From before the first answer, and the last one; and from behind them.
+        let (mut before, mut behind) = (None, None);
+        let end = loop {
+            if seen.len() > replies.len() {
+                break End::TooMany;
+            }
+            let (request, call) = tokio::select! {
+                biased;
+                next = place.next_within(patience) => next?,
+                said = &mut asked => break end(cx, said?)?,
+            };
+            let now = Instant::now();
+            let reply = replies.get(seen.len()).or(replies.last());
+            seen.push(request);
+            // Neither a request nor a word in time: that is what is seen.
+            let (Some(call), Some(reply)) = (call, reply) else { break End::TooMany };
+            if let (Some((_, last)), Some((first, end))) = (before, behind) {
+                let longest = now.saturating_duration_since(last);
+                let shortest = call.at.saturating_duration_since(end);
+                let since_first = call.at.saturating_duration_since(first);
+                delays.push(Delay { longest, shortest, since_first, at: SystemTime::now() });
+            }
+            let now = Instant::now();
+            before = Some((before.map_or(now, |(first, _)| first), now));
+            answer(call, reply).await;
+            let now = Instant::now();
+            behind = Some((behind.map_or(now, |(first, _)| first), now));
+        };
+        let lasted = before.map(|(first, _)| first.elapsed()).unwrap_or_default();
+        let course = |requests| Course { requests, delays, end, lasted };
+        if seen.is_empty() {
+            let none = place.quiet(Duration::ZERO, another(cx)).await?;
+            return Ok(none.map(|request| course(request.into_iter().collect())));
+        }
+        Ok(Seen::all(seen).map(course))
+    }
+
+    /// As [`Ask::call`], up to three times as long as what comes of it is late: a busy machine is no sign.
+    ///
+    /// # Errors
+    /// As [`Ask::call`].
+    pub(super) async fn in_time(
+        &self,
+        cx: &Cx,
+        replies: &[Reply],
+        bounds: &[Bounds],
+    ) -> Outcome<Seen<Vec<Course>>> {
+        let first = self.call(cx, replies).await?;
+        if !first.look().is_ok_and(|course| is_late(bounds, course)) {
+            return Ok(Seen::all([first]));
+        }
+        let (second, third) = try_join(self.call(cx, replies), self.call(cx, replies)).await?;
+        Ok(Seen::all([first, second, third]))
+    }
+}
+
+/// Whether the owner of the client under test may say how it sends requests again.
+pub(super) fn can_be_set(cx: &Cx) -> bool {
+    cx.features().is("queue.retry-settings", "on")
+}
+
+/// A request of another call of the same client: it goes on.
+pub(super) async fn another(cx: &Cx) -> Outcome<Seen<Request>> {
+    let mut place = cx.listen()?;
+    let mut app = cx.app().await?;
+    let asked = Ask::new(cx, "get").at(&place.url("http"));
+    let mut asked = pin!(app.attempt_within(LONG, "call", asked));
+    let next = tokio::select! {
+        biased;
+        next = place.next() => next?,
+        said = &mut asked => {
+            said?.map_err(|why| cannot(cx, &format!("cannot call: {why}")))?;
+            place.next().await?
+        }
+    };
+    let (seen, call) = next;
+    cx.need(QUEUE_RETRY_18, &seen, &[alternative("a request", |_: &Request| true)])?;
+    if let Some(call) = call {
+        answer(call, &Reply::Success).await;
+    }
+    Ok(seen)
+}
+
+async fn answer(call: Call, reply: &Reply) {
+    let success = success(&call.request);
+    match reply {
+        Reply::Success => call.answer(&success).await,
+        Reply::Says(response) => call.answer(response).await,
+        Reply::Broken => {
+            let head = head_length(&success);
+            call.answer_with(&success, Fault::Reset(head + success.body.len() / 2)).await;
+        }
+        Reply::Reset => call.reset(),
+    }
+}
+
+/// At least as long as the head of an answer: the status line, the fields, and the length of the body.
+fn head_length(response: &Response) -> usize {
+    let fields: usize = response.headers.0.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    "HTTP/1.1 200 OK\r\n\r\n".len() + fields + format!("content-length: {}\r\n", response.body.len()).len()
+}
+
+/// What came of a call, as the adapter says it.
+fn end(cx: &Cx, said: Result<Value, String>) -> Outcome<End> {
+    let said = said.map_err(|why| cannot(cx, &format!("cannot call: {why}")))?;
+    if said.get("data").is_some() {
+        return Ok(End::Success);
+    }
+    let Some(failed) = said.get("failed").and_then(Value::as_object) else {
+        return Err(cannot(cx, "told neither what a call returned nor why it failed"));
+    };
+    let text = |name: &str| failed.get(name).and_then(Value::as_str).map(str::to_owned);
+    let status = failed.get("status").and_then(Value::as_u64);
+    Ok(End::Refused(Refusal { message: text("message").unwrap_or_default(), status, kind: text("kind") }))
+}
+
+/// An answer in JSON with this status.
+pub(super) fn says(status: u16, body: &Value) -> Reply {
+    Reply::Says(response(status, body))
+}
+
+/// A refusal with this status.
+pub(super) fn refuses(status: u16) -> Reply {
+    says(status, &json!({"success": false, "message": format!("refused with {status}")}))
+}
+
+/// A 409 with these headers.
+pub(super) fn conflict(headers: &[(&str, String)]) -> Reply {
+    let refusal = response(409, &json!({"success": false, "message": "a conflict"}));
+    Reply::Says(headers.iter().fold(refusal, |refusal, (name, value)| refusal.header(name, value.as_str())))
+}
+
+fn response(status: u16, body: &Value) -> Response {
+    Response::new(status).header("content-type", "application/json").body(body.to_string())
+}
+
+/// What the operation of a request promises.
+fn success(request: &Request) -> Response {
+    const AT: &str = "2026-11-21T08:00:00.000Z";
+    let name = request.path.rsplit('/').next().unwrap_or_default();
+    let data = if request.path.contains("/messages/publish/") {
+        json!({"message": {
+            "id": "qmsg_1", "queue_id": "queue_1", "offset": 1, "payload": {"n": 1}, "size": 7, "metadata": null,
+            "state": "pending", "idempotency_key": null, "partition_key": null, "ttl_seconds": null,
+            "delivery_attempts": 0, "max_retries": 5, "published_at": AT, "expires_at": null, "delivered_at": null,
+            "acknowledged_at": null, "created_at": AT, "updated_at": AT,
+        }})
+    } else {
+        json!({"queue": {
+            "id": "queue_1", "name": name, "description": null, "queue_type": "worker", "default_ttl_seconds": null,
+            "default_visibility_timeout_seconds": 30, "default_max_retries": 5, "default_retry_backoff_ms": 1000,
+            "default_retry_max_backoff_ms": 60000, "default_retry_multiplier": 2, "max_in_flight_per_client": 10,
+            "retention_seconds": 2592000, "next_offset": 1, "message_count": 0, "dlq_count": 0, "paused_at": null,
+            "created_at": AT, "updated_at": AT,
+        }})
+    };
+    response(200, &json!({"success": true, "data": data}))
+}
+
+/// The bounds of a delay, in milliseconds: at least, and at most without what it may be late.
+pub(super) type Bounds = (u64, u64);
+
+/// The bounds of delay k behind 502, 503, and connections that fail.
+pub(super) fn unavailable(k: u32) -> Bounds {
+    let whole = 1_000 << k;
+    ((whole / 2).min(LONGEST_MS), whole.min(LONGEST_MS))
+}
+
+/// The bounds of delay k behind 501, and 409 that names none.
+pub(super) fn counted(base: u64, k: u32) -> Bounds {
+    let whole = base << k;
+    (whole / 2, whole)
+}
+
+impl Course {
+    /// Whether it made so many requests and succeeded.
+    pub(super) fn succeeds_with(&self, requests: usize) -> bool {
+        self.requests.len() == requests && self.end == End::Success
+    }
+
+    /// Whether it made so many requests and was refused.
+    pub(super) fn is_refused_with(&self, requests: usize) -> bool {
+        self.requests.len() == requests && self.refusal().is_some()
+    }
+
+    /// The error that its owner was told.
+    pub(super) fn refusal(&self) -> Option<&Refusal> {
+        if let End::Refused(refusal) = &self.end { Some(refusal) } else { None }
+    }
+}
+
+impl Delay {
+    /// Whether it was this long at least.
+    pub(super) fn is_least(&self, ms: u64) -> bool {
+        self.longest + Duration::from_millis(ROUND_MS) >= Duration::from_millis(ms)
+    }
+
+    /// Whether it was this long at most, and what may be late.
+    pub(super) fn is_most(&self, ms: u64) -> bool {
+        self.shortest <= Duration::from_millis(ms + LATE_MS)
+    }
+
+    /// Whether it lasted until this time, in milliseconds since 1970.
+    pub(super) fn is_until(&self, ms: u64) -> bool {
+        ms_of(self.at) + ROUND_MS >= ms
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn ms_of(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn is_late(bounds: &[Bounds], course: &Course) -> bool {
+    bounds.iter().zip(&course.delays).any(|((_, most), delay)| !delay.is_most(*most))
+}
+
+/// That no delay was too short, and that in one of the runs none was too long; and so many delays in each of them.
+pub(super) fn delays(bounds: Vec<Bounds>) -> Alternative<Vec<Course>> {
+    let named: Vec<String> = bounds.iter().map(|(least, most)| format!("{least} to {most} ms")).collect();
+    let name = format!("a request again after each of {}, and {LATE_MS} ms late at most", named.join(", "));
+    alternative(name, move |courses: &Vec<Course>| {
+        courses.iter().all(|course| {
+            course.delays.len() >= bounds.len()
+                && bounds.iter().zip(&course.delays).all(|((least, _), delay)| delay.is_least(*least))
+        }) && courses.iter().any(|course| !is_late(&bounds, course))
+    })
+}
