@@ -138,11 +138,6 @@ pub(super) fn auth(change: impl Fn(u64, &mut Value) + Send + Sync + 'static) -> 
     })
 }
 
-/// The delay before each redial, changed. The number is that of the redial.
-pub(super) fn delay(change: impl Fn(u32, &mut u64) + Send + Sync + 'static) -> ClientSeams {
-    subscription(Seams { delay: Some(Box::new(change)), ..Seams::honest() })
-}
-
 /// The messages of each frame before they are delivered, changed.
 pub(super) fn delivered(change: impl Fn(&mut Vec<Message>) + Send + Sync + 'static) -> ClientSeams {
     subscription(Seams { delivered: Some(Box::new(change)), ..Seams::honest() })
