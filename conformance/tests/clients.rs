@@ -26,7 +26,7 @@ fn an_adapter_that_is_none_ends_the_run_with_a_sentence() {
         (r#"yes '{"session": "s", "event": "e"}'"#, "more than 1000 lines that nobody asked for"),
         ("tr '\\0' a < /dev/zero", "a line longer than 1048576 bytes"),
         (hello, "the adapter does not list `subscribe`, which no client of queue can decline"),
-        (refuses, "it refuses `hello`: not today"),
+        (refuses, "the adapter refuses `hello`: not today"),
         (nothing, "the adapter's answer to `hello` is none: missing field `operations`"),
     ] {
         let (said, code) = with_adapter(script);

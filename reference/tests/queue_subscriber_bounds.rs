@@ -145,6 +145,11 @@ async fn seams_break_it_where_they_say() {
                 bytes.clear();
             }
         })),
+        read: Some(Arc::new(|bytes| {
+            if let Some(at) = bytes.windows(3).position(|three| three == b"YES") {
+                bytes[at..at + 3].make_ascii_lowercase();
+            }
+        })),
         delivered: Some(Box::new(|messages| messages.reverse())),
         port: Box::new(|state, now, input| {
             let decision = SubscriberModel::decide(state, now, input);
@@ -161,7 +166,7 @@ async fn seams_break_it_where_they_say() {
     assert_eq!(request.uri(), "/queue/ws/one?more");
     assert_eq!(request.headers()["authorization"], "number 1");
     assert_eq!(peer.hear().await, json!({ "authorization": "another" }));
-    peer.text("{\"success\":yes}").await;
+    peer.text("{\"success\":YES}").await;
     peer.push(&[0, 1, 2]).await;
     assert_eq!(offsets(&mut told, 3).await, [2, 1, 0]);
     peer.0.send(Wire::Ping("p".into())).await.unwrap();

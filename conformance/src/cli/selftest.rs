@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Drive all checks against all defects, and write which check sees which defect.
     #[arg(long)]
     full: bool,
-    /// Where `--full` writes the matrix.
+    /// Where `--full` writes the matrix. What it holds of other protocols and areas stays.
     #[arg(
         long,
         value_name = "FILE",
@@ -25,8 +25,8 @@ pub(super) struct Args {
         requires = "full"
     )]
     matrix: PathBuf,
-    /// Test the checks and defects of this area alone: `forks`.
-    #[arg(long, conflicts_with = "full")]
+    /// Test the checks and defects of this area alone: `forks`. With `--full`, all checks against its defects.
+    #[arg(long)]
     area: Option<String>,
     /// Print the machine form alone.
     #[arg(long)]
@@ -39,7 +39,9 @@ pub(super) async fn selftest(protocols: &[&'static Protocol], args: Args) -> Don
         [] => protocols.to_vec(),
         names => names.iter().map(|name| protocol(protocols, name)).collect::<Result<_, _>>()?,
     };
-    let (mut scores, mut matrix) = (Vec::new(), Matrix::default());
+    let mut scores = Vec::new();
+    let mut matrix =
+        if args.full { Matrix::read(&args.matrix).map_err(Failed::usage)? } else { Matrix::default() };
     for protocol in chosen {
         let started = Instant::now();
         let scope = Scope::new(args.area.as_deref());

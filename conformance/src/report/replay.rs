@@ -166,6 +166,7 @@ fn read_settings(protocol: &Protocol, written: &BTreeMap<String, String>) -> Res
         strict: number(written, "strict", false),
         date: written.get("date").and_then(|date| date.parse().ok()),
         again: written.get("again").cloned(),
+        behind: written.get("behind").cloned(),
         ..default
     })
 }

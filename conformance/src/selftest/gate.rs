@@ -8,7 +8,10 @@ use crate::{
     run::Finished,
     wire::http::READER,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 use wireproof_spec::requirement::{Level, Requirement};
 
 /// The most requirements that one check names.
@@ -155,8 +158,25 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Takes in a self-test with all checks.
+    /// The one in this file; an empty one if there is no such file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no matrix.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let failed = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+        match std::fs::read_to_string(path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|e| failed(&e)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(e) => Err(failed(&e)),
+        }
+    }
+
+    /// Takes in a self-test with all checks. What it does not speak of stays, if it is still there.
     pub fn add(&mut self, protocol: &Protocol, red: &BTreeMap<&'static str, Red>) {
+        let known: BTreeSet<&str> = (protocol.trial.defects)().iter().map(|d| d.id).collect();
+        let is_ours = |id: &str| id.starts_with(&format!("{}/", protocol.name));
+        self.defects.retain(|id, _| !is_ours(id) || known.contains(id.as_str()));
+        self.checks.retain(|name| !is_ours(name));
         self.checks.extend(protocol.checks().map(|c| c.name.to_owned()));
         self.defects.extend(
             red.iter()

@@ -1,6 +1,9 @@
 //! A client under test whose adapter is a program that we start (spec/adapter.md).
 
-use super::{directory::Directory, launch::Tail};
+use super::{
+    directory::Directory,
+    launch::{GONE, Tail},
+};
 use crate::{
     check::BoxFuture,
     redact::Redaction,
@@ -18,11 +21,14 @@ use std::{
     path::PathBuf,
     pin::Pin,
     process::Stdio,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, Join, ReadBuf, join},
     process::{Child, ChildStdin, ChildStdout, Command},
+    task::JoinHandle,
+    time::timeout,
 };
 
 /// The variable with the name of the protocol.
@@ -51,6 +57,8 @@ pub struct Adapters {
     env: BTreeMap<String, String>,
     secrets: Redaction,
     tail: Tail,
+    /// Follows what the last that was started says beside its lines.
+    follows: Mutex<Option<JoinHandle<()>>>,
     /// Removed with this.
     _state: Directory,
 }
@@ -71,7 +79,15 @@ impl Adapters {
         let state = Directory::new().map_err(|e| format!("there is no directory for what it keeps: {e}"))?;
         env.insert(PROTOCOL.into(), protocol.into());
         env.insert(STATE.into(), state.path().to_string_lossy().into_owned());
-        Ok(Self { words, cwd, env, secrets: Redaction::new(secrets), tail: Tail::default(), _state: state })
+        Ok(Self {
+            words,
+            cwd,
+            env,
+            secrets: Redaction::new(secrets),
+            tail: Tail::default(),
+            follows: Mutex::default(),
+            _state: state,
+        })
     }
 
     fn spawn(&self) -> io::Result<Process> {
@@ -93,8 +109,8 @@ impl Adapters {
         else {
             return Err(io::Error::other("it has no pipes"));
         };
-        // It follows as long as somebody holds the other end, which nobody awaits.
-        tokio::spawn(self.tail.clone().follow(stderr));
+        let follows = tokio::spawn(self.tail.clone().follow(stderr));
+        *self.follows.lock().unwrap_or_else(PoisonError::into_inner) = Some(follows);
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         Ok(Process { lines: join(stdout, stdin), group, _child: child })
     }
@@ -105,8 +121,15 @@ impl Apps for Adapters {
         Box::pin(async { Ok(Box::new(self.spawn()?) as Box<dyn Pipe>) })
     }
 
-    fn last_words(&self) -> String {
-        self.secrets.text(&self.tail.text())
+    fn last_words(&self) -> BoxFuture<'_, String> {
+        Box::pin(async {
+            let follows = self.follows.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(follows) = follows {
+                // It may still be on its way to us, up to the end of what it says, which its own end brings.
+                let _ = timeout(GONE, follows).await;
+            }
+            self.secrets.text(&self.tail.text())
+        })
     }
 }
 

@@ -40,7 +40,7 @@ const TAIL: usize = 8 * 1024;
 /// How long a process may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long it may take to be gone after it was killed.
-const GONE: Duration = Duration::from_secs(5);
+pub(super) const GONE: Duration = Duration::from_secs(5);
 /// How long something may take to answer that is there before the target.
 const TAKEN: Duration = Duration::from_millis(500);
 /// What stands for the directory in which a target keeps what it keeps.

@@ -40,9 +40,9 @@ pub trait Apps: Send + Sync {
     /// Starts one; it ends when its pipe is dropped.
     fn start(&self) -> BoxFuture<'_, io::Result<Box<dyn Pipe>>>;
 
-    /// The last that adapters said beside their lines; empty if that is not known.
-    fn last_words(&self) -> String {
-        String::new()
+    /// The last that an adapter which ended, or was ended, said beside its lines; empty if that is not known.
+    fn last_words(&self) -> BoxFuture<'_, String> {
+        Box::pin(async { String::new() })
     }
 }
 
@@ -165,21 +165,28 @@ impl Adapter {
     }
 
     async fn begin(&self, link: &Link) -> Result<Arc<Running>, Stop> {
-        let failed = |why: String| {
-            let said = self.apps.last_words();
-            let said = if said.trim().is_empty() {
-                String::new()
-            } else {
-                format!("; the last that it said: {said}")
-            };
-            link.unreachable(&format!("{why}{said}"))
-        };
+        match self.greeted(link).await {
+            Ok(running) => Ok(Arc::new(running)),
+            // It is gone with what was given up: whatever it had to say it has said.
+            Err(why) => {
+                let said = self.apps.last_words().await;
+                let said = if said.trim().is_empty() {
+                    String::new()
+                } else {
+                    format!("; the last that it said: {said}")
+                };
+                Err(link.unreachable(&format!("{why}{said}")))
+            }
+        }
+    }
+
+    /// Another process, which said what it can do.
+    async fn greeted(&self, link: &Link) -> Result<Running, String> {
         let until = link.until(link.times.hook);
-        let pipe = match timeout_at(until, self.apps.start()).await {
-            Ok(Ok(pipe)) => pipe,
-            Ok(Err(e)) => return Err(failed(format!("the adapter of the client did not start: {e}"))),
-            Err(_) => return Err(failed("the adapter of the client did not start in time".into())),
-        };
+        let started = timeout_at(until, self.apps.start()).await;
+        let pipe = started
+            .map_err(|_| "the adapter of the client did not start in time".to_owned())?
+            .map_err(|e| format!("the adapter of the client did not start: {e}"))?;
         let conn = link.number();
         link.log.record(What::Opened { conn, peer: "adapter of the client".into() });
         let (read, write) = split(pipe);
@@ -192,15 +199,16 @@ impl Adapter {
             numbers: AtomicU64::new(1),
             reader,
         };
-        let said = match timeout_at(until, running.ask(link, conn, None, "hello", greeting(link))).await {
-            Ok(Ok((Words::Ok(said), _))) => said,
-            Ok(Ok((Words::Error(why), _))) => return Err(failed(format!("it refuses `hello`: {why}"))),
-            Ok(Err(why)) => return Err(failed(why)),
-            Err(_) => return Err(failed("the adapter did not answer `hello` in time".into())),
+        let asked = running.ask(link, conn, None, "hello", greeting(link));
+        let (said, _) = timeout_at(until, asked)
+            .await
+            .map_err(|_| "the adapter did not answer `hello` in time".to_owned())??;
+        running.hello = match said {
+            Words::Ok(said) => serde_json::from_value(said)
+                .map_err(|e| format!("the adapter's answer to `hello` is none: {e}"))?,
+            Words::Error(why) => return Err(format!("the adapter refuses `hello`: {why}")),
         };
-        running.hello = serde_json::from_value(said)
-            .map_err(|e| failed(format!("the adapter's answer to `hello` is none: {e}")))?;
-        Ok(Arc::new(running))
+        Ok(running)
     }
 }
 

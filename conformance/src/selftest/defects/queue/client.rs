@@ -110,8 +110,9 @@ pub(super) fn heard(change: impl Fn(u64, &mut Frame) + Send + Sync + 'static) ->
 /// The JSON of each text that comes, changed.
 pub(super) fn heard_json(change: impl Fn(u64, &mut Value) + Send + Sync + 'static) -> ClientSeams {
     heard(move |number, frame| {
+        // What is no object has no members to be changed.
         if let Frame::Text(text) = frame
-            && let Ok(mut value) = serde_json::from_str(text)
+            && let Ok(mut value @ Value::Object(_)) = serde_json::from_str(text)
         {
             change(number, &mut value);
             *text = value.to_string();

@@ -45,7 +45,8 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
-    second("queue/delivery/overtaken", QUEUE_DELIVERY_2, Port, overtaken),
+    second("queue/delivery/overtaken", QUEUE_DELIVERY_2, Port, overtaken)
+        .wide("every check that pushes twice waits for the second Push behind the first"),
     race("queue/delivery/push-beside-push", QUEUE_DELIVERY_2, Port, || {
         subscription(Seams { hasty: true, port: port::rewrite(one_by_one(false)), ..Seams::honest() })
     }),
