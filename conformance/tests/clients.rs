@@ -116,3 +116,19 @@ fn a_failure_can_be_made_again() {
     assert_eq!(code, 1, "{second}");
     assert!(second.contains("QUEUE-SUBSCRIBER-1"), "{second}");
 }
+
+#[test]
+fn a_run_is_reported_again_as_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let out = dir.path().join("report").to_string_lossy().into_owned();
+    let run = ["run", "queue", "--client", "--only", "queue/subscriber/*path", "--out", &out];
+    let adapter = ["--", WIREPROOF, "client", "queue", "--defect", "queue/subscriber/versioned-path"];
+    let (first, said, code) = done(&[&run[..], &adapter].concat());
+    assert_eq!(code, 1, "{first}{said}");
+    let (again, said, code) = done(&["report", &out]);
+    // How long it took is told by its last event, which came before its end.
+    let told = |text: &str| {
+        text.lines().filter(|line| !line.starts_with("run ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!((told(&again), code), (told(&first), 1), "{said}");
+}

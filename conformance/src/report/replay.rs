@@ -2,7 +2,7 @@
 //! anybody can compute its verdicts again.
 
 use crate::{
-    check::{Body, Check},
+    check::{Body, BoxFuture, Check},
     event::{Event, Source, What},
     frame::frames,
     protocol::Protocol,
@@ -12,9 +12,11 @@ use crate::{
         file::{SCALES, TIMEOUTS_MS},
     },
     verdict::{self, Verdict},
+    wire::app::{Apps, Pipe},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -81,9 +83,6 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
         .iter()
         .find(|p| p.name == protocol)
         .ok_or_else(|| format!("the log is of the protocol {protocol}, which this suite does not have"))?;
-    if settings.get("role").is_some_and(|role| role == "client") {
-        return Err("logs of clients under test cannot be reported again yet".into());
-    }
     let target = tested(&target, &settings, &events)?;
     let settings = read_settings(protocol, &settings)?;
     let end = events.iter().find_map(|e| match &e.what {
@@ -114,7 +113,8 @@ fn finished(protocols: &[&'static Protocol], mut events: Vec<Arc<Event>>) -> Res
 }
 
 fn tested(shown: &str, settings: &BTreeMap<String, String>, events: &[Arc<Event>]) -> Result<Target, String> {
-    let mut target = Target::server(shown)?;
+    let is_client = settings.get("role").is_some_and(|role| role == "client");
+    let mut target = if is_client { Target::client(shown, Arc::new(Past)) } else { Target::server(shown)? };
     let path = |name| settings.get(name).map(PathBuf::from);
     // For the commands that show it again: nothing is dialled.
     target.via = Via { socket: path("socket"), tls: Tls { ca: path("ca") } };
@@ -127,6 +127,15 @@ fn tested(shown: &str, settings: &BTreeMap<String, String>, events: &[Arc<Event>
         }
     }
     Ok(target)
+}
+
+/// The adapter of a client that was tested once.
+struct Past;
+
+impl Apps for Past {
+    fn start(&self) -> BoxFuture<'_, io::Result<Box<dyn Pipe>>> {
+        Box::pin(async { Err(io::Error::other("the run is over")) })
+    }
 }
 
 fn features(events: &[Arc<Event>]) -> Features {
