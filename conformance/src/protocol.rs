@@ -9,7 +9,7 @@ use crate::{
         app::{Hello, Operation},
     },
 };
-use std::sync::OnceLock;
+use std::{collections::BTreeSet, sync::OnceLock};
 use wireproof_spec::{
     http::{Request, Response},
     requirement::{Level, Requirement, RequirementId, Role, requirements},
@@ -320,11 +320,14 @@ impl Protocol {
                 self.name
             ));
         }
-        let told = |operation: &Operation| {
-            let value = if operation.is_listed(hello) { "on" } else { "off" };
-            Some((operation.feature?, value.to_owned()))
+        let features: BTreeSet<&'static str> = self.operations.iter().filter_map(|o| o.feature).collect();
+        // A feature of several is there if all of them are.
+        let is_on = |feature| {
+            let mut all = self.operations.iter().filter(|o| o.feature == Some(feature));
+            all.all(|operation| operation.is_listed(hello))
         };
-        Ok(self.operations.iter().filter_map(told).collect())
+        let told = |feature| (feature, if is_on(feature) { "on" } else { "off" }.to_owned());
+        Ok(features.into_iter().map(told).collect())
     }
 
     /// What a check needs: its own needs, and the features of its requirements.

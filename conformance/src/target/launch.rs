@@ -313,7 +313,13 @@ impl Tail {
 
     pub(super) fn text(&self) -> String {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&kept);
+        // A line whose beginning is gone may be the rest of a secret.
+        let whole = if kept.len() < TAIL {
+            0
+        } else {
+            kept.iter().position(|b| *b == b'\n').map_or(TAIL, |at| at + 1)
+        };
+        let text = String::from_utf8_lossy(&kept[whole.min(kept.len())..]);
         text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
     }
 }

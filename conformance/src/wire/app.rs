@@ -48,8 +48,9 @@ pub trait Apps: Send + Sync {
 
 /// The adapter of a run: started when it is first needed, and again when it ended.
 pub(crate) struct Adapter {
-    apps: Arc<dyn Apps>,
+    /// Goes first: what its process may still write to goes with the other.
     running: Mutex<Option<Arc<Running>>>,
+    apps: Arc<dyn Apps>,
 }
 
 /// One process that answers.
@@ -100,9 +101,10 @@ impl Drop for Asking<'_> {
 
 /// Who listens to a session.
 struct Ear {
-    log: Log,
+    link: Link,
     conn: u32,
-    told: mpsc::Sender<Told>,
+    /// None once it told more than anybody can hear.
+    told: Option<mpsc::Sender<Told>>,
 }
 
 /// What a client told of its own accord.
@@ -155,7 +157,10 @@ impl Adapter {
     }
 
     async fn running(&self, link: &Link) -> Result<Arc<Running>, Stop> {
-        let mut running = self.running.lock().await;
+        // Somebody else may be about to start it, and that may take its time.
+        let Ok(mut running) = timeout_at(link.until(link.times.hook), self.running.lock()).await else {
+            return Err(link.stop("the adapter of the client did not start in time"));
+        };
         if let Some(there) = running.as_ref().filter(|running| running.is_there()) {
             return Ok(there.clone());
         }
@@ -170,10 +175,9 @@ impl Adapter {
             // It is gone with what was given up: whatever it had to say it has said.
             Err(why) => {
                 let said = self.apps.last_words().await;
-                let said = if said.trim().is_empty() {
-                    String::new()
-                } else {
-                    format!("; the last that it said: {said}")
+                let said = match end_of(&said) {
+                    "" => String::new(),
+                    said => format!("; the last that it said: {said}"),
                 };
                 Err(link.unreachable(&format!("{why}{said}")))
             }
@@ -260,7 +264,7 @@ impl App {
         let session = format!("s{}", running.numbers.fetch_add(1, Ordering::Relaxed));
         let conn = link.number();
         let (sender, told) = mpsc::channel(limit::LINES);
-        let ear = Ear { log: link.log.clone(), conn, told: sender };
+        let ear = Ear { link: link.clone(), conn, told: Some(sender) };
         link.log.record(What::Opened { conn, peer: format!("adapter of the client, session {session}") });
         running.shared.state().sessions.insert(session.clone(), ear);
         Ok(Self { link: link.clone(), conn, running, session, told })
@@ -321,7 +325,11 @@ impl App {
     /// As [`App::told`].
     pub async fn told_within(&mut self, wait: Duration) -> Result<Option<Told>, Stop> {
         match timeout_at(self.link.until(wait), self.told.recv()).await {
-            Ok(Some(told)) => Ok(Some(told)),
+            Ok(Some(told)) => {
+                // Who never falls silent is not heard without end.
+                self.link.in_time()?;
+                Ok(Some(told))
+            }
             Ok(None) => Err(self.lost()),
             Err(_) => {
                 self.link.in_time()?;
@@ -347,7 +355,12 @@ impl App {
         match timeout_at(self.link.until(self.link.times.answer), asked).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(why)) => Err(self.link.stop(&why)),
-            Err(_) => Err(self.link.stop("the adapter of the client does not answer `hello` any more")),
+            Err(_) => {
+                self.link.in_time()?;
+                // Whoever comes next gets another process.
+                self.running.shared.end("it does not answer `hello` any more");
+                Err(self.link.stop("the adapter of the client does not answer `hello` any more"))
+            }
         }
     }
 
@@ -406,15 +419,26 @@ impl Shared {
                 None => false,
             },
             Line::Told(session, told) => {
-                let Some(ear) = state.sessions.get(&session) else { return false };
-                heard(&ear.log, ear.conn);
-                if ear.told.try_send(told).is_err() {
-                    state.sessions.remove(&session);
+                let Some(ear) = state.sessions.get_mut(&session) else { return false };
+                let Some(out) = &ear.told else { return true };
+                heard(&ear.link.log, ear.conn);
+                if ear.link.heard(text.len()).is_err() || out.try_send(told).is_err() {
+                    ear.told = None;
                 }
                 true
             }
         }
     }
+}
+
+/// As much of the end of a text as an event has room for beside what it is about.
+fn end_of(text: &str) -> &str {
+    let text = text.trim();
+    let mut begin = text.len().saturating_sub(limit::WORDS * 2 / 3);
+    while !text.is_char_boundary(begin) {
+        begin += 1;
+    }
+    &text[begin..]
 }
 
 /// What every adapter is asked first, and again to see that it is there.

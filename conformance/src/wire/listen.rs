@@ -33,6 +33,8 @@ use wireproof_spec::http::{Body, Fields, Request, Response};
 
 /// So many connections and requests may wait to be looked at; those behind them wait in the system.
 const MOST: usize = 1_024;
+/// So many connections are taken at one place: more than any check waits for.
+const CONNECTIONS: usize = 10_000;
 /// So many headers of a request are read.
 const HEADERS: usize = 128;
 
@@ -332,7 +334,7 @@ impl Conn {
     }
 
     /// Reads a request: none if the connection ended before one began.
-    async fn request(&mut self) -> Option<Result<Request, Lost>> {
+    async fn request(&mut self, link: &Link) -> Option<Result<Request, Lost>> {
         loop {
             match request(&self.ahead) {
                 Ok(Some((request, length))) => {
@@ -349,6 +351,8 @@ impl Conn {
             let read = self.tap.read_buf(&mut self.ahead).await;
             self.at.get_or_insert_with(Instant::now);
             match read {
+                // Who sends more than any check hears has been stopped.
+                Ok(length @ 1..) if link.heard(length).is_err() => return None,
                 Ok(1..) => {
                     if expects(&self.ahead)
                         && self.tap.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err()
@@ -366,8 +370,8 @@ impl Conn {
 
 /// Whether these bytes are a head that waits to be told to go on.
 fn expects(bytes: &[u8]) -> bool {
-    bytes.ends_with(b"\r\n\r\n")
-        && matches!(head(bytes), Ok(Some((request, _))) if request
+    matches!(head(bytes), Ok(Some((request, end))) if end == bytes.len()
+        && request
             .headers
             .get("expect")
             .is_some_and(|value| value.eq_ignore_ascii_case("100-continue")))
@@ -422,15 +426,19 @@ fn head(bytes: &[u8]) -> Result<Option<(Request, usize)>, Lost> {
 async fn accept(listener: TcpListener, link: Link, calls: mpsc::Sender<(Seen<Request>, Call)>) {
     let (again, mut kept) = mpsc::channel::<Conn>(MOST);
     let mut readers = JoinSet::new();
+    let mut taken = 0;
     loop {
         let conn = tokio::select! {
-            accepted = listener.accept() => match accepted.map(|(stream, _)| Conn::new(&link, stream)) {
-                Ok(Ok(conn)) => conn,
+            accepted = listener.accept(), if taken < CONNECTIONS => match accepted.map(|(stream, _)| Conn::new(&link, stream)) {
+                Ok(Ok(conn)) => {
+                    taken += 1;
+                    conn
+                }
                 // Who went away while it came asks nothing.
                 Ok(Err(_)) => continue,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(e) => {
-                    let _ = link.harness(&format!("cannot accept: {e}"));
+                    let _ = link.stop(&format!("cannot accept: {e}"));
                     return;
                 }
             },
@@ -450,7 +458,7 @@ async fn read(
     calls: mpsc::Sender<(Seen<Request>, Call)>,
     again: mpsc::Sender<Conn>,
 ) {
-    let Some(read) = conn.request().await else { return };
+    let Some(read) = conn.request(&link).await else { return };
     let number = conn.number;
     let at = conn.at.unwrap_or_else(Instant::now);
     let (seen, request) = match read {

@@ -185,6 +185,12 @@ impl Peer {
                     other = Some(seen);
                 }
                 Ok(Ok(Heard::Frame(frame))) => {
+                    if let Frame::Binary(bytes) = &frame {
+                        self.link.heard(bytes.len())?;
+                    }
+                    if let Frame::Text(text) = &frame {
+                        self.link.heard(text.len())?;
+                    }
                     let over = matches!(frame, Frame::Close(_));
                     self.early.push_back(frame);
                     if over {
@@ -264,7 +270,13 @@ impl Peer {
 
     async fn put(&mut self, message: tungstenite::Message) {
         let until = self.link.until(self.link.times.answer);
-        let _ = timeout_at(until, self.socket.send(message)).await;
+        let _ = timeout_at(until, async {
+            // Behind a close frame nothing more is sent but the answer to it, which waits until somebody lets it go.
+            if self.socket.send(message).await.is_err() {
+                let _ = self.socket.flush().await;
+            }
+        })
+        .await;
     }
 
     /// Waits for the next message.

@@ -26,10 +26,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation { name: "subscribe", option: Some("handler"), feature: Some("queue.handler") },
     Operation { name: "subscribe", option: Some("iterator"), feature: Some("queue.iterator") },
     Operation { name: "subscribe", option: Some("delay_ms"), feature: Some("queue.delay-settings") },
+    Operation { name: "subscribe", option: Some("max_delay_ms"), feature: Some("queue.delay-settings") },
+    Operation { name: "subscribe", option: Some("attempts"), feature: Some("queue.delay-settings") },
     Operation { name: "subscribe", option: Some("client_id"), feature: Some("queue.resume-options") },
+    Operation { name: "subscribe", option: Some("last_offset"), feature: Some("queue.resume-options") },
     Operation { name: "subscribe", option: Some("organisation"), feature: Some("queue.organisations") },
     Operation { name: "call", option: None, feature: Some("queue.http-client") },
     Operation { name: "call", option: Some("window_ms"), feature: Some("queue.retry-settings") },
+    Operation { name: "call", option: Some("retries"), feature: Some("queue.retry-settings") },
+    Operation { name: "call", option: Some("retry_delay_ms"), feature: Some("queue.retry-settings") },
     Operation { name: "call", option: Some("stream"), feature: Some("queue.stream-bodies") },
 ];
 
@@ -291,6 +296,14 @@ impl Client {
         Ok(messages)
     }
 
+    /// The next error that it tells, of its own accord or with its end; what comes before is passed over. None if there is none.
+    ///
+    /// # Errors
+    /// Stops the check if the adapter does not answer.
+    pub async fn complaint(&mut self) -> Outcome<Option<String>> {
+        complaint(&mut self.app).await
+    }
+
     /// The next event of this name that it tells; what comes before is passed over. None if there is none.
     ///
     /// # Errors
@@ -426,4 +439,22 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
         let _said = try_join(served, app.attempt("call", args)).await?;
     }
     Ok(())
+}
+
+/// The next error that a session tells, of its own accord or with its end. None if there is none.
+///
+/// # Errors
+/// Stops the check if the adapter does not answer.
+pub async fn complaint(app: &mut App) -> Outcome<Option<String>> {
+    while let Some(told) = app.told().await? {
+        let error = match told.event.as_str() {
+            "error" => &told.data["message"],
+            "ended" => &told.data["error"],
+            _ => &Value::Null,
+        };
+        if let Some(error) = error.as_str() {
+            return Ok(Some(error.to_owned()));
+        }
+    }
+    Ok(None)
 }

@@ -17,6 +17,7 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Millis(3_000)),
     Check::new("queue/resume/last-offset", &[QUEUE_RESUME_2], drives!(last_offset))
         .waits(Waits::Millis(4_000)),
+    Check::new("queue/resume/replayed", &[QUEUE_RESUME_2], drives!(replayed)).waits(Waits::Millis(3_000)),
     Check::new("queue/resume/offset-0", &[QUEUE_RESUME_3], drives!(offset_0)).waits(Waits::Millis(3_000)),
     Check::new("queue/resume/nothing-processed", &[QUEUE_RESUME_4], drives!(nothing_processed))
         .waits(Waits::Millis(3_000)),
@@ -120,6 +121,24 @@ async fn last_offset(cx: &Cx) -> Outcome {
             cx.expect(QUEUE_RESUME_2, &connection.auth, &[carries("last_offset", last)])?;
             connection.welcome(&format!("qcid_{}", cx.token(8))).await;
         }
+    }
+    Ok(())
+}
+
+/// What was processed last has not the greatest offset, and came in a replay.
+async fn replayed(cx: &Cx) -> Outcome {
+    for interface in Interface::all(cx) {
+        let (mut client, mut connection) = begin(cx, interface).await?;
+        pushed(cx, &mut client, &mut connection, [1]).await?;
+        connection = client.again(cx, connection).await?;
+        connection.welcome(&format!("qcid_{}", cx.token(8))).await;
+        connection.send(&push("replay", &[5, 2, 3].map(message))).await;
+        let all = client.delivered_up_to(3).await?;
+        let last = connection.told(all.last().map(|offset| json!(offset)));
+        let is_there = alternative("the offset 3 delivered", |last: &Option<Value>| *last == Some(json!(3)));
+        cx.need(QUEUE_DELIVERY_3, &last, &[is_there])?;
+        connection = client.again(cx, connection).await?;
+        cx.expect(QUEUE_RESUME_2, &connection.auth, &[carries("last_offset", 3)])?;
     }
     Ok(())
 }

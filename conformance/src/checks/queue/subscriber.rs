@@ -5,14 +5,14 @@ mod frames;
 mod refusal;
 mod stop;
 
-use super::client::{Client, Connection, Interface, Start, offsets, silence};
+use super::client::{self, Client, Connection, Interface, Start, offsets, silence};
 use crate::{
     check::{Alternative, Check, Cx, Outcome, Waits, alternative},
     drives,
     wire::{Lost, Seen, app::App, listen::HELLO},
 };
 use futures_util::future::try_join_all;
-use serde_json::{Value, json};
+use serde_json::Value;
 use wireproof_spec::{
     http::{Request, percent_decode},
     queue::requirements::*,
@@ -247,18 +247,8 @@ async fn is_refused(cx: &Cx, requirement: RequirementId, starts: Vec<Start>) -> 
 
 /// The error that a client told: when it was started, or of its own accord.
 async fn complaint(mut app: App, said: Option<String>) -> Outcome<Option<String>> {
-    if said.is_some() {
-        return Ok(said);
+    match said {
+        Some(said) => Ok(Some(said)),
+        None => client::complaint(&mut app).await,
     }
-    while let Some(told) = app.told().await? {
-        let error = match told.event.as_str() {
-            "error" => &told.data["message"],
-            "ended" => &told.data["error"],
-            _ => &json!(null),
-        };
-        if let Some(error) = error.as_str() {
-            return Ok(Some(error.to_owned()));
-        }
-    }
-    Ok(None)
 }

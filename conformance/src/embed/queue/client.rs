@@ -13,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::stream as streams;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{collections::HashMap, io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, duplex, split},
@@ -183,7 +183,8 @@ impl Adapters {
                 Some(_) = tasks.join_next() => {}
                 request = requests.next_line() => {
                     let Some(request) = request? else { return Ok(()) };
-                    self.take(serde_json::from_str(&request)?, &mut sessions, &mut tasks, &lines);
+                    let request: Map<String, Value> = serde_json::from_str(&request)?;
+                    self.take(request.into(), &mut sessions, &mut tasks, &lines);
                 }
             }
         }

@@ -68,7 +68,7 @@ pub struct Operation {
     pub name: &'static str,
     /// An option of it; none: the operation itself.
     pub option: Option<&'static str>,
-    /// The feature that a client does not have that does not list it; none: it cannot be declined.
+    /// The feature that a client does not have that does not list it, and all others of this feature; none: it cannot be declined.
     pub feature: Option<&'static str>,
 }
 

@@ -5,7 +5,6 @@ use super::{
     law::{Delay, redial},
     *,
 };
-use serde_json::Value;
 
 /// So many sessions at once: whoever does not follow the count does so in each of them.
 const SESSIONS: usize = 6;
@@ -103,8 +102,8 @@ async fn gives_up(cx: &Cx, failure: Failure, most: u32) -> Outcome {
     let length = law.most(most) * 3 / 2 + Duration::from_millis(LATE_MS);
     let still = client.still(cx, length).await?;
     cx.expect(QUEUE_REDIAL_13, &still, &[does_not_dial()])?;
-    let told = client.told("error").await?;
-    let error = alternative("an error that is told behind the last dial", Option::<Value>::is_some);
+    let told = client.complaint().await?;
+    let error = alternative("an error that is told behind the last dial", Option::<String>::is_some);
     cx.expect(QUEUE_REDIAL_13, &still.map(|_| told), &[error])?;
     Ok(())
 }

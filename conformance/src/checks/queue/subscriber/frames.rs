@@ -56,7 +56,7 @@ pub(super) async fn pushed_before_success(cx: &Cx) -> Outcome {
             connection.push([7]).await;
             connection.send(&push("replay", &[message(8)])).await;
             // Whether it closes, and with which code, is looked at elsewhere.
-            let seen = connection.peer.quiet(QUIET).await?;
+            let seen = connection.peer.quiet(QUIET).await?.or_lost();
             // Another one that is let in behind that is delivered what was pushed.
             let mut twin = Client::start(cx, Start::new(cx, interface)).await?;
             let mut joined = twin.join(cx).await?;

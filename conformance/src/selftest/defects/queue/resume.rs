@@ -49,6 +49,19 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
+    second("queue/resume/replays-do-not-count", QUEUE_RESUME_2, Wire, || {
+        counted(|push, last| {
+            if push["type"] == "message" {
+                *last = push["messages"].as_array().and_then(|all| all.last()?["offset"].as_i64()).or(*last);
+            }
+        })
+    }),
+    boundary("queue/resume/greatest-counts", QUEUE_RESUME_2, Wire, || {
+        counted(|push, last| {
+            let all = push["messages"].as_array().into_iter().flatten();
+            *last = all.filter_map(|message| message["offset"].as_i64()).chain(*last).max();
+        })
+    }),
     boundary("queue/resume/zero-is-none", QUEUE_RESUME_3, Wire, || {
         auth(|_, json| {
             if json["last_offset"] == 0 {
@@ -127,6 +140,31 @@ fn first_kept(member: &'static str) -> ClientSeams {
             json[member] = first.get_or_insert_with(|| json[member].clone()).clone();
         }
     })
+}
+
+/// A redial carries an offset that was counted in another way, from each Push that came.
+fn counted(count: fn(&Value, &mut Option<i64>)) -> ClientSeams {
+    let counts = Arc::new(Mutex::new(None));
+    let last = counts.clone();
+    let heard = move |_, frame: &mut Frame| {
+        if let Frame::Text(text) = frame
+            && let Ok(push) = serde_json::from_str::<Value>(text)
+        {
+            count(&push, &mut counts.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    };
+    let said = move |_, frames: &mut Vec<Frame>| {
+        for frame in frames {
+            let Frame::Text(text) = frame else { continue };
+            let Ok(mut auth) = serde_json::from_str::<Value>(text) else { continue };
+            let last = *last.lock().unwrap_or_else(PoisonError::into_inner);
+            if let (Some(offset), true) = (last, auth.get("last_offset").is_some()) {
+                auth["last_offset"] = json!(offset);
+                *text = auth.to_string();
+            }
+        }
+    };
+    subscription(Seams { heard: Some(Box::new(heard)), said: Some(Box::new(said)), ..Seams::honest() })
 }
 
 /// A redial without an offset has this one.
