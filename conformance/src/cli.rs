@@ -159,11 +159,17 @@ mod tests {
     fn pages() -> Vec<(PathBuf, String)> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let guides = std::fs::read_dir(root.join("guides")).expect("the guides");
-        let mut all: Vec<PathBuf> = guides.map(|entry| entry.expect("an entry").path()).collect();
-        all.extend(
-            ["README.md", "spec/target.md", "conformance/interop/stream/README.md"]
-                .map(|page| root.join(page)),
-        );
+        let guides = guides.map(|entry| entry.expect("an entry").path());
+        let mut all: Vec<PathBuf> = guides.filter(|path| path.is_file()).collect();
+        let others = [
+            "README.md",
+            "spec/adapter.md",
+            "spec/target.md",
+            "conformance/interop/queue/README.md",
+            "conformance/interop/queue/agentuity/README.md",
+            "conformance/interop/stream/README.md",
+        ];
+        all.extend(others.map(|page| root.join(page)));
         let read = |path: PathBuf| (path.clone(), std::fs::read_to_string(path).expect("a page"));
         all.into_iter().map(read).collect()
     }
