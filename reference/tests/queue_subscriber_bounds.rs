@@ -109,7 +109,7 @@ async fn what_cannot_be_fails_without_a_dial() {
     let one = Subscribe::to("one");
     let keyless = Settings { key: String::new(), ..settings.clone() };
     assert_eq!(attempt(&keyless, &one), Some(Error::NoKey));
-    for base_url in ["https://h", "h", "ftp://h", ""] {
+    for base_url in ["h", "ftp://h", "https://", ""] {
         let elsewhere = Settings { base_url: base_url.into(), ..settings.clone() };
         assert!(matches!(attempt(&elsewhere, &one), Some(Error::Url(..))), "{base_url}");
     }
