@@ -37,14 +37,16 @@ pub(super) const TABLE: Table = &[
                 places.remove(1);
             }
         })
-    }),
+    })
+    .wide("what was published is read again by consuming it"),
     Breakage::boundary("queue/consume/end-swapped", QUEUE_CONSUME_2, Port, || {
         places(|places| {
             if let [_, .., one, other] = places.as_mut_slice() {
                 std::mem::swap(one, other);
             }
         })
-    }),
+    })
+    .wide("what was published is read again by consuming it"),
     Breakage::always("queue/consume/one-more", QUEUE_CONSUME_3, Port, || consuming(|_, limit| *limit += 1)),
     Breakage::boundary("queue/consume/limit-of-a-hundred-exceeded", QUEUE_CONSUME_3, Port, || {
         consuming(|_, limit| {
@@ -172,7 +174,8 @@ pub(super) const TABLE: Table = &[
                 at.offset = start;
             }
         })
-    }),
+    })
+    .wide("what was published is read again by its id"),
     Breakage::boundary("queue/consume/by-place", QUEUE_CONSUME_14, Port, || {
         input(|state, input| {
             let first_gap = queue_of(state, input)
@@ -195,7 +198,8 @@ pub(super) const TABLE: Table = &[
                 at.offset = at.offset.map(|offset| offset.saturating_sub(1));
             }
         })
-    }),
+    })
+    .wide("what was published is read again by its offset"),
     Breakage::always("queue/consume/ids-of-all-queues", QUEUE_CONSUME_11, Port, || {
         input(|_, input| {
             if let Some(Ask::Message(at)) = ask_mut(input) {

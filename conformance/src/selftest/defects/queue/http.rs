@@ -95,6 +95,7 @@ pub(super) const TABLE: Table = &[
         rewords(|request| is(request, Action::Batch), "unknown queue")
     }),
     Breakage::always("queue/http/deleted-queue-empty", QUEUE_HTTP_6, Wire, || empty(Action::Delete))
+        .wide("every check that deletes a queue and looks at the answer")
         .shape(EMPTY),
     Breakage::always("queue/http/deleted-message-empty", QUEUE_HTTP_6, Wire, || empty(Action::DeleteMessage))
         .shape(EMPTY),
@@ -117,6 +118,7 @@ pub(super) const TABLE: Table = &[
     Breakage::always("queue/http/ack-empty", QUEUE_HTTP_12, Wire, || empty(Action::Ack)).shape(EMPTY),
     Breakage::always("queue/http/nack-empty", QUEUE_HTTP_13, Wire, || empty(Action::Nack)).shape(EMPTY),
     Breakage::always("queue/http/purge-empty", QUEUE_HTTP_14, Wire, || empty(Action::PurgeDeadLetters))
+        .wide("every check that purges dead letters and looks at the answer")
         .shape(EMPTY),
     Breakage::boundary("queue/http/any-text-is-a-payload", QUEUE_HTTP_7, Wire, || {
         mends(

@@ -38,7 +38,8 @@ pub(super) const TABLE: Table = &[
                 *response = refusal(404);
             }
         })
-    }),
+    })
+    .wide("a queue without messages is how checks of leases see that one is hidden"),
     Breakage::boundary("queue/leases/waits-a-second-unasked", QUEUE_LEASES_2, Port, || {
         patience(|_, patience| patience.max(1_000))
     }),
@@ -48,7 +49,8 @@ pub(super) const TABLE: Table = &[
                 decision.records.retain(|record| !matches!(record, Record::Leased { .. }));
             }
         })
-    }),
+    })
+    .wide("checks that receive several messages receive the same one"),
     Breakage::boundary("queue/leases/hidden-too-short", QUEUE_LEASES_3, Port, || {
         leases(|_, until| until.saturating_sub(600))
     }),

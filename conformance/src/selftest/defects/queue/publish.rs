@@ -86,7 +86,8 @@ pub(super) const TABLE: Table = &[
                 body["data"]["message"]["offset"] = json!(-1);
             }
         })
-    }),
+    })
+    .wide("offsets of publishes are what many checks compare with"),
     Breakage::boundary("queue/publish/offset-behind-one-without-sync", QUEUE_PUBLISH_4, Wire, || {
         let without = Count::new();
         told(Action::Publish, move |request, body| {
@@ -98,7 +99,8 @@ pub(super) const TABLE: Table = &[
                 body["data"]["message"]["offset"] = json!(offset - 1);
             }
         })
-    }),
+    })
+    .wide("offsets of publishes are what many checks compare with"),
     Breakage::always("queue/publish/next-offset-told", QUEUE_PUBLISH_5, Wire, || {
         told(Action::Publish, |request, body| {
             if let Some(offset) =

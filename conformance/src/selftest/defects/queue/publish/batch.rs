@@ -51,14 +51,16 @@ pub(in super::super) const TABLE: Table = &[
                 std::mem::swap(one, other);
             }
         })
-    }),
+    })
+    .wide("what many payloads are compared with is published as a batch"),
     Breakage::boundary("queue/publish/answered-backwards", QUEUE_PUBLISH_30, Wire, || {
         told(Action::Batch, |_, body| {
             if let Some(messages) = body["data"]["messages"].as_array_mut().filter(|all| all.len() > 2) {
                 messages.reverse();
             }
         })
-    }),
+    })
+    .wide("what many payloads are compared with is published as a batch"),
     Breakage::boundary("queue/publish/published-up-to-the-refused", QUEUE_PUBLISH_31, Wire, || {
         refused_and_published(|messages| {
             let good = messages.iter().take_while(|message| !is_bad(message)).count();

@@ -36,7 +36,8 @@ pub(in super::super) const TABLE: Table = &[
                 *payload = decoded;
             }
         })
-    }),
+    })
+    .wide("the payloads by which checks of leases know their messages are strings of JSON"),
     Breakage::always("queue/publish/empty-ones-dropped", QUEUE_PUBLISH_8, Port, || {
         payload(|payload| {
             if let Some(members) = payload.as_object_mut() {
