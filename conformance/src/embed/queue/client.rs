@@ -1,7 +1,8 @@
 //! The adapter of the reference client of the queue protocol (spec/adapter.md), in variants.
 
 use super::super::reference::queue::client::{
-    Caller, Event, Handle, Messages, Payload, Settings, Status, Subscribe, Subscription, stream, subscribe,
+    Caller, Event, Handle, Messages, Payload, Seams, Settings, Status, Subscribe, Subscription, seams::Frame,
+    stream, subscribe,
 };
 use crate::{
     check::BoxFuture,
@@ -26,7 +27,7 @@ use wireproof_spec::queue::Message;
 pub const CLIENT: &str = "client";
 /// A client that has a handler alone, and for which no close is final.
 pub const PLAIN_CLIENT: &str = "plain-client";
-/// A client that has an iterator alone.
+/// A client that has an iterator alone, and writes every offset as languages do that have doubles alone: 3 as 3.0.
 pub const ITERATOR_CLIENT: &str = "iterator-client";
 
 /// How long a client waits for an AuthResponse, in milliseconds, and as its owner declares it.
@@ -239,7 +240,11 @@ impl Adapters {
     }
 
     fn seams(self) -> ClientSeams {
-        self.breakage.map_or_else(ClientSeams::honest, |b| (b.seams)())
+        match self.breakage {
+            Some(breakage) => (breakage.seams)(),
+            None if self.variant == ITERATOR_CLIENT => doubles(),
+            None => ClientSeams::honest(),
+        }
     }
 
     /// Settings of the client as the owner of this session has them.
@@ -325,6 +330,33 @@ impl Adapters {
             }
         }
     }
+}
+
+/// A client for which every number is a double: what it says is the same, and is written in another way.
+fn doubles() -> ClientSeams {
+    let double = |value: &mut Value| {
+        if let Some(number) = value.as_f64() {
+            *value = number.into();
+        }
+    };
+    let said = move |_, frames: &mut Vec<Frame>| {
+        for frame in frames {
+            let Frame::Text(text) = frame else { continue };
+            let Ok(mut auth) = serde_json::from_str::<Value>(text) else { continue };
+            if let Some(last) = auth.get_mut("last_offset") {
+                double(last);
+            }
+            *text = auth.to_string();
+        }
+    };
+    let told = move |event: &str, data: &mut Value| {
+        if event == "delivered" {
+            double(&mut data["offset"]);
+        }
+        true
+    };
+    let subscription = Seams { said: Some(Box::new(said)), ..Seams::honest() };
+    ClientSeams { subscription, told: Some(Box::new(told)), ..ClientSeams::honest() }
 }
 
 /// The function of an owner.
