@@ -10,7 +10,10 @@ use crate::{
         Breakage,
         queue::client::{ClientSeams, Tells},
     },
-    wire::app::{Apps, Pipe},
+    wire::{
+        app::{Apps, Pipe},
+        limit::words,
+    },
 };
 use bytes::Bytes;
 use futures_util::stream as streams;
@@ -147,6 +150,14 @@ impl Out {
     }
 }
 
+/// A line of a runner.
+fn line(text: &str) -> io::Result<Map<String, Value>> {
+    serde_json::from_str(text).map_err(|e| {
+        let text = words(text);
+        io::Error::other(format!("what came is no request of a runner (spec/adapter.md): {e}: {text}"))
+    })
+}
+
 /// Answers a request.
 async fn answer(lines: mpsc::Sender<Value>, id: Value, said: Result<Value, String>) {
     let line = match said {
@@ -184,7 +195,7 @@ impl Adapters {
                 Some(_) = tasks.join_next() => {}
                 request = requests.next_line() => {
                     let Some(request) = request? else { return Ok(()) };
-                    let request: Map<String, Value> = serde_json::from_str(&request)?;
+                    let request = line(&request)?;
                     self.take(request.into(), &mut sessions, &mut tasks, &lines);
                 }
             }
