@@ -23,6 +23,7 @@ use socket2::SockRef;
 use std::{
     io,
     net::{SocketAddr, TcpStream as StdStream},
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -90,6 +91,13 @@ impl Crowd {
 pub(super) struct Below {
     socket: StdStream,
     _room: OwnedSemaphorePermit,
+}
+
+impl Deref for Below {
+    type Target = StdStream;
+    fn deref(&self) -> &StdStream {
+        &self.socket
+    }
 }
 
 /// A request that waits for its answer. The connection ends when this is dropped.
@@ -358,7 +366,7 @@ fn bytes_of(response: &Response) -> Vec<u8> {
 /// Has a connection end by a reset when its last handle goes.
 pub(super) fn reset(below: &Below) {
     // Where that cannot be set, it ends in order: a fault that is not as hard as it was meant.
-    let _ = SockRef::from(&below.socket).set_linger(Some(Duration::ZERO));
+    let _ = SockRef::from(&**below).set_linger(Some(Duration::ZERO));
 }
 
 impl Conn {
