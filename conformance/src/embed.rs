@@ -69,13 +69,16 @@ pub async fn serve(protocol: &str, asked: Serve<'_>) -> Result<Running, String> 
     }
 }
 
+/// What becomes of an adapter: it ends with what it reads, or because that is no line of a runner.
+pub type Served = BoxFuture<'static, Result<(), String>>;
+
 /// Is the adapter of the reference client of this protocol, over the streams of this process.
 ///
 /// # Errors
-/// What was asked for does not exist, or the runner says what is no line.
-pub async fn client(protocol: &str, variant: Option<&str>, defect: Option<&str>) -> Result<(), String> {
+/// What was asked for does not exist.
+pub fn client(protocol: &str, variant: Option<&str>, defect: Option<&str>) -> Result<Served, String> {
     match protocol {
-        "queue" => queue::adapter(variant, defect).await,
+        "queue" => queue::adapter(variant, defect),
         other => Err(format!("there is no reference client of {other}")),
     }
 }

@@ -87,8 +87,7 @@ pub async fn run(
     let collector = tokio::spawn(collect(events, seen));
     let mut runner = Runner::new(protocol, target, settings, sink);
     runner.start();
-    let round_trip = runner.meet().await;
-    runner.adapt(round_trip).await;
+    let round_trip = runner.greet().await;
     runner.drive().await;
     runner.observe(schemas);
     let untold = runner.untold();
@@ -150,6 +149,8 @@ struct Runner {
     features: Arc<Features>,
     times: Times,
     pace: Option<Arc<Pace>>,
+    /// How long the adapter of a client took to begin.
+    begins: Duration,
     settings: Settings,
     sink: Sink,
     /// A number of this run: what it makes has other names than what another makes in the same target.
@@ -180,6 +181,7 @@ impl Runner {
             features: Arc::default(),
             times: Times::new(settings.timeout, settings.time_scale),
             pace: settings.rate.map(|rate| Arc::new(Pace::new(rate))),
+            begins: Duration::ZERO,
             settings,
             sink,
             number: RandomState::new().hash_one(protocol.name),
@@ -203,13 +205,33 @@ impl Runner {
         });
     }
 
+    /// Asks the target all that has to be known before it is tested, unless somebody interrupts that: how far away it is.
+    async fn greet(&mut self) -> Option<Duration> {
+        let mut interrupt = self.settings.interrupt.clone();
+        let met = async {
+            let round_trip = self.meet().await;
+            self.adapt(round_trip).await;
+            round_trip
+        };
+        tokio::select! {
+            round_trip = met => return round_trip,
+            () = lane::interrupted(&mut interrupt) => {}
+        }
+        self.interrupted = true;
+        self.features = Arc::new(Features::gather(self.protocol, &self.target, Vec::new()));
+        None
+    }
+
     /// Asks whether the target is there, how far away it is, and what it has.
     async fn meet(&mut self) -> Option<Duration> {
         let mut round_trip = None;
         let mut probed = Vec::new();
         if let Some(adapter) = self.target.adapter().filter(|_| !self.settings.bare) {
             let cx = self.cx(&GREETING, self.times.hook);
-            match adapter.hello(&cx.link).await.map(|hello| self.protocol.told_by(&hello)) {
+            let asked = Instant::now();
+            let hello = adapter.hello(&cx.link).await;
+            self.begins = asked.elapsed();
+            match hello.map(|hello| self.protocol.told_by(&hello)) {
                 Ok(Ok(told)) => probed = told,
                 Ok(Err(why)) => self.unreachable = Some(why),
                 Err(_) => self.unreachable = first_stop(&cx.log),
@@ -294,7 +316,7 @@ impl Runner {
     /// Uses once each stimulus that one of these checks relies on; those that do nothing, and why that is so.
     async fn prove(&mut self, chosen: &[&'static Check]) -> Vec<(&'static Stimulus, String)> {
         let mut idle = Vec::new();
-        if self.unreachable.is_some() {
+        if !self.goes_on() {
             return idle;
         }
         for stimulus in self.protocol.stimuli {
@@ -387,10 +409,13 @@ impl Runner {
 
     /// How long a check may take: round trips, and what it has to wait for on this target.
     fn budget(&self, check: &Check) -> Duration {
+        /// A check may start a process of its own, and wait for another one of all, while others do so too.
+        const BEGINNINGS: u32 = 3;
         let acts = |need: &&Need| matches!(need, Need::Hook(_) | Need::Stimulus(_));
         let hooks = check.needs.iter().filter(acts).count();
         self.times.check
             + self.waits(check)
+            + self.begins * BEGINNINGS
             + self.target.hook_time(self.times) * u32::try_from(hooks).unwrap_or(1)
     }
 

@@ -20,7 +20,9 @@ pub mod sink;
 pub mod sse;
 pub(crate) mod sweep;
 mod tap;
+mod value;
 pub mod ws;
 
 pub use link::{Alive, Link, Reach};
 pub use seen::{Lost, Seen};
+pub use value::plain;

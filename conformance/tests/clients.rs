@@ -1,8 +1,17 @@
 //! Clients under test, as their owners start them: adapters that do what none should, target files, what is left behind.
 
-use crate::cli::done;
-use nix::{sys::signal::kill, unistd::Pid};
-use std::{fs, path::Path};
+use crate::cli::{done, wireproof};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Output, Stdio},
+    time::{Duration, Instant},
+};
 
 const WIREPROOF: &str = env!("CARGO_BIN_EXE_wireproof");
 
@@ -94,7 +103,7 @@ fn nothing_of_an_adapter_is_left() {
     assert_eq!(code, 3);
     let pid: i32 = fs::read_to_string(&pid).expect("a number").trim().parse().expect("a number");
     let gone = (0..250).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
         let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         kill(Pid::from_raw(pid), None).is_err() || status.contains(") Z ")
     });
@@ -131,4 +140,106 @@ fn a_run_is_reported_again_as_it_was() {
         text.lines().filter(|line| !line.starts_with("run ")).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!((told(&again), code), (told(&first), 1), "{said}");
+}
+
+#[test]
+fn options_for_servers_are_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = target_file(dir.path(), "[client]\ncommand = \"true\"");
+    for (options, why) in [
+        (&["--header", "a: b"][..], "--header goes with requests to a server"),
+        (&["--tap", "latency=10"], "--tap stands between us and a server"),
+    ] {
+        for target in [&["--client", "--", "true"][..], &["--target", &file]] {
+            let (_, said, code) = done(&[&["run", "queue"], options, target].concat());
+            assert!(said.contains(why) && said.contains("leave it out"), "{options:?}: {said}");
+            assert_eq!(code, 2, "{options:?} {target:?}: {said}");
+        }
+    }
+    let (_, said, code) = done(&["run", "queue", "http://127.0.0.1:1", "--target", &file]);
+    assert!(said.contains("leave out the URL, or [client]"), "{said}");
+    assert_eq!(code, 2, "{said}");
+}
+
+#[test]
+fn an_adapter_that_does_not_begin_can_be_interrupted() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let begun = dir.path().join("begun");
+    let script = format!("touch {}; exec sleep 600", begun.display());
+    let started = Instant::now();
+    let mut run = wireproof(&["run", "queue", "--client", "--", "sh", "-c", &script]);
+    let run = run.stdout(Stdio::piped()).spawn().expect("it starts");
+    while !begun.exists() {
+        assert!(started.elapsed() < Duration::from_secs(15), "it does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill(Pid::from_raw(i32::try_from(run.id()).expect("an id")), Signal::SIGINT).expect("a signal");
+    let Output { status, stdout, .. } = run.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&stdout);
+    assert_eq!(status.code(), Some(3), "{said}");
+    assert!(said.contains("The run was interrupted"), "{said}");
+    // It was not waited for as long as an adapter has to answer.
+    assert!(started.elapsed() < Duration::from_secs(18), "{:?}", started.elapsed());
+}
+
+#[test]
+fn an_adapter_that_begins_slowly_has_the_time_it_takes() {
+    let script = format!("sleep 3; exec {WIREPROOF} client queue");
+    // A check has two seconds, and the process that is its own begins behind three.
+    let run = ["run", "queue", "--client", "--only", "queue/delivery/slow-handler", "--time-scale", "0.2"];
+    let (out, said, code) = done(&[&run[..], &["--", "sh", "-c", &script]].concat());
+    assert_eq!(code, 0, "{out}{said}");
+}
+
+#[test]
+fn a_place_has_room_for_so_many_connections() {
+    // It opens a hundred where it is to subscribe, and says nothing on any of them.
+    let script = r#"
+        read -r line; echo '{"id": 1, "ok": {"operations": {"subscribe": ["handler"], "close": []}}}'
+        while read -r line; do
+            [[ $line =~ \"id\":([0-9]+) ]] && id=${BASH_REMATCH[1]}
+            if [[ $line =~ http://127.0.0.1:([0-9]+) ]]; then
+                for n in {1..100}; do exec {fd}<> /dev/tcp/127.0.0.1/${BASH_REMATCH[1]}; done
+            fi
+            echo "{\"id\": $id, \"ok\": {}}"
+        done"#;
+    let run = ["run", "queue", "--client", "--only", "queue/subscriber/path", "--time-scale", "0.3"];
+    let (out, said, code) = done(&[&run[..], &["--", "bash", "-c", script]].concat());
+    assert!(out.contains("more than 64 connections open at one place"), "{out}{said}");
+    assert_eq!(code, 3, "{out}{said}");
+}
+
+#[test]
+fn the_words_of_one_process_are_not_those_of_another() {
+    let script = r#"
+        if [ -e "$WIREPROOF_STATE/once" ]; then exit 3; fi
+        touch "$WIREPROOF_STATE/once"; echo words-$((40 + 2)) >&2
+        read line; echo '{"id": 1, "ok": {"operations": {"subscribe": ["handler"], "close": []}}}'"#;
+    let (said, code) = with_adapter(script);
+    assert!(said.contains("it closed its output"), "{said}");
+    assert!(!said.contains("words-42"), "{said}");
+    assert_eq!(code, 3, "{said}");
+}
+
+#[test]
+fn what_is_no_request_ends_the_adapter_of_the_reference() {
+    let mut adapter = wireproof(&["client", "queue"]);
+    let adapter = adapter.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut adapter = adapter.spawn().expect("it starts");
+    let mut input = adapter.stdin.take().expect("a pipe");
+    let mut output = BufReader::new(adapter.stdout.take().expect("a pipe"));
+    input.write_all(b"{\"id\": 1, \"op\": \"hello\", \"args\": {}}\n").expect("it reads");
+    let mut answer = String::new();
+    output.read_line(&mut answer).expect("an answer");
+    assert!(answer.contains("\"id\":1"), "{answer}");
+    input.write_all(b"subscribe!\n").expect("it reads");
+    // Its input stays open: it ends for what it read.
+    let Output { status, stderr, .. } = adapter.wait_with_output().expect("it ends");
+    drop(input);
+    let said = String::from_utf8_lossy(&stderr);
+    assert!(said.contains("no request of a runner") && said.contains("subscribe!"), "{said}");
+    assert_eq!(status.code(), Some(3), "{said}");
+    let (_, said, code) = done(&["client", "queue", "--variant", "another"]);
+    assert!(said.contains("has no client `another`"), "{said}");
+    assert_eq!(code, 2);
 }

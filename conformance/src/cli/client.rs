@@ -1,6 +1,6 @@
 //! `wireproof client`: the adapter of the reference client of a protocol, honest or with a defect.
 
-use super::{Done, Failed, protocol};
+use super::{Done, Failed, protocol, say};
 use crate::{embed, exit, protocol::Protocol};
 
 /// Be the adapter of the reference client of a protocol.
@@ -20,6 +20,11 @@ pub(super) struct Args {
 pub(super) async fn client(protocols: &[&'static Protocol], args: Args) -> Done {
     let protocol = protocol(protocols, &args.protocol)?;
     let (variant, defect) = (args.variant.as_deref(), args.defect.as_deref());
-    embed::client(protocol.name, variant, defect).await.map_err(Failed::usage)?;
+    let served = embed::client(protocol.name, variant, defect).map_err(Failed::usage)?;
+    if let Err(why) = served.await {
+        say(&why);
+        // Nobody waits for what still reads: that ends with the input, and the input may stay open.
+        std::process::exit(exit::UNKNOWN.into());
+    }
     Ok(exit::OK)
 }

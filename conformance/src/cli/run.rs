@@ -1,5 +1,6 @@
 //! `wireproof run`: test a target.
 
+mod clients;
 mod config;
 mod dry;
 mod progress;
@@ -281,6 +282,9 @@ fn plan(protocols: &[&'static Protocol], args: &Args) -> Result<Vec<Planned>, Fa
                 named.name
             )));
         }
+        if read.file.client.is_some() {
+            clients::fits(args)?;
+        }
         if args.url.is_some() && read.file.launch.is_some() {
             return Err(Failed::usage(
                 "the target file starts the target itself, at its own `url`; leave out the URL, or [launch]",
@@ -289,6 +293,7 @@ fn plan(protocols: &[&'static Protocol], args: &Args) -> Result<Vec<Planned>, Fa
         return Ok(vec![Planned { protocol: own, from: From::File(Box::new(read), args.url.clone()) }]);
     }
     if let (Some(protocol), true) = (named, args.client) {
+        clients::fits(args)?;
         return Ok(vec![Planned { protocol, from: From::Client(args.command.clone()) }]);
     }
     match (named, &args.url) {

@@ -2,7 +2,7 @@
 
 pub mod client;
 
-use super::{BARE, DURABLE, FULL, Process, Serve, data_for, found, reference};
+use super::{BARE, DURABLE, FULL, Process, Serve, Served, data_for, found, reference};
 use crate::{
     check::BoxFuture,
     protocol::Reference,
@@ -108,13 +108,15 @@ fn client(name: &str, defect: Option<&str>) -> Option<Result<Target, String>> {
 }
 
 /// Serves a runner as the adapter of the client, over the streams of this process.
-pub(super) async fn adapter(variant: Option<&str>, defect: Option<&str>) -> Result<(), String> {
+pub(super) fn adapter(variant: Option<&str>, defect: Option<&str>) -> Result<Served, String> {
     let breakage = found(defect, defects::queue::find_client)?;
     let name = variant.or(breakage.map(|b| b.defect.variant)).unwrap_or(CLIENT);
     let (variant, _) =
         client::declared(name).ok_or_else(|| format!("the reference of queue has no client `{name}`"))?;
     let adapters = Adapters { variant, breakage };
-    adapters.serve(tokio::io::stdin(), tokio::io::stdout()).await.map_err(|e| e.to_string())
+    Ok(Box::pin(async move {
+        adapters.serve(tokio::io::stdin(), tokio::io::stdout()).await.map_err(|e| e.to_string())
+    }))
 }
 
 /// What the embedded reference is started with.

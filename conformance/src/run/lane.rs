@@ -100,7 +100,7 @@ impl Runner {
         }
     }
 
-    fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         self.unreachable.is_none() && !self.interrupted && self.stopped_at.is_none()
     }
 
@@ -179,7 +179,8 @@ async fn drive(cx: Cx, over: Duration, left: Left) {
     left.sweep(&cx.made, &cx.link, cx.link.times.check).await;
 }
 
-async fn interrupted(interrupt: &mut Option<watch::Receiver<bool>>) {
+/// Ends when somebody interrupts the run.
+pub(super) async fn interrupted(interrupt: &mut Option<watch::Receiver<bool>>) {
     match interrupt {
         // Whoever could interrupt is gone: nobody will.
         Some(watch) => {

@@ -50,15 +50,21 @@ pub struct Client {
     pub env: BTreeMap<String, String>,
 }
 
+/// What a process says beside its lines, and who follows that.
+#[derive(Default)]
+struct Last {
+    tail: Tail,
+    follows: Option<JoinHandle<()>>,
+}
+
 /// Starts adapters of a client, each in a process group of its own.
 pub struct Adapters {
     words: Vec<String>,
     cwd: PathBuf,
     env: BTreeMap<String, String>,
     secrets: Redaction,
-    tail: Tail,
-    /// Follows what the last that was started says beside its lines.
-    follows: Mutex<Option<JoinHandle<()>>>,
+    /// Of the one that was started last.
+    last: Mutex<Last>,
     /// Removed with this.
     _state: Directory,
 }
@@ -79,15 +85,7 @@ impl Adapters {
         let state = Directory::new().map_err(|e| format!("there is no directory for what it keeps: {e}"))?;
         env.insert(PROTOCOL.into(), protocol.into());
         env.insert(STATE.into(), state.path().to_string_lossy().into_owned());
-        Ok(Self {
-            words,
-            cwd,
-            env,
-            secrets: Redaction::new(secrets),
-            tail: Tail::default(),
-            follows: Mutex::default(),
-            _state: state,
-        })
+        Ok(Self { words, cwd, env, secrets: Redaction::new(secrets), last: Mutex::default(), _state: state })
     }
 
     fn spawn(&self) -> io::Result<Process> {
@@ -109,8 +107,9 @@ impl Adapters {
         else {
             return Err(io::Error::other("it has no pipes"));
         };
-        let follows = tokio::spawn(self.tail.clone().follow(stderr));
-        *self.follows.lock().unwrap_or_else(PoisonError::into_inner) = Some(follows);
+        let tail = Tail::default();
+        let follows = Some(tokio::spawn(tail.clone().follow(stderr)));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Last { tail, follows };
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         Ok(Process { lines: join(stdout, stdin), group, _child: child })
     }
@@ -123,12 +122,15 @@ impl Apps for Adapters {
 
     fn last_words(&self) -> BoxFuture<'_, String> {
         Box::pin(async {
-            let follows = self.follows.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let (tail, follows) = {
+                let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+                (last.tail.clone(), last.follows.take())
+            };
             if let Some(follows) = follows {
                 // It may still be on its way to us, up to the end of what it says, which its own end brings.
                 let _ = timeout(GONE, follows).await;
             }
-            self.secrets.text(&self.tail.text())
+            self.secrets.text(&tail.text())
         })
     }
 }

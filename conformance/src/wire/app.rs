@@ -112,7 +112,7 @@ struct Ear {
 pub struct Told {
     /// What happened: `delivered`.
     pub event: String,
-    /// What is said about it; `null` if nothing is.
+    /// What is said about it, its numbers written in one way; `null` if nothing is.
     pub data: Value,
 }
 

@@ -49,33 +49,54 @@ fn body(head: Response, rest: &[u8], method: &str, ended: bool) -> Result<Option
 
 /// A body in chunks, whole, and how many bytes it takes with its framing.
 pub(super) fn chunked(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Lost> {
-    let malformed = |what: &str| Lost::Malformed(what.into());
-    let (mut body, mut at) = (Vec::new(), 0);
-    while let Some((size, length)) = line(&bytes[at..])? {
-        at += length;
-        let size = size.split(';').next().unwrap_or_default().trim();
-        let size = number(size, 16).ok_or_else(|| malformed("the size of a chunk is no number"))?;
-        if body.len().saturating_add(size) > limit::BODY {
-            return Err(Lost::TooLong(limit::BODY as u64));
-        }
-        if size == 0 {
-            // Behind the last chunk stand fields that nobody asked for, and an empty line.
-            while let Some((field, length)) = line(&bytes[at..])? {
-                at += length;
-                if field.is_empty() {
-                    return Ok(Some((body, at)));
+    Chunks::default().go_on(bytes)
+}
+
+/// A body in chunks that comes bit by bit. What was read once is not read again: chunks may be as small as a byte, and a body of
+/// them as long as any.
+#[derive(Default)]
+pub(super) struct Chunks {
+    body: Vec<u8>,
+    /// So many bytes were read.
+    at: usize,
+    /// Whether what follows are the fields behind the last chunk.
+    is_last: bool,
+}
+
+impl Chunks {
+    /// Goes on in these bytes, which begin with those that it was given before: the body, and how many bytes it takes with its
+    /// framing, once it is whole.
+    pub(super) fn go_on(&mut self, bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Lost> {
+        let malformed = |what: &str| Lost::Malformed(what.into());
+        while let Some((text, length)) = line(bytes.get(self.at..).unwrap_or_default())? {
+            if self.is_last {
+                // Fields that nobody asked for, and an empty line.
+                self.at += length;
+                if text.is_empty() {
+                    return Ok(Some((std::mem::take(&mut self.body), self.at)));
                 }
+                continue;
             }
-            return Ok(None);
+            let size = text.split(';').next().unwrap_or_default().trim();
+            let size = number(size, 16).ok_or_else(|| malformed("the size of a chunk is no number"))?;
+            if self.body.len().saturating_add(size) > limit::BODY {
+                return Err(Lost::TooLong(limit::BODY as u64));
+            }
+            let begin = self.at + length;
+            if size == 0 {
+                self.is_last = true;
+                self.at = begin;
+                continue;
+            }
+            let Some(chunk) = bytes.get(begin..begin + size + 2) else { return Ok(None) };
+            if &chunk[size..] != b"\r\n" {
+                return Err(malformed("a chunk is longer than its size"));
+            }
+            self.body.extend_from_slice(&chunk[..size]);
+            self.at = begin + size + 2;
         }
-        let Some(chunk) = bytes.get(at..at + size + 2) else { return Ok(None) };
-        if &chunk[size..] != b"\r\n" {
-            return Err(malformed("a chunk is longer than its size"));
-        }
-        body.extend_from_slice(&chunk[..size]);
-        at += size + 2;
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// A number of digits alone: no sign, which the library takes.

@@ -1,10 +1,13 @@
 //! A place at which clients under test are awaited: it hears HTTP requests and WebSocket handshakes alike, and each is answered
 //! as the check likes, in order or with a fault.
 
+mod coming;
+
+pub(crate) use coming::request;
+
 use super::{
     Link, Lost, Seen,
     app::Pipe,
-    framing,
     http::owned,
     limit::{self, words},
     tap::{Passed, Tap},
@@ -15,28 +18,34 @@ use crate::{
     event::{Bytes as Kept, Message, What},
 };
 use bytes::BytesMut;
+use coming::Coming;
 use socket2::SockRef;
 use std::{
     io,
     net::{SocketAddr, TcpStream as StdStream},
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout_at},
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use wireproof_spec::http::{Body, Fields, Request, Response};
+use wireproof_spec::http::{Request, Response};
 
 /// So many connections and requests may wait to be looked at; those behind them wait in the system.
 const MOST: usize = 1_024;
+/// So many connections may be open at one place, two descriptors each: more than any check has. Those beyond are reset.
+const OPEN: usize = 64;
 /// So many connections are taken at one place: more than any check waits for.
 const CONNECTIONS: usize = 10_000;
-/// So many headers of a request are read.
-const HEADERS: usize = 128;
 
 /// What is seen of a connection that begins with TLS: it is malformed for these words.
 pub const HELLO: &str = "no request, but a ClientHello of TLS";
@@ -54,7 +63,41 @@ pub struct Listener {
     conn: u32,
     addr: SocketAddr,
     calls: mpsc::Receiver<(Seen<Request>, Call)>,
+    crowd: Crowd,
     task: JoinHandle<()>,
+}
+
+/// The room for connections at one place, and whether somebody came for whom there was none.
+#[derive(Clone)]
+struct Crowd {
+    room: Arc<Semaphore>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Crowd {
+    fn new() -> Self {
+        Self { room: Arc::new(Semaphore::new(OPEN)), is_over: Arc::default() }
+    }
+
+    /// Room for another connection, if there is some.
+    fn enter(&self) -> Option<OwnedSemaphorePermit> {
+        let room = self.room.clone().try_acquire_owned().ok();
+        self.is_over.fetch_or(room.is_none(), Ordering::Relaxed);
+        room
+    }
+}
+
+/// The socket of a connection below everything else, for what can only be done to a socket; and its room.
+pub(super) struct Below {
+    socket: StdStream,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Deref for Below {
+    type Target = StdStream;
+    fn deref(&self) -> &StdStream {
+        &self.socket
+    }
 }
 
 /// A request that waits for its answer. The connection ends when this is dropped.
@@ -73,8 +116,7 @@ struct Conn {
     number: u32,
     tap: Tap,
     passed: Passed,
-    /// The same socket, for what can only be done to a socket.
-    socket: StdStream,
+    below: Below,
     /// What was read and belongs to no request yet.
     ahead: BytesMut,
     at: Option<Instant>,
@@ -134,8 +176,9 @@ impl Port {
         let conn = link.number();
         link.log.record(What::Opened { conn, peer: format!("a place to be called at, {addr}") });
         let (sender, calls) = mpsc::channel(MOST);
-        let task = tokio::spawn(accept(listener, link.clone(), sender));
-        Ok(Listener { link, conn, addr, calls, task })
+        let crowd = Crowd::new();
+        let task = tokio::spawn(accept(listener, link.clone(), crowd.clone(), sender));
+        Ok(Listener { link, conn, addr, calls, crowd, task })
     }
 }
 
@@ -170,11 +213,23 @@ impl Listener {
             Ok(Some((seen, call))) => Ok((seen, Some(call))),
             Ok(None) => Err(self.link.harness("nobody listens any more")),
             Err(_) => {
+                self.has_room()?;
                 let waited = since.elapsed();
                 let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
                 Ok((self.link.lost(self.conn, waited, Lost::Silence(ms)).await?, None))
             }
         }
+    }
+
+    /// A place that has turned somebody away cannot say that nobody came.
+    fn has_room(&self) -> Outcome {
+        if self.crowd.is_over.load(Ordering::Relaxed) {
+            let why = format!(
+                "the client has more than {OPEN} connections open at one place, and no other is let in"
+            );
+            return Err(self.link.stop(&why));
+        }
+        Ok(())
     }
 
     /// Sees that nobody calls for so long. It counts because of what `alive` sees behind it: something that only a client could
@@ -197,6 +252,7 @@ impl Listener {
         if let Ok((seen, _)) = self.calls.try_recv() {
             return Ok(seen.map(Some));
         }
+        self.has_room()?;
         Ok(Seen::new(self.link.log.record(What::Silence { conn: self.conn, ms, alive }), None))
     }
 }
@@ -249,7 +305,7 @@ impl Call {
     /// Resets the connection, unanswered.
     pub fn reset(self) {
         self.link.log.record(What::Cut { conn: self.conn.number });
-        reset(&self.conn.socket);
+        reset(&self.conn.below);
     }
 
     /// Answers a WebSocket handshake with 101.
@@ -275,8 +331,8 @@ impl Call {
             .header("sec-websocket-accept", key);
         let bytes = self.recorded(&response);
         self.conn.write(&self.link, &bytes).await;
-        let Conn { number, tap, passed, socket, ahead, .. } = self.conn;
-        Ok(ws::Peer::of_client(&self.link, number, tap, passed, socket, &ahead).await)
+        let Conn { number, tap, passed, below, ahead, .. } = self.conn;
+        Ok(ws::Peer::of_client(&self.link, number, tap, passed, below, &ahead).await)
     }
 
     /// The bytes of an answer, which is recorded.
@@ -308,20 +364,20 @@ fn bytes_of(response: &Response) -> Vec<u8> {
 }
 
 /// Has a connection end by a reset when its last handle goes.
-pub(super) fn reset(socket: &StdStream) {
+pub(super) fn reset(below: &Below) {
     // Where that cannot be set, it ends in order: a fault that is not as hard as it was meant.
-    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+    let _ = SockRef::from(&**below).set_linger(Some(Duration::ZERO));
 }
 
 impl Conn {
-    fn new(link: &Link, stream: TcpStream) -> io::Result<Self> {
+    fn new(link: &Link, stream: TcpStream, room: OwnedSemaphorePermit) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let stream = stream.into_std()?;
-        let socket = stream.try_clone()?;
+        let below = Below { socket: stream.try_clone()?, _room: room };
         let (tap, passed) = Tap::new(Box::new(TcpStream::from_std(stream)?) as Box<dyn Pipe>);
         let number = link.number();
         link.log.record(What::Opened { conn: number, peer: "http, dialled by the client".into() });
-        Ok(Self { number, tap, passed, socket, ahead: BytesMut::new(), at: Some(Instant::now()) })
+        Ok(Self { number, tap, passed, below, ahead: BytesMut::new(), at: Some(Instant::now()) })
     }
 
     /// Whether these bytes were written.
@@ -335,8 +391,9 @@ impl Conn {
 
     /// Reads a request: none if the connection ended before one began.
     async fn request(&mut self, link: &Link) -> Option<Result<Request, Lost>> {
+        let mut coming = Coming::default();
         loop {
-            match request(&self.ahead) {
+            match coming.look(&self.ahead) {
                 Ok(Some((request, length))) => {
                     let _ = self.ahead.split_to(length);
                     return Some(Ok(request));
@@ -347,19 +404,18 @@ impl Conn {
                 Ok(None) => {}
                 Err(why) => return Some(Err(why)),
             }
+            if coming.waits(&self.ahead)
+                && self.tap.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err()
+            {
+                return None;
+            }
             let before = self.ahead.len();
             let read = self.tap.read_buf(&mut self.ahead).await;
             self.at.get_or_insert_with(Instant::now);
             match read {
                 // Who sends more than any check hears has been stopped.
                 Ok(length @ 1..) if link.heard(length).is_err() => return None,
-                Ok(1..) => {
-                    if expects(&self.ahead)
-                        && self.tap.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err()
-                    {
-                        return None;
-                    }
-                }
+                Ok(1..) => {}
                 Ok(0) | Err(_) if before == 0 => return None,
                 Ok(_) => return Some(Err(Lost::Closed("in the middle of a request".into()))),
                 Err(e) => return Some(Err(Lost::Closed(words(&e.to_string())))),
@@ -368,74 +424,25 @@ impl Conn {
     }
 }
 
-/// Whether these bytes are a head that waits to be told to go on.
-fn expects(bytes: &[u8]) -> bool {
-    matches!(head(bytes), Ok(Some((request, end))) if end == bytes.len()
-        && request
-            .headers
-            .get("expect")
-            .is_some_and(|value| value.eq_ignore_ascii_case("100-continue")))
-}
-
-/// The request at the start of these bytes, and how many of them it takes; none as long as it is not complete.
-pub(crate) fn request(bytes: &[u8]) -> Result<Option<(Request, usize)>, Lost> {
-    let Some((request, end)) = head(bytes)? else { return Ok(None) };
-    let rest = &bytes[end..];
-    let body = if request.headers.get("transfer-encoding").is_some() {
-        framing::chunked(rest)?
-    } else if let Some(length) = request.headers.get("content-length") {
-        let length: usize =
-            length.parse().map_err(|_| Lost::Malformed("Content-Length is no number".into()))?;
-        if length > limit::BODY {
-            return Err(Lost::TooLong(limit::BODY as u64));
-        }
-        rest.get(..length).map(|body| (body.to_vec(), length))
-    } else {
-        Some((Vec::new(), 0))
-    };
-    Ok(body.map(|(body, length)| (Request { body: Body(body.into()), ..request }, end + length)))
-}
-
-/// The head at the start of these bytes, and how many of them it takes.
-fn head(bytes: &[u8]) -> Result<Option<(Request, usize)>, Lost> {
-    match bytes {
-        // A record of a handshake, version, length, and the first message of a client.
-        [0x16, 3, _, _, _, 1, ..] => return Err(Lost::Malformed(HELLO.into())),
-        [0x16] | [0x16, 3] | [0x16, 3, _] | [0x16, 3, _, _] | [0x16, 3, _, _, _] => return Ok(None),
-        _ => {}
-    }
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-    let mut parsed = httparse::Request::new(&mut headers);
-    let end = match parsed.parse(bytes) {
-        Ok(httparse::Status::Complete(end)) => end,
-        Ok(httparse::Status::Partial) if bytes.len() > limit::HEAD => {
-            return Err(Lost::TooLong(limit::HEAD as u64));
-        }
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(e) => return Err(Lost::Malformed(format!("the head of a request: {e}"))),
-    };
-    let mut request = Request::new(parsed.method.unwrap_or_default(), "");
-    request.set_target(parsed.path.unwrap_or_default());
-    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    request.headers =
-        Fields(parsed.headers.iter().map(|h| (h.name.to_ascii_lowercase(), text(h.value))).collect());
-    Ok(Some((request, end)))
-}
-
 /// Takes every connection, and reads what is asked on it.
-async fn accept(listener: TcpListener, link: Link, calls: mpsc::Sender<(Seen<Request>, Call)>) {
+async fn accept(listener: TcpListener, link: Link, crowd: Crowd, calls: mpsc::Sender<(Seen<Request>, Call)>) {
     let (again, mut kept) = mpsc::channel::<Conn>(MOST);
     let mut readers = JoinSet::new();
     let mut taken = 0;
     loop {
         let conn = tokio::select! {
-            accepted = listener.accept(), if taken < CONNECTIONS => match accepted.map(|(stream, _)| Conn::new(&link, stream)) {
-                Ok(Ok(conn)) => {
+            accepted = listener.accept(), if taken < CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
                     taken += 1;
+                    let Some(room) = crowd.enter() else {
+                        // Where that cannot be set, it ends in order.
+                        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                        continue;
+                    };
+                    // Who went away while it came asks nothing.
+                    let Ok(conn) = Conn::new(&link, stream, room) else { continue };
                     conn
                 }
-                // Who went away while it came asks nothing.
-                Ok(Err(_)) => continue,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(e) => {
                     let _ = link.stop(&format!("cannot accept: {e}"));
@@ -486,33 +493,6 @@ async fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_request_ends_where_it_ends() {
-        let whole = |bytes: &[u8]| request(bytes).expect("a request");
-        let post = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET";
-        for end in 0..post.len() - 3 {
-            assert_eq!(whole(&post[..end]), None, "{end} bytes are none");
-        }
-        let (found, length) = whole(post).expect("a whole one");
-        assert_eq!((found.method.as_str(), found.path.as_str(), length), ("POST", "/a", post.len() - 3));
-        assert_eq!((&found.body[..], found.headers.get("host")), (&b"abc"[..], Some("x")));
-        let chunked = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
-        assert_eq!(whole(chunked).map(|(r, n)| (r.body.to_vec(), n)), Some((b"ab".to_vec(), chunked.len())));
-        assert!(expects(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"));
-    }
-
-    #[test]
-    fn what_is_no_request_is_lost() {
-        let lost = |bytes: &[u8]| request(bytes).expect_err("no request");
-        assert_eq!(lost(b"\x16\x03\x01\0\xa5\x01"), Lost::Malformed(HELLO.into()));
-        assert!(matches!(lost(b"\x16\x03\x01\0\xa5\x02"), Lost::Malformed(why) if why != HELLO));
-        assert_eq!(request(b"\x16\x03\x01\0\xa5"), Ok(None));
-        assert!(matches!(lost(b"GET / HTTP/1.1\r\ncontent-length: -1\r\n\r\n"), Lost::Malformed(_)));
-        assert!(matches!(lost(b"GET / HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n"), Lost::TooLong(_)));
-        let endless = [b"GET /".as_slice(), &vec![b'a'; limit::HEAD]].concat();
-        assert!(matches!(lost(&endless), Lost::TooLong(_)));
-    }
 
     #[test]
     fn an_answer_has_its_length() {

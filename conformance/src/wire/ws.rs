@@ -19,7 +19,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use std::{collections::VecDeque, net::TcpStream as StdStream, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout_at},
@@ -49,7 +49,7 @@ pub struct Peer {
     /// Whether we cut it.
     cut: bool,
     /// The socket below, where the client under test dialled.
-    below: Option<StdStream>,
+    below: Option<listen::Below>,
 }
 
 /// What came.
@@ -89,7 +89,7 @@ impl Peer {
         conn: u32,
         tap: Tap,
         passed: Passed,
-        below: StdStream,
+        below: listen::Below,
         ahead: &[u8],
     ) -> Self {
         let mut watched = Watched::without_handshake(Box::new(tap) as Box<dyn Pipe>);

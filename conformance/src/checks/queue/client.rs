@@ -6,6 +6,7 @@ use crate::{
         Seen,
         app::{App, Operation},
         listen::{Call, Listener},
+        plain,
         ws::{Frame, Peer},
     },
 };
@@ -74,7 +75,7 @@ pub struct Client {
 pub struct Connection {
     /// Our end of it.
     pub peer: Peer,
-    /// The first frame of the client, as JSON; `null` if it is none.
+    /// The first frame of the client, as JSON whose numbers are written in one way; `null` if it is none.
     pub auth: Seen<Value>,
     /// When the client dialled.
     pub at: Instant,
@@ -351,7 +352,7 @@ impl Connection {
         let text = alternative("an AuthRequest as text", |frame: &Frame| matches!(frame, Frame::Text(_)));
         cx.need(QUEUE_SUBSCRIBER_7, &auth, &[text])?;
         let auth = auth.map(|frame| match frame {
-            Frame::Text(text) => serde_json::from_str(&text).unwrap_or_default(),
+            Frame::Text(text) => plain(serde_json::from_str(&text).unwrap_or_default()),
             _ => Value::Null,
         });
         Ok(Self { peer, auth, at })

@@ -11,7 +11,7 @@ use crate::{
     drives,
     wire::{Seen, listen::Fault, ws::Frame},
 };
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join_all, try_join3};
 use law::{Failure, Law, close};
 use serde_json::json;
 use std::time::Duration;
@@ -97,6 +97,25 @@ async fn closed(cx: &Cx) -> Outcome {
 }
 
 async fn cut(cx: &Cx) -> Outcome {
+    try_join3(cut_behind(cx), cut_before(cx, false), cut_before(cx, true)).await?;
+    Ok(())
+}
+
+/// Behind the AuthRequest and before the AuthResponse.
+async fn cut_before(cx: &Cx, is_reset: bool) -> Outcome {
+    let mut client = Client::start(cx, Start::new(cx, Interface::Handler)).await?;
+    let connection = client.connect(cx).await?;
+    if is_reset {
+        connection.peer.reset();
+    } else {
+        connection.peer.leave();
+    }
+    lets_in(cx, QUEUE_REDIAL_2, &mut client).await?;
+    Ok(())
+}
+
+/// Behind the AuthResponse.
+async fn cut_behind(cx: &Cx) -> Outcome {
     let mut client = Client::start(cx, Start::new(cx, Interface::Handler)).await?;
     let mut connection = client.join(cx).await?;
     for is_reset in [false, true, false] {

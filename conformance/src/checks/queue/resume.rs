@@ -5,6 +5,7 @@ use crate::{
     check::{Alternative, Check, Cx, Need, Outcome, Waits, alternative},
     drives,
 };
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -35,6 +36,10 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/resume/owner-behind", &[QUEUE_RESUME_10], drives!(owner_behind))
         .waits(Waits::Millis(3_000)),
     Check::new("queue/resume/invalid-message", &[QUEUE_RESUME_11], drives!(invalid_message)),
+    Check::new("queue/resume/given-again", &[QUEUE_RESUME_12], drives!(given_again))
+        .waits(Waits::Millis(3_000)),
+    Check::new("queue/resume/second-answer", &[QUEUE_RESUME_1, QUEUE_RESUME_6], drives!(second_answer))
+        .waits(Waits::Millis(4_000)),
 ];
 
 /// That an AuthRequest has a member with this value.
@@ -43,6 +48,15 @@ fn carries(member: &'static str, value: impl Into<Value>) -> Alternative<Value> 
     alternative(format!("an AuthRequest with the {member} {value}"), move |auth: &Value| {
         auth[member] == value
     })
+}
+
+/// That an AuthRequest has both of these.
+fn carries_both(client_id: &str, last: i64) -> Alternative<Value> {
+    let id = client_id.to_owned();
+    alternative(
+        format!("an AuthRequest with the client_id {id:?} and the last_offset {last}"),
+        move |auth: &Value| auth["client_id"] == id.as_str() && auth["last_offset"] == last,
+    )
 }
 
 /// That an AuthRequest has no such member.
@@ -261,11 +275,7 @@ async fn given(cx: &Cx) -> Outcome {
             let id = format!("mine-{}", cx.token(8));
             let start = Start::new(cx, interface).with("client_id", id.clone()).with("last_offset", last);
             let connection = Client::start(cx, start).await?.connect(cx).await?;
-            let both = alternative(
-                format!("an AuthRequest with the client_id {id:?} and the last_offset {last}"),
-                move |auth: &Value| auth["client_id"] == id.as_str() && auth["last_offset"] == last,
-            );
-            cx.expect(QUEUE_RESUME_9, &connection.auth, &[both])?;
+            cx.expect(QUEUE_RESUME_9, &connection.auth, &[carries_both(&id, last)])?;
         }
     }
     Ok(())
@@ -316,5 +326,54 @@ async fn invalid_message(cx: &Cx) -> Outcome {
             cx.expect(QUEUE_RESUME_11, &connection.auth, &[carries("last_offset", 7)])?;
         }
     }
+    Ok(())
+}
+
+/// What the owner gave stays until something else takes its place: behind a connection that nobody answered, behind an answer
+/// without a client_id, and, of the two, the offset behind an answer with another one.
+async fn given_again(cx: &Cx) -> Outcome {
+    let ways = Interface::all(cx).into_iter().flat_map(|interface| [(interface, 17), (interface, 0)]);
+    let courses = ways.map(async |(interface, last)| {
+        let [mine, other] = ["mine", "other"].map(|whose| format!("{whose}-{}", cx.token(8)));
+        let start = Start::new(cx, interface).with("client_id", mine.clone()).with("last_offset", last);
+        let mut client = Client::start(cx, start).await?;
+        let mut connection = client.connect(cx).await?;
+        cx.need(QUEUE_RESUME_9, &connection.auth, &[carries_both(&mine, last)])?;
+        let answers = [
+            (None, &mine),
+            (Some(json!({"success": true})), &mine),
+            (Some(json!({"success": true, "client_id": other})), &other),
+        ];
+        for (answer, id) in answers {
+            if let Some(answer) = answer {
+                connection.send(&answer).await;
+            }
+            connection = client.again(cx, connection).await?;
+            cx.expect(QUEUE_RESUME_12, &connection.auth, &[carries_both(id, last)])?;
+        }
+        Ok(())
+    });
+    try_join_all(courses).await?;
+    Ok(())
+}
+
+/// An AuthResponse that is not the first frame on its connection gives no client_id: neither in place of the first that came, nor
+/// of a later one.
+async fn second_answer(cx: &Cx) -> Outcome {
+    let courses = Interface::all(cx).into_iter().map(async |interface| {
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
+        let mut connection = client.connect(cx).await?;
+        for (offset, requirement) in [(1, QUEUE_RESUME_1), (2, QUEUE_RESUME_6)] {
+            let [first, second] = ["first", "second"].map(|which| format!("{which}-{}", cx.token(8)));
+            connection.welcome(&first).await;
+            connection.welcome(&second).await;
+            // When this was delivered, what came before it has been read.
+            pushed(cx, &mut client, &mut connection, [offset]).await?;
+            connection = client.again(cx, connection).await?;
+            cx.expect(requirement, &connection.auth, &[carries("client_id", first)])?;
+        }
+        Ok(())
+    });
+    try_join_all(courses).await?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod conflict;
+mod refused;
 mod request;
 mod told;
 mod unavailable;
@@ -22,6 +23,8 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Millis(6_600)),
     Check::new("queue/retry/refused", &[QUEUE_RETRY_2], drives!(unavailable::refused))
         .waits(Waits::Millis(3_600)),
+    Check::new("queue/retry/refused-in-time", &[QUEUE_RETRY_2], drives!(refused::in_time))
+        .waits(Waits::Millis(8_000)),
     Check::new("queue/retry/delays", &[QUEUE_RETRY_3], drives!(unavailable::delays))
         .waits(Waits::Millis(6_600)),
     Check::new("queue/retry/many", &[QUEUE_RETRY_3, QUEUE_RETRY_4], drives!(unavailable::many))

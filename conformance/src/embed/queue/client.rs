@@ -1,7 +1,8 @@
 //! The adapter of the reference client of the queue protocol (spec/adapter.md), in variants.
 
 use super::super::reference::queue::client::{
-    Caller, Event, Handle, Messages, Payload, Settings, Status, Subscribe, Subscription, stream, subscribe,
+    Caller, Event, Handle, Messages, Payload, Seams, Settings, Status, Subscribe, Subscription, seams::Frame,
+    stream, subscribe,
 };
 use crate::{
     check::BoxFuture,
@@ -9,7 +10,10 @@ use crate::{
         Breakage,
         queue::client::{ClientSeams, Tells},
     },
-    wire::app::{Apps, Pipe},
+    wire::{
+        app::{Apps, Pipe},
+        limit::words,
+    },
 };
 use bytes::Bytes;
 use futures_util::stream as streams;
@@ -26,7 +30,7 @@ use wireproof_spec::queue::Message;
 pub const CLIENT: &str = "client";
 /// A client that has a handler alone, and for which no close is final.
 pub const PLAIN_CLIENT: &str = "plain-client";
-/// A client that has an iterator alone.
+/// A client that has an iterator alone, and writes every offset as languages do that have doubles alone: 3 as 3.0.
 pub const ITERATOR_CLIENT: &str = "iterator-client";
 
 /// How long a client waits for an AuthResponse, in milliseconds, and as its owner declares it.
@@ -146,6 +150,14 @@ impl Out {
     }
 }
 
+/// A line of a runner.
+fn line(text: &str) -> io::Result<Map<String, Value>> {
+    serde_json::from_str(text).map_err(|e| {
+        let text = words(text);
+        io::Error::other(format!("what came is no request of a runner (spec/adapter.md): {e}: {text}"))
+    })
+}
+
 /// Answers a request.
 async fn answer(lines: mpsc::Sender<Value>, id: Value, said: Result<Value, String>) {
     let line = match said {
@@ -183,7 +195,7 @@ impl Adapters {
                 Some(_) = tasks.join_next() => {}
                 request = requests.next_line() => {
                     let Some(request) = request? else { return Ok(()) };
-                    let request: Map<String, Value> = serde_json::from_str(&request)?;
+                    let request = line(&request)?;
                     self.take(request.into(), &mut sessions, &mut tasks, &lines);
                 }
             }
@@ -239,7 +251,11 @@ impl Adapters {
     }
 
     fn seams(self) -> ClientSeams {
-        self.breakage.map_or_else(ClientSeams::honest, |b| (b.seams)())
+        match self.breakage {
+            Some(breakage) => (breakage.seams)(),
+            None if self.variant == ITERATOR_CLIENT => doubles(),
+            None => ClientSeams::honest(),
+        }
     }
 
     /// Settings of the client as the owner of this session has them.
@@ -325,6 +341,33 @@ impl Adapters {
             }
         }
     }
+}
+
+/// A client for which every number is a double: what it says is the same, and is written in another way.
+fn doubles() -> ClientSeams {
+    let double = |value: &mut Value| {
+        if let Some(number) = value.as_f64() {
+            *value = number.into();
+        }
+    };
+    let said = move |_, frames: &mut Vec<Frame>| {
+        for frame in frames {
+            let Frame::Text(text) = frame else { continue };
+            let Ok(mut auth) = serde_json::from_str::<Value>(text) else { continue };
+            if let Some(last) = auth.get_mut("last_offset") {
+                double(last);
+            }
+            *text = auth.to_string();
+        }
+    };
+    let told = move |event: &str, data: &mut Value| {
+        if event == "delivered" {
+            double(&mut data["offset"]);
+        }
+        true
+    };
+    let subscription = Seams { said: Some(Box::new(said)), ..Seams::honest() };
+    ClientSeams { subscription, told: Some(Box::new(told)), ..ClientSeams::honest() }
 }
 
 /// The function of an owner.

@@ -1,7 +1,7 @@
 //! The lines between the runner and an adapter, and how they are read: bounded, and one by one.
 
 use super::Told;
-use crate::wire::limit;
+use crate::wire::{limit, plain};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -124,9 +124,9 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             io::Error::other(format!("it said what is no line of an adapter: {}", limit::words(&text)))
         })?;
         let line = match said {
-            Said::Ok { id, ok } => Line::Answer(id, Words::Ok(ok)),
+            Said::Ok { id, ok } => Line::Answer(id, Words::Ok(plain(ok))),
             Said::Error { id, error } => Line::Answer(id, Words::Error(limit::words(&error))),
-            Said::Told { session, event, data } => Line::Told(session, Told { event, data }),
+            Said::Told { session, event, data } => Line::Told(session, Told { event, data: plain(data) }),
         };
         Ok((line, text))
     }

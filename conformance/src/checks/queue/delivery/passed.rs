@@ -129,7 +129,7 @@ pub(super) async fn invalid_messages(cx: &Cx) -> Outcome {
         ("queue_id", vec![json!(["queue_1"]), json!(null)]),
         ("offset", vec![json!("900001"), json!(null), json!(true)]),
         ("state", vec![json!("acknowledged"), json!("Pending"), json!(1), json!(null)]),
-        ("metadata", vec![json!("{}"), json!(1)]),
+        ("metadata", vec![json!("{}"), json!(1), json!([]), json!([{"a": 1}])]),
         ("size", vec![json!("12"), json!(null)]),
         ("delivery_attempts", vec![json!("1"), json!(null)]),
         ("max_retries", vec![json!([3]), json!(null)]),

@@ -154,6 +154,13 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
+    boundary("queue/delivery/metadata-in-a-list-read", QUEUE_DELIVERY_8, Wire, || {
+        in_json(|message| {
+            if message["metadata"].is_array() {
+                message["metadata"] = json!({});
+            }
+        })
+    }),
     boundary("queue/delivery/unknown-members-refused", QUEUE_DELIVERY_9, Wire, || {
         heard_json(|_, json| {
             let known = |value: &Value, names: &[&str]| {

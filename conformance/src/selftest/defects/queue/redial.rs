@@ -34,6 +34,11 @@ pub(super) const TABLE: ClientTable = &[
     second("queue/redial/once-behind-a-cut", QUEUE_REDIAL_2, Port, || {
         ends(|state, what| state.dial() > 1 && matches!(what, What::Closed(_, 1006, _)))
     }),
+    boundary("queue/redial/cut-before-the-answer-is-final", QUEUE_REDIAL_2, Port, || {
+        ends(|state, what| {
+            matches!((state.phase(), what), (Phase::Authenticating(_), What::Closed(_, 1006, _)))
+        })
+    }),
     second("queue/redial/unavailable-at-the-redial-is-final", QUEUE_REDIAL_3, Port, || {
         ends(|state, what| state.attempts() > 0 && is_unavailable(what))
     }),

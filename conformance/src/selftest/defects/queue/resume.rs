@@ -6,7 +6,7 @@ use super::client::{
 use crate::{
     embed::reference::queue::client::{
         Seams,
-        model::{Effect, Record, What},
+        model::{Effect, Phase, Record, What},
         seams::Frame,
     },
     protocol::Cut::{Port, Wire},
@@ -102,6 +102,22 @@ pub(super) const TABLE: ClientTable = &[
     always("queue/resume/given-offset-alone", QUEUE_RESUME_9, Port, || {
         owner(|_, subscribe| subscribe.client_id = None)
     }),
+    second("queue/resume/second-answer-gives-an-id", QUEUE_RESUME_1, Port, || second_answer_counts(1)),
+    second("queue/resume/second-answer-gives-an-id-later", QUEUE_RESUME_6, Port, || second_answer_counts(2)),
+    second("queue/resume/given-once", QUEUE_RESUME_12, Wire, given_once),
+    boundary("queue/resume/given-offset-goes-with-the-id", QUEUE_RESUME_12, Port, || {
+        let given = Mutex::new(None);
+        auth(move |number, json| {
+            let mut given = given.lock().unwrap_or_else(PoisonError::into_inner);
+            if number == 1 {
+                *given = json.get("last_offset").map(|last| (last.clone(), json["client_id"].clone()));
+            }
+            if matches!(&*given, Some((last, id)) if json["last_offset"] == *last && json["client_id"] != *id)
+            {
+                remove(json, "last_offset");
+            }
+        })
+    }),
     boundary("queue/resume/offset-of-what-is-passed-over", QUEUE_RESUME_11, Port, || {
         decide(|_, input, decision| {
             if let What::Text(_, text) = &input.what
@@ -118,6 +134,37 @@ fn remove(json: &mut Value, member: &str) {
     if let Some(members) = json.as_object_mut() {
         members.remove(member);
     }
+}
+
+/// What the first AuthRequest carried, which the owner gave, no other one does.
+fn given_once() -> ClientSeams {
+    let given = Mutex::new(Value::Null);
+    auth(move |number, json| {
+        let mut given = given.lock().unwrap_or_else(PoisonError::into_inner);
+        if number == 1 {
+            *given = json.clone();
+            return;
+        }
+        for member in ["client_id", "last_offset"] {
+            if given.get(member).is_some_and(|value| json.get(member) == Some(value)) {
+                remove(json, member);
+            }
+        }
+    })
+}
+
+/// From this dial on an AuthResponse gives its client_id also where it is not the first.
+fn second_answer_counts(from: u64) -> ClientSeams {
+    decide(move |state, input, decision| {
+        if let (Phase::Connected, What::Text(_, text)) = (state.phase(), &input.what)
+            && let Ok(answer) = serde_json::from_str::<Value>(text)
+            && answer["success"] == true
+            && let Some(id) = answer["client_id"].as_str()
+            && state.dial() >= from
+        {
+            decision.records = vec![Record::LetIn(Some(id.to_owned()))];
+        }
+    })
 }
 
 /// The offsets of what is pushed in a text, be it valid or not.

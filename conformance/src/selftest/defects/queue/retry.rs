@@ -42,6 +42,13 @@ pub(super) const TABLE: ClientTable = &[
     always("queue/retry/refused-connection-is-final", QUEUE_RETRY_2, Port, || {
         gives_up(|_, got| matches!(got, Exchanged::Unreached(why) if why.contains("refused")))
     }),
+    boundary("queue/retry/refused-port-is-hammered", QUEUE_RETRY_2, Port, || {
+        waits(|_, got, delay| {
+            if matches!(got, Exchanged::Unreached(why) if why.contains("refused")) {
+                *delay = 20;
+            }
+        })
+    }),
     second("queue/retry/second-reset-at-once", QUEUE_RETRY_2, Port, || {
         waits(|attempt, got, delay| {
             if attempt > 0 && matches!(got, Exchanged::Unreached(_)) {
