@@ -126,7 +126,7 @@ pub(super) const TABLE: ClientTable = &[
     boundary("queue/retry/past-date-is-none", QUEUE_RETRY_9, Port, || {
         waits(|_, got, delay| {
             if *delay == 0 && header(got, "retry-after").is_some_and(|after| after.ends_with("GMT")) {
-                *delay = 5_000;
+                *delay = 2_500;
             }
         })
     }),
