@@ -45,7 +45,7 @@ const SUCCESSES: usize = 2;
 
 pub(super) async fn begins_anew(cx: &Cx) -> Outcome {
     Interface::each(cx, async |interface| {
-        let law = Law::of(cx, interface, 200, 30_000);
+        let law = Law::of(cx, interface, 400, 30_000);
         let mut runs: Vec<Seen<Behind>> = Vec::new();
         let late = |runs: &[Behind]| in_each(runs.iter().map(Behind::late));
         for run in 1..=RUNS {
