@@ -506,7 +506,7 @@ pub(super) fn delays(due: &[Due]) -> Alternative<Vec<Timed>> {
 pub(super) fn delays_and_success(due: &[Due], count: usize) -> Alternative<Vec<Timed>> {
     let when = delays(due);
     alternative(
-        format!("{}, and a success behind {count}", when.expected().name),
+        format!("{}, and a success at request {count}", when.expected().name),
         move |runs: &Vec<Timed>| {
             when.holds(runs) && runs.iter().all(|timed| timed.course.succeeds_with(count))
         },
