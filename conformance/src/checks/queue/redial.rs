@@ -46,7 +46,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/redial/long-outage", &[QUEUE_REDIAL_3, QUEUE_REDIAL_9], drives!(delays::long_outage))
         .needs(&[Need::Feature("queue.handler", "on"), Need::Feature("queue.delay-settings", "on")])
         .waits(Waits::Millis(2_500)),
-    Check::new("queue/redial/drawn", &[QUEUE_REDIAL_10], drives!(delays::drawn)).waits(Waits::Millis(6_000)),
+    Check::new("queue/redial/drawn", &[QUEUE_REDIAL_10], drives!(delays::drawn)).waits(Waits::Millis(8_000)),
     Check::new("queue/redial/count-begins-anew", &[QUEUE_REDIAL_11], drives!(count::begins_anew))
         .waits(Waits::Millis(15_000)),
     Check::new("queue/redial/count-goes-on", &[QUEUE_REDIAL_12], drives!(count::goes_on))
