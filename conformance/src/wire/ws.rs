@@ -19,10 +19,10 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, io, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    time::{Instant, timeout_at},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -247,6 +247,32 @@ impl Peer {
             below.flush().await
         })
         .await;
+    }
+
+    /// Ends our side behind what was sent, and waits so long for the end of the other. Tells whether what was sent is known to have
+    /// found nobody: the other side had ended the connection, and its system answers with a reset what it cannot hand over.
+    pub async fn is_refused(mut self, wait: Duration) -> bool {
+        /// How long such an answer may take, behind an end that came before it.
+        const RESET: Duration = Duration::from_millis(20);
+        let until = self.link.until(wait);
+        let ended = timeout_at(until, async {
+            let below = self.socket.get_mut();
+            let _ = below.shutdown().await;
+            let mut passed_over = [0; 1_024];
+            while below.read(&mut passed_over).await? > 0 {}
+            io::Result::Ok(())
+        });
+        let refused = match ended.await {
+            Ok(Ok(())) => {
+                sleep(RESET).await;
+                self.below.as_ref().is_some_and(|below| !matches!(below.take_error(), Ok(None)))
+            }
+            Ok(Err(_)) => true,
+            // It is there as long as it does not end.
+            Err(_) => false,
+        };
+        self.link.log.record(What::Cut { conn: self.conn });
+        refused
     }
 
     /// Ends the connection without a close frame: as a process does that ends.

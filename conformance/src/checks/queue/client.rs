@@ -1,5 +1,9 @@
 //! What checks of clients start from: the client under test as a subscriber of a server that we play, and as a caller of it.
 
+mod late;
+
+pub use late::{RUNS, beside_timers, in_each};
+
 use crate::{
     check::{Alternative, Cx, Outcome, Stop, alternative},
     wire::{
@@ -10,7 +14,7 @@ use crate::{
         ws::{Frame, Peer},
     },
 };
-use futures_util::future::try_join;
+use futures_util::future::{try_join, try_join_all};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -93,6 +97,14 @@ impl Interface {
         let has = both.into_iter().filter(|(_, feature)| cx.features().is(feature, "on"));
         let has: Vec<Self> = has.map(|(interface, _)| interface).collect();
         if has.is_empty() { vec![Self::any(cx)] } else { has }
+    }
+
+    /// Looks at each of them, all at once: what is asked of a client is asked of all that it has.
+    ///
+    /// # Errors
+    /// Those of the looks.
+    pub async fn each<F: Future<Output = Outcome>>(cx: &Cx, look: impl Fn(Self) -> F) -> Outcome {
+        try_join_all(Self::all(cx).into_iter().map(look)).await.map(drop)
     }
 
     fn name(self) -> &'static str {

@@ -5,7 +5,9 @@ mod delays;
 mod iterator;
 mod law;
 
-use super::client::{Client, Connection, Interface, LATE_MS, Start, dials, silence};
+use super::client::{
+    Client, Connection, Interface, LATE_MS, RUNS, Start, beside_timers, dials, in_each, silence,
+};
 use crate::{
     check::{Alternative, Check, Cx, Lane, Need, Outcome, Waits, alternative},
     drives,
@@ -22,7 +24,7 @@ use wireproof_spec::{
 };
 
 pub(super) const CHECKS: &[Check] = &[
-    Check::new("queue/redial/closed", &[QUEUE_REDIAL_1], drives!(closed)).waits(Waits::Millis(2_000)),
+    Check::new("queue/redial/closed", &[QUEUE_REDIAL_1], drives!(closed)).waits(Waits::Millis(2_500)),
     Check::new("queue/redial/cut", &[QUEUE_REDIAL_2], drives!(cut)).waits(Waits::Millis(3_000)),
     Check::new("queue/redial/unavailable", &[QUEUE_REDIAL_3], drives!(unavailable))
         .waits(Waits::Millis(4_000)),
@@ -44,12 +46,15 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/redial/long-outage", &[QUEUE_REDIAL_3, QUEUE_REDIAL_9], drives!(delays::long_outage))
         .needs(&[Need::Feature("queue.handler", "on"), Need::Feature("queue.delay-settings", "on")])
         .waits(Waits::Millis(2_500)),
-    Check::new("queue/redial/drawn", &[QUEUE_REDIAL_10], drives!(delays::drawn)).waits(Waits::Millis(6_000)),
+    Check::new("queue/redial/drawn", &[QUEUE_REDIAL_10], drives!(delays::drawn)).waits(Waits::Millis(8_000)),
     Check::new("queue/redial/count-begins-anew", &[QUEUE_REDIAL_11], drives!(count::begins_anew))
-        .waits(Waits::Millis(9_000)),
+        .waits(Waits::Millis(15_000)),
     Check::new("queue/redial/count-goes-on", &[QUEUE_REDIAL_12], drives!(count::goes_on))
         .waits(Waits::Millis(3_500)),
     Check::new("queue/redial/attempts", &[QUEUE_REDIAL_13], drives!(count::attempts))
+        .needs(&[Need::Feature("queue.delay-settings", "on")])
+        .waits(Waits::Millis(2_000)),
+    Check::new("queue/redial/attempts-anew", &[QUEUE_REDIAL_13], drives!(count::attempts_anew))
         .needs(&[Need::Feature("queue.delay-settings", "on")])
         .waits(Waits::Millis(2_000)),
     Check::new("queue/redial/iterator-behind-a-close", &[QUEUE_REDIAL_14], drives!(iterator::behind_a_close))
@@ -83,8 +88,12 @@ async fn lets_in(cx: &Cx, id: RequirementId, client: &mut Client) -> Outcome<Con
 }
 
 async fn closed(cx: &Cx) -> Outcome {
+    Interface::each(cx, |interface| closed_twice(cx, interface)).await
+}
+
+async fn closed_twice(cx: &Cx, interface: Interface) -> Outcome {
     let twice = async |code| {
-        let mut client = Client::begin(cx).await?;
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
         let mut connection = client.join(cx).await?;
         for _ in 0..2 {
             close(connection, code).await?;
@@ -156,15 +165,19 @@ async fn refused(cx: &Cx) -> Outcome {
 }
 
 async fn finally(cx: &Cx) -> Outcome {
+    Interface::each(cx, |interface| ends_for_good(cx, interface)).await
+}
+
+async fn ends_for_good(cx: &Cx, interface: Interface) -> Outcome {
     let ends = async |(code, is_redial)| {
-        let mut client = Client::begin(cx).await?;
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
         let mut connection = client.join(cx).await?;
         if is_redial {
             close(connection, 1012).await?;
             connection = client.join(cx).await?;
         }
         close(connection, code).await?;
-        let seen = client.still(cx, silence(cx, Interface::any(cx))).await?;
+        let seen = client.still(cx, silence(cx, interface)).await?;
         cx.expect(QUEUE_REDIAL_5, &seen, &[does_not_dial()])?;
         Ok(())
     };
@@ -174,15 +187,27 @@ async fn finally(cx: &Cx) -> Outcome {
 }
 
 async fn final_answer(cx: &Cx) -> Outcome {
-    let mut client = Client::begin(cx).await?;
-    own_close(cx, &mut client).await?;
-    let seen = client.still(cx, silence(cx, Interface::any(cx))).await?;
-    cx.expect(QUEUE_REDIAL_5, &seen, &[does_not_dial()])?;
-    Ok(())
+    Interface::each(cx, async |interface| {
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
+        let is_read = own_close(cx, &mut client).await?;
+        let seen = client.still(cx, silence(cx, interface)).await?;
+        // Who goes behind its own close frame has not heard ours: to it that is an end like any other.
+        if !is_read && seen.look().is_ok_and(Option::is_some) {
+            return Err(cx.stop(
+                "the client ends its connection behind its own close frame, and reads no answer to it",
+            ));
+        }
+        cx.expect(QUEUE_REDIAL_5, &seen, &[does_not_dial()])?;
+        Ok(())
+    })
+    .await
 }
 
-/// Has the client close for a malformed first frame, and answers its close frame with the same code.
-async fn own_close(cx: &Cx, client: &mut Client) -> Outcome {
+/// Has the client close for a malformed first frame, and answers its close frame with the same code. Tells whether it was still
+/// there to read that.
+async fn own_close(cx: &Cx, client: &mut Client) -> Outcome<bool> {
+    /// Who reads the answer has nothing more to wait for.
+    const END: Duration = Duration::from_millis(500);
     let mut connection = client.connect(cx).await?;
     connection.send(&json!({"ok": true})).await;
     let closed = connection.ended().await?;
@@ -191,7 +216,7 @@ async fn own_close(cx: &Cx, client: &mut Client) -> Outcome {
     });
     cx.need(QUEUE_SUBSCRIBER_14, &closed, &[closes])?;
     connection.peer.send_raw(CLOSE_4000).await;
-    Ok(())
+    Ok(!connection.peer.is_refused(END).await)
 }
 
 async fn behind_4xxx(cx: &Cx) -> Outcome {

@@ -43,13 +43,13 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/retry/conflict-delays", &[QUEUE_RETRY_8], drives!(conflict::delays))
         .waits(Waits::Millis(4_000)),
     Check::new("queue/retry/retry-after", &[QUEUE_RETRY_9], drives!(conflict::retry_after))
-        .waits(Waits::Millis(4_000)),
+        .waits(Waits::Millis(8_000)),
     Check::new("queue/retry/retry-after-date", &[QUEUE_RETRY_9], drives!(conflict::retry_after_date))
-        .waits(Waits::Millis(4_000)),
+        .waits(Waits::Millis(15_000)),
     Check::new("queue/retry/rate-limit", &[QUEUE_RETRY_10], drives!(conflict::rate_limit))
-        .waits(Waits::Millis(4_000)),
+        .waits(Waits::Millis(8_000)),
     Check::new("queue/retry/header-order", &[QUEUE_RETRY_9, QUEUE_RETRY_10], drives!(conflict::order))
-        .waits(Waits::Millis(4_000)),
+        .waits(Waits::Millis(8_000)),
     Check::new("queue/retry/mixed", &[QUEUE_RETRY_17], drives!(conflict::mixed)).waits(Waits::Millis(7_500)),
     Check::new("queue/retry/broken-off", &[QUEUE_RETRY_20], drives!(conflict::broken_off))
         .waits(Waits::Millis(2_000)),

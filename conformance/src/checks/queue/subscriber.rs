@@ -66,15 +66,6 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/subscriber/binary-push", &[QUEUE_SUBSCRIBER_29], drives!(frames::binary_push)),
 ];
 
-/// The interfaces that the client has.
-fn interfaces(cx: &Cx) -> Vec<Interface> {
-    let has = |name: &str| cx.features().is(name, "on");
-    let handler = has("queue.handler").then_some(Interface::Handler);
-    // One of them a client has; whatever is declared, one is tried.
-    let iterator = (has("queue.iterator") || handler.is_none()).then_some(Interface::Iterator);
-    handler.into_iter().chain(iterator).collect()
-}
-
 /// Ends a connection as a server does that restarts.
 async fn restart(mut connection: Connection) -> Outcome {
     connection.peer.close(1012, "restart").await;
@@ -117,51 +108,65 @@ fn below(root: &str, queue: &str) -> Alternative<Request> {
 }
 
 async fn path(cx: &Cx) -> Outcome {
-    for name in [cx.name(), "q".into(), format!("_{}-9", "z".repeat(253))] {
-        let start = Start::new(cx, Interface::any(cx)).with("queue", name);
-        let mut client = Client::start(cx, start).await?;
-        let (seen, _call) = client.place.next().await?;
-        cx.expect(QUEUE_SUBSCRIBER_1, &seen, &[below("", &client.queue)])?;
-    }
-    Ok(())
+    Interface::each(cx, async |interface| {
+        for name in [cx.name(), "q".into(), format!("_{}-9", "z".repeat(253))] {
+            let start = Start::new(cx, interface).with("queue", name);
+            let mut client = Client::start(cx, start).await?;
+            let (seen, _call) = client.place.next().await?;
+            cx.expect(QUEUE_SUBSCRIBER_1, &seen, &[below("", &client.queue)])?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn path_again(cx: &Cx) -> Outcome {
-    let mut client = Client::begin(cx).await?;
-    let mut connection = client.join(cx).await?;
-    // What a client could want to tell of in a query: who it is, and what it processed.
-    hears(cx, &mut client, &mut connection, 0).await?;
-    restart(connection).await?;
-    let (seen, _call) = client.place.next().await?;
-    cx.expect(QUEUE_SUBSCRIBER_1, &seen, &[below("", &client.queue)])?;
-    Ok(())
+    Interface::each(cx, async |interface| {
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
+        let mut connection = client.join(cx).await?;
+        // What a client could want to tell of in a query: who it is, and what it processed.
+        hears(cx, &mut client, &mut connection, 0).await?;
+        restart(connection).await?;
+        let (seen, _call) = client.place.next().await?;
+        cx.expect(QUEUE_SUBSCRIBER_1, &seen, &[below("", &client.queue)])?;
+        Ok(())
+    })
+    .await
+}
+
+/// Starts clients with such roots, and claims that each dials below this path.
+async fn dials_below(cx: &Cx, requirement: RequirementId, roots: &[(&str, &str)]) -> Outcome {
+    Interface::each(cx, async |interface| {
+        for (root, path) in roots {
+            let start = Start::new(cx, interface);
+            let mut client = Client::start_at(cx, cx.listen()?, root, start).await?;
+            let (seen, _call) = client.place.next().await?;
+            cx.expect(requirement, &seen, &[below(path, &client.queue)])?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn trailing_slash(cx: &Cx) -> Outcome {
-    for (root, path) in [("/", ""), ("/pre/", "/pre"), ("/pre/fix/", "/pre/fix")] {
-        let start = Start::new(cx, Interface::any(cx));
-        let mut client = Client::start_at(cx, cx.listen()?, root, start).await?;
-        let (seen, _call) = client.place.next().await?;
-        cx.expect(QUEUE_SUBSCRIBER_2, &seen, &[below(path, &client.queue)])?;
-    }
-    Ok(())
+    let roots = [("/", ""), ("/pre/", "/pre"), ("/pre/fix/", "/pre/fix")];
+    dials_below(cx, QUEUE_SUBSCRIBER_2, &roots).await
 }
 
 async fn root_path(cx: &Cx) -> Outcome {
-    for root in ["/pre", "/pre/fix", "/api.v1/queue/ws"] {
-        let start = Start::new(cx, Interface::any(cx));
-        let mut client = Client::start_at(cx, cx.listen()?, root, start).await?;
-        let (seen, _call) = client.place.next().await?;
-        cx.expect(QUEUE_SUBSCRIBER_3, &seen, &[below(root, &client.queue)])?;
-    }
-    Ok(())
+    let roots = ["/pre", "/pre/fix", "/api.v1/queue/ws"].map(|root| (root, root));
+    dials_below(cx, QUEUE_SUBSCRIBER_3, &roots).await
 }
 
 async fn scheme(cx: &Cx) -> Outcome {
+    Interface::each(cx, |interface| dials_with_its_scheme(cx, interface)).await
+}
+
+async fn dials_with_its_scheme(cx: &Cx, interface: Interface) -> Outcome {
     for (scheme, tls) in [("http", false), ("ws", false), ("https", true), ("wss", true)] {
         let place = cx.listen()?;
         let root = place.url(scheme);
-        let mut client = Client::start_with(cx, place, &root, Start::new(cx, Interface::any(cx))).await?;
+        let mut client = Client::start_with(cx, place, &root, Start::new(cx, interface)).await?;
         let (seen, _call) = client.place.next().await?;
         let dialled = if tls {
             alternative(
@@ -180,7 +185,11 @@ async fn scheme(cx: &Cx) -> Outcome {
 }
 
 async fn bare_handshake(cx: &Cx) -> Outcome {
-    let mut client = Client::begin(cx).await?;
+    Interface::each(cx, |interface| shakes_bare_hands(cx, interface)).await
+}
+
+async fn shakes_bare_hands(cx: &Cx, interface: Interface) -> Outcome {
+    let mut client = Client::start(cx, Start::new(cx, interface)).await?;
     for _ in 0..2 {
         let (seen, call) = client.dial(cx).await?;
         let key = client.key.clone();
@@ -207,14 +216,14 @@ async fn illegal_name(cx: &Cx) -> Outcome {
     let long = "z".repeat(257);
     let names =
         ["", "Orders", "oRders", "1orders", "-orders", &long, "or/ders", "or ders", "or?ders", "örders"];
-    let starts = interfaces(cx)
+    let starts = Interface::all(cx)
         .into_iter()
         .flat_map(|interface| names.iter().map(move |name| Start::new(cx, interface).with("queue", *name)));
     is_refused(cx, QUEUE_SUBSCRIBER_24, starts.collect()).await
 }
 
 async fn no_key(cx: &Cx) -> Outcome {
-    let starts = interfaces(cx).into_iter().flat_map(|interface| {
+    let starts = Interface::all(cx).into_iter().flat_map(|interface| {
         [Start::new(cx, interface).without("key"), Start::new(cx, interface).with("key", "")]
     });
     is_refused(cx, QUEUE_SUBSCRIBER_25, starts.collect()).await

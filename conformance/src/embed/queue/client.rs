@@ -282,7 +282,9 @@ impl Adapters {
         if session.open.is_some() {
             return Err("the session has a subscription".into());
         }
-        let seams = self.seams();
+        let seams =
+            Some(self.seams()).filter(|seams| !seams.iterators_alone || args["interface"] == "iterator");
+        let seams = seams.unwrap_or_else(ClientSeams::honest);
         let mut settings = self.settings(args);
         let mut to = Subscribe::to(args["queue"].as_str().unwrap_or_default());
         to.client_id = args["client_id"].as_str().map(str::to_owned);

@@ -1,6 +1,6 @@
 //! What checks of calls start from: a call of the client under test, answered as the check likes, and its whole course.
 
-use super::super::client::cannot;
+use super::super::client::{RUNS, beside_timers, cannot, in_each};
 use crate::{
     check::{Alternative, Cx, Outcome, Shown, alternative},
     wire::{
@@ -8,9 +8,10 @@ use crate::{
         listen::{Call, Fault, Listener},
     },
 };
-use futures_util::future::try_join;
+use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 use std::{
+    collections::BTreeSet,
     pin::pin,
     time::{Duration, SystemTime},
 };
@@ -22,6 +23,8 @@ use wireproof_spec::{
 
 /// How late a request may be, in milliseconds.
 pub(super) const LATE_MS: u64 = 150;
+/// Times are whole seconds.
+pub(super) const SECOND_MS: u64 = 1_000;
 /// By how much timers round, in milliseconds.
 const ROUND_MS: u64 = 1;
 /// The longest delay after 502 and 503, in milliseconds.
@@ -70,6 +73,26 @@ pub(super) struct Delay {
     pub(super) since_first: Duration,
     /// The request had come by then.
     pub(super) at: SystemTime,
+}
+
+/// When a request that is sent again is due, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// So long behind the answer at least, and so long at most.
+    Between(u64, u64),
+    /// At this time since 1970, or in the second behind it; at once, if it was past when the answer came.
+    At(u64),
+}
+
+/// A course whose requests were due, and how it went.
+#[derive(Clone, Debug)]
+pub(super) struct Timed {
+    /// What was seen.
+    pub(super) course: Course,
+    /// When each request but the first was due.
+    due: Vec<Due>,
+    /// What the machine may have held up.
+    stall: Duration,
 }
 
 /// What came of a call.
@@ -238,22 +261,28 @@ impl Ask {
         Ok(Seen::all(seen).map(course))
     }
 
-    /// As [`Ask::call`], up to three times as long as what comes of it is late: a busy machine is no sign.
+    /// As [`Ask::call`], up to three times as long as one and the same delay is late: a busy machine is no sign. Each time anew it
+    /// is said how the call is answered, and when it is due again.
     ///
     /// # Errors
     /// As [`Ask::call`].
     pub(super) async fn in_time(
         &self,
         cx: &Cx,
-        replies: &[Reply],
-        bounds: &[Bounds],
-    ) -> Outcome<Seen<Vec<Course>>> {
-        let first = self.call(cx, replies).await?;
-        if !first.look().is_ok_and(|course| is_late(bounds, course)) {
+        plan: impl Fn() -> (Vec<Reply>, Vec<Due>),
+    ) -> Outcome<Seen<Vec<Timed>>> {
+        let run = async || {
+            let (replies, due) = plan();
+            let (seen, stall) = beside_timers(self.call(cx, &replies)).await?;
+            Ok(seen.map(|course| Timed { course, due, stall }))
+        };
+        let first = run().await?;
+        if first.look().is_ok_and(|timed| timed.late().is_empty()) {
             return Ok(Seen::all([first]));
         }
-        let (second, third) = try_join(self.call(cx, replies), self.call(cx, replies)).await?;
-        Ok(Seen::all([first, second, third]))
+        // The others at once: what is late takes its time.
+        let others = try_join_all((1..RUNS).map(|_| run())).await?;
+        Ok(Seen::all([first].into_iter().chain(others)))
     }
 }
 
@@ -360,19 +389,21 @@ fn success(request: &Request) -> Response {
     response(200, &json!({"success": true, "data": data}))
 }
 
-/// The bounds of a delay, in milliseconds: at least, and at most without what it may be late.
-pub(super) type Bounds = (u64, u64);
-
-/// The bounds of delay k behind 502, 503, and connections that fail.
-pub(super) fn unavailable(k: u32) -> Bounds {
+/// When a request is due behind delay k, after 502, 503, and connections that fail.
+pub(super) fn unavailable(k: u32) -> Due {
     let whole = 1_000 << k;
-    ((whole / 2).min(LONGEST_MS), whole.min(LONGEST_MS))
+    Due::Between((whole / 2).min(LONGEST_MS), whole.min(LONGEST_MS))
 }
 
-/// The bounds of delay k behind 501, and 409 that names none.
-pub(super) fn counted(base: u64, k: u32) -> Bounds {
+/// When a request is due behind delay k, after 501, and 409 that names none.
+pub(super) fn counted(base: u64, k: u32) -> Due {
     let whole = base << k;
-    (whole / 2, whole)
+    Due::Between(whole / 2, whole)
+}
+
+/// When a request is due so many seconds behind the answer.
+pub(super) fn in_seconds(seconds: u64) -> Due {
+    Due::Between(seconds * SECOND_MS, (seconds + 1) * SECOND_MS)
 }
 
 impl Course {
@@ -392,20 +423,64 @@ impl Course {
     }
 }
 
-impl Delay {
-    /// Whether it was this long at least.
-    pub(super) fn is_least(&self, ms: u64) -> bool {
-        self.longest + Duration::from_millis(ROUND_MS) >= Duration::from_millis(ms)
+impl Due {
+    /// Whether a request came sooner, but for the millisecond by which timers round.
+    fn is_soon(self, delay: &Delay) -> bool {
+        match self {
+            Due::Between(least, _) => {
+                delay.longest + Duration::from_millis(ROUND_MS) < Duration::from_millis(least)
+            }
+            Due::At(time) => ms_of(delay.at) + ROUND_MS < time,
+        }
     }
 
-    /// Whether it was this long at most, and what may be late.
-    pub(super) fn is_most(&self, ms: u64) -> bool {
-        self.shortest <= Duration::from_millis(ms + LATE_MS)
+    /// Whether a request came later, by more than it may be late and the machine held it up. A run of ours that takes longer, as a
+    /// target may be given more time, leaves that as it is.
+    fn is_late(self, delay: &Delay, stall: Duration) -> bool {
+        let late = Duration::from_millis(LATE_MS) + stall;
+        let is_long = |most: u64| delay.shortest > Duration::from_millis(most) + late;
+        match self {
+            Due::Between(_, most) => is_long(most),
+            // Whose answer came behind that time asks at once.
+            Due::At(time) => {
+                let last = SystemTime::UNIX_EPOCH + Duration::from_millis(time + SECOND_MS);
+                delay.at > last + late && is_long(SECOND_MS)
+            }
+        }
+    }
+}
+
+impl Shown for Due {
+    fn shown(&self) -> String {
+        match self {
+            Due::Between(least, most) => format!("{least} to {most} ms"),
+            Due::At(time) => format!("the time {}, and a second", time / SECOND_MS),
+        }
+    }
+}
+
+impl Timed {
+    /// When its requests were due.
+    pub(super) fn due(&self) -> Vec<Due> {
+        self.due.clone()
     }
 
-    /// Whether it lasted until this time, in milliseconds since 1970.
-    pub(super) fn is_until(&self, ms: u64) -> bool {
-        ms_of(self.at) + ROUND_MS >= ms
+    /// The delays that were too long.
+    fn late(&self) -> BTreeSet<usize> {
+        let all = self.due.iter().zip(&self.course.delays).enumerate();
+        all.filter(|(_, (due, delay))| due.is_late(delay, self.stall)).map(|(k, _)| k).collect()
+    }
+
+    /// Whether every request came that was due, and none too soon.
+    fn is_not_soon(&self) -> bool {
+        let delays = &self.course.delays;
+        delays.len() >= self.due.len() && self.due.iter().zip(delays).all(|(due, delay)| !due.is_soon(delay))
+    }
+}
+
+impl Shown for Timed {
+    fn shown(&self) -> String {
+        self.course.shown()
     }
 }
 
@@ -415,18 +490,25 @@ pub(super) fn ms_of(at: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn is_late(bounds: &[Bounds], course: &Course) -> bool {
-    bounds.iter().zip(&course.delays).any(|((_, most), delay)| !delay.is_most(*most))
+/// That requests came when they were due: none too soon in any of the runs, and none too late in each of three.
+pub(super) fn delays(due: &[Due]) -> Alternative<Vec<Timed>> {
+    let due: Vec<String> = due.iter().map(Shown::shown).collect();
+    let name = format!(
+        "a request again after each of {}, and {LATE_MS} ms late at most in one of {RUNS} runs",
+        due.join(", ")
+    );
+    alternative(name, |runs: &Vec<Timed>| {
+        runs.iter().all(Timed::is_not_soon) && in_each(runs.iter().map(Timed::late)).is_empty()
+    })
 }
 
-/// That no delay was too short, and that in one of the runs none was too long; and so many delays in each of them.
-pub(super) fn delays(bounds: Vec<Bounds>) -> Alternative<Vec<Course>> {
-    let named: Vec<String> = bounds.iter().map(|(least, most)| format!("{least} to {most} ms")).collect();
-    let name = format!("a request again after each of {}, and {LATE_MS} ms late at most", named.join(", "));
-    alternative(name, move |courses: &Vec<Course>| {
-        courses.iter().all(|course| {
-            course.delays.len() >= bounds.len()
-                && bounds.iter().zip(&course.delays).all(|((least, _), delay)| delay.is_least(*least))
-        }) && courses.iter().any(|course| !is_late(&bounds, course))
-    })
+/// As [`delays`], and a success behind so many requests.
+pub(super) fn delays_and_success(due: &[Due], count: usize) -> Alternative<Vec<Timed>> {
+    let when = delays(due);
+    alternative(
+        format!("{}, and a success at request {count}", when.expected().name),
+        move |runs: &Vec<Timed>| {
+            when.holds(runs) && runs.iter().all(|timed| timed.course.succeeds_with(count))
+        },
+    )
 }

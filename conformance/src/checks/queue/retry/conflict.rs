@@ -1,20 +1,19 @@
 //! What is sent again so many times: behind 409, 501, and answers that broke off.
 
 use super::call::{
-    Ask, Bounds, Course, Delay, Reply, can_be_set, conflict, counted, delays as of_delays, ms_of, refuses,
+    Ask, Course, Due, Reply, SECOND_MS, Timed, can_be_set, conflict, counted, delays as of_delays,
+    delays_and_success, in_seconds, ms_of, refuses,
 };
-use crate::check::{Alternative, Cx, Outcome, alternative};
+use crate::check::{Cx, Outcome, alternative};
 use chrono::{DateTime, Utc};
 use futures_util::future::{try_join, try_join3};
 use std::{iter, time::SystemTime};
-use wireproof_spec::queue::requirements::*;
+use wireproof_spec::{queue::requirements::*, requirement::RequirementId};
 
 /// How often a request is sent again unless the client is told otherwise.
 const RETRIES: usize = 3;
 /// The retry base unless the client is told otherwise, in milliseconds.
 const BASE_MS: u64 = 100;
-/// Times are whole seconds.
-const SECOND_MS: u64 = 1_000;
 
 /// What the client is told, if it can be, and else what it does without.
 fn or_unset(cx: &Cx, value: usize, unset: usize) -> usize {
@@ -44,57 +43,30 @@ pub(super) async fn no_retries(cx: &Cx) -> Outcome {
     Ok(())
 }
 
-/// The bounds of so many delays, with the base that the client is told, if it can be.
-fn bounds(cx: &Cx, base: u64, count: u32) -> Vec<Bounds> {
+/// When so many requests are due, with the base that the client is told, if it can be.
+fn due(cx: &Cx, base: u64, count: u32) -> Vec<Due> {
     let base = if can_be_set(cx) { base } else { BASE_MS };
     (0..count).map(|k| counted(base, k)).collect()
 }
 
 pub(super) async fn delays(cx: &Cx) -> Outcome {
     let ask = Ask::new(cx, "get").setting(cx, "retry_delay_ms", 200);
-    let (bounds, success) = (bounds(cx, 200, 3), Reply::Success);
+    let (due, success) = (due(cx, 200, 3), Reply::Success);
     let first = [refuses(409), refuses(501), refuses(409), success.clone()];
     let second = [refuses(501), refuses(409), refuses(501), success];
+    let plan = |replies: &[Reply]| (replies.to_vec(), due.clone());
     let (first, second) =
-        try_join(ask.in_time(cx, &first, &bounds), ask.in_time(cx, &second, &bounds)).await?;
-    cx.expect(QUEUE_RETRY_8, &first, &[of_delays(bounds.clone())])?;
-    cx.expect(QUEUE_RETRY_8, &second, &[of_delays(bounds)])?;
+        try_join(ask.in_time(cx, || plan(&first)), ask.in_time(cx, || plan(&second))).await?;
+    cx.expect(QUEUE_RETRY_8, &first, &[of_delays(&due)])?;
+    cx.expect(QUEUE_RETRY_8, &second, &[of_delays(&due)])?;
     Ok(())
 }
 
-/// That the call succeeds, and that a request came behind each delay as it was asked for, in words and as a condition.
-fn after(
-    asked: &str,
-    count: usize,
-    is: impl Fn(&Delay) -> bool + Send + Sync + 'static,
-) -> Alternative<Course> {
-    let name = format!("{count} requests, each but the first {asked}, and a success");
-    alternative(name, move |course: &Course| course.succeeds_with(count) && course.delays.iter().all(&is))
-}
-
-/// How late a request may be that was asked for by a time in whole seconds, in milliseconds, on a busy machine.
-fn late(cx: &Cx) -> u64 {
-    SECOND_MS + u64::try_from(cx.slack().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// As [`after`], for the seconds that were asked for.
-fn after_seconds(cx: &Cx, seconds: u64, count: usize) -> Alternative<Course> {
-    let (least, late) = (seconds * SECOND_MS, late(cx));
-    after(&format!("{least} ms later at least, and {} at most", least + late), count, move |delay| {
-        delay.is_least(least) && delay.is_most(least + late)
-    })
-}
-
-/// As [`after`], for a time in seconds since 1970.
-fn at_time(cx: &Cx, time: u64, count: usize) -> Alternative<Course> {
-    let (ms, late) = (time * SECOND_MS, late(cx));
-    after(&format!("not before the time {time}, and {late} ms behind it at most"), count, move |delay| {
-        delay.is_until(ms) && (!delay.is_until(ms + late) || delay.is_most(late))
-    })
-}
+/// How a call is answered, and when it is due again behind each answer but the last.
+type Plan = (Vec<Reply>, Vec<Due>);
 
 /// A whole second from which it is more than this and at most a second longer, in seconds since 1970.
-fn in_seconds(seconds: u64) -> u64 {
+fn time_in(seconds: u64) -> u64 {
     ms_of(SystemTime::now()) / SECOND_MS + seconds + 1
 }
 
@@ -104,61 +76,83 @@ fn date(time: u64) -> String {
     date.unwrap_or_default().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// A 409 with these headers so many times, and then success.
-fn conflicts_of(headers: &[(&str, String)], count: usize) -> Vec<Reply> {
-    iter::repeat_n(conflict(headers), count).chain([Reply::Success]).collect()
+/// A 409 with these headers so many times, and then success; each time it is due again then.
+fn conflicts_of(headers: &[(&str, String)], due: Due, count: usize) -> Plan {
+    let replies = iter::repeat_n(conflict(headers), count).chain([Reply::Success]);
+    (replies.collect(), vec![due; count])
+}
+
+/// Has the client call so, and claims that it asks again when it is due.
+async fn asks_when_due(cx: &Cx, id: RequirementId, ask: &Ask, plan: impl Fn() -> Plan) -> Outcome {
+    let seen = ask.in_time(cx, &plan).await?;
+    // Of the last run, if there were several: times are of their run.
+    let due = seen.look().map_or_else(|_| plan().1, |runs| runs.last().map(Timed::due).unwrap_or_default());
+    cx.expect(id, &seen, &[delays_and_success(&due, due.len() + 1)])?;
+    Ok(())
 }
 
 pub(super) async fn retry_after(cx: &Cx) -> Outcome {
     let ask = Ask::new(cx, "get");
-    let replies = conflicts_of(&[("retry-after", "1".into())], 2);
-    let seen = ask.call(cx, &replies).await?;
-    cx.expect(QUEUE_RETRY_9, &seen, &[after_seconds(cx, 1, 3)])?;
-    Ok(())
+    let plan = || conflicts_of(&[("retry-after", "1".into())], in_seconds(1), 2);
+    asks_when_due(cx, QUEUE_RETRY_9, &ask, plan).await
 }
 
 pub(super) async fn retry_after_date(cx: &Cx) -> Outcome {
-    // Where the client cannot be told, what it does without the header is at once too.
-    let ask = Ask::new(cx, "get").setting(cx, "retry_delay_ms", 7_000);
-    let (time, past) = (in_seconds(1), in_seconds(0) - 60);
-    let replies = conflicts_of(&[("retry-after", date(time))], 1);
-    let past = conflicts_of(&[("retry-after", date(past))], 2);
-    let (seen, past) = try_join(ask.call(cx, &replies), ask.call(cx, &past)).await?;
-    cx.expect(QUEUE_RETRY_9, &seen, &[at_time(cx, time, 2)])?;
-    let late = late(cx);
-    let at_once = after(&format!("at once, {late} ms later at most"), 3, move |delay| delay.is_most(late));
-    cx.expect(QUEUE_RETRY_9, &past, &[at_once])?;
+    // Delays without the header are longer than any that is right; where the client cannot be told, they are at once too.
+    let without = |base: u64| Ask::new(cx, "get").setting(cx, "retry_delay_ms", base);
+    let later = || {
+        let time = time_in(1);
+        conflicts_of(&[("retry-after", date(time))], Due::At(time * SECOND_MS), 1)
+    };
+    let past = || conflicts_of(&[("retry-after", date(time_in(0) - 60))], in_seconds(0), 2);
+    try_join(
+        asks_when_due(cx, QUEUE_RETRY_9, &without(7_000), later),
+        asks_when_due(cx, QUEUE_RETRY_9, &without(4_000), past),
+    )
+    .await?;
     Ok(())
 }
 
 pub(super) async fn rate_limit(cx: &Cx) -> Outcome {
     let ask = Ask::new(cx, "get").setting(cx, "retry_delay_ms", 100);
-    let time = in_seconds(1);
-    let reset = conflicts_of(&[("x-ratelimit-reset", time.to_string())], 1);
-    let seconds = conflicts_of(&[("x-ratelimit-retry-after", "1".into())], 2);
-    let (reset, seconds) = try_join(ask.call(cx, &reset), ask.call(cx, &seconds)).await?;
-    cx.expect(QUEUE_RETRY_10, &reset, &[at_time(cx, time, 2)])?;
-    cx.expect(QUEUE_RETRY_10, &seconds, &[after_seconds(cx, 1, 3)])?;
+    let reset = || {
+        let time = time_in(1);
+        conflicts_of(&[("x-ratelimit-reset", time.to_string())], Due::At(time * SECOND_MS), 1)
+    };
+    let seconds = || conflicts_of(&[("x-ratelimit-retry-after", "1".into())], in_seconds(1), 2);
+    try_join(
+        asks_when_due(cx, QUEUE_RETRY_10, &ask, reset),
+        asks_when_due(cx, QUEUE_RETRY_10, &ask, seconds),
+    )
+    .await?;
     Ok(())
 }
 
 pub(super) async fn order(cx: &Cx) -> Outcome {
     let ask = Ask::new(cx, "get");
-    let time = in_seconds(1);
-    let later = in_seconds(60);
-    let first = [
-        ("x-ratelimit-retry-after", "60".into()),
-        ("x-ratelimit-reset", later.to_string()),
-        ("retry-after", "1".into()),
-    ];
-    let second = [("x-ratelimit-retry-after", "60".into()), ("x-ratelimit-reset", time.to_string())];
-    let past = [("x-ratelimit-reset", (time - 60).to_string()), ("retry-after", "1".into())];
-    let (first, second, past) = (conflicts_of(&first, 1), conflicts_of(&second, 1), conflicts_of(&past, 1));
-    let (first, second, past) =
-        try_join3(ask.call(cx, &first), ask.call(cx, &second), ask.call(cx, &past)).await?;
-    cx.expect(QUEUE_RETRY_9, &first, &[after_seconds(cx, 1, 2)])?;
-    cx.expect(QUEUE_RETRY_9, &past, &[after_seconds(cx, 1, 2)])?;
-    cx.expect(QUEUE_RETRY_10, &second, &[at_time(cx, time, 2)])?;
+    let first = || {
+        let headers = [
+            ("x-ratelimit-retry-after", "60".into()),
+            ("x-ratelimit-reset", time_in(60).to_string()),
+            ("retry-after", "1".into()),
+        ];
+        conflicts_of(&headers, in_seconds(1), 1)
+    };
+    let past = || {
+        let headers = [("x-ratelimit-reset", (time_in(1) - 60).to_string()), ("retry-after", "1".into())];
+        conflicts_of(&headers, in_seconds(1), 1)
+    };
+    let second = || {
+        let time = time_in(1);
+        let headers = [("x-ratelimit-retry-after", "60".into()), ("x-ratelimit-reset", time.to_string())];
+        conflicts_of(&headers, Due::At(time * SECOND_MS), 1)
+    };
+    try_join3(
+        asks_when_due(cx, QUEUE_RETRY_9, &ask, first),
+        asks_when_due(cx, QUEUE_RETRY_9, &ask, past),
+        asks_when_due(cx, QUEUE_RETRY_10, &ask, second),
+    )
+    .await?;
     Ok(())
 }
 
@@ -179,9 +173,10 @@ pub(super) async fn mixed(cx: &Cx) -> Outcome {
 
 pub(super) async fn broken_off(cx: &Cx) -> Outcome {
     let ask = Ask::new(cx, "get").setting(cx, "retry_delay_ms", 200);
-    let bounds = bounds(cx, 200, 2);
-    let seen = ask.in_time(cx, &[Reply::Broken, Reply::Broken, Reply::Success], &bounds).await?;
-    cx.expect(QUEUE_RETRY_20, &seen, &[of_delays(bounds)])?;
+    let due = due(cx, 200, 2);
+    let replies = [Reply::Broken, Reply::Broken, Reply::Success];
+    let seen = ask.in_time(cx, || (replies.to_vec(), due.clone())).await?;
+    cx.expect(QUEUE_RETRY_20, &seen, &[of_delays(&due)])?;
     Ok(())
 }
 

@@ -95,7 +95,11 @@ pub(super) async fn kinds(cx: &Cx) -> Outcome {
         [status, code, issues, alone].iter().any(|course| kind(course).is_some())
     };
     if seen.look().is_ok_and(|kinds| !tells(kinds)) {
-        return Err(cannot(cx, "tells no kinds of errors"));
+        // Whether it has none, or its adapter does not say them, nobody knows.
+        return Err(cannot(
+            cx,
+            "tells no kinds of errors; where it has them, its adapter names the class or the code of what is thrown",
+        ));
     }
     let two = alternative(
         "one kind of 426 and UPGRADE_REQUIRED, another of issues, and neither of them of a message alone",

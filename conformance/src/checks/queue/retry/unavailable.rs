@@ -1,6 +1,8 @@
 //! What is asked again as long as the window is open.
 
-use super::call::{Ask, Bounds, Course, LATE_MS, LONGEST_MS, Reply, another, delays as of_delays, refuses};
+use super::call::{
+    Ask, Course, Due, LATE_MS, LONGEST_MS, Reply, Timed, another, delays as of_delays, refuses,
+};
 use crate::check::{Cx, Outcome, alternative};
 use futures_util::future::try_join;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use wireproof_spec::queue::requirements::*;
 /// A window that is open behind delay 0, and shut behind delay 1.
 const WINDOW_MS: u64 = 1_250;
 
-fn bounds(count: u32) -> Vec<Bounds> {
+fn due(count: u32) -> Vec<Due> {
     (0..count).map(super::call::unavailable).collect()
 }
 
@@ -26,10 +28,10 @@ pub(super) async fn unavailable(cx: &Cx) -> Outcome {
 
 pub(super) async fn reset(cx: &Cx) -> Outcome {
     let replies = [Reply::Reset, Reply::Reset, Reply::Success];
-    let seen = Ask::new(cx, "get").in_time(cx, &replies, &bounds(2)).await?;
-    cx.expect(QUEUE_RETRY_2, &seen, &[of_delays(bounds(2))])?;
-    let success = alternative("three requests and a success", |courses: &Vec<Course>| {
-        courses.iter().all(|course| course.succeeds_with(3))
+    let seen = Ask::new(cx, "get").in_time(cx, || (replies.to_vec(), due(2))).await?;
+    cx.expect(QUEUE_RETRY_2, &seen, &[of_delays(&due(2))])?;
+    let success = alternative("three requests and a success", |runs: &Vec<Timed>| {
+        runs.iter().all(|timed| timed.course.succeeds_with(3))
     });
     cx.expect(QUEUE_RETRY_2, &seen, &[success])?;
     Ok(())
@@ -50,8 +52,8 @@ pub(super) async fn refused(cx: &Cx) -> Outcome {
 
 pub(super) async fn delays(cx: &Cx) -> Outcome {
     let replies = [refuses(503), refuses(502), Reply::Success];
-    let seen = Ask::new(cx, "publish").with("payload", 1).in_time(cx, &replies, &bounds(2)).await?;
-    cx.expect(QUEUE_RETRY_3, &seen, &[of_delays(bounds(2))])?;
+    let seen = Ask::new(cx, "publish").with("payload", 1).in_time(cx, || (replies.to_vec(), due(2))).await?;
+    cx.expect(QUEUE_RETRY_3, &seen, &[of_delays(&due(2))])?;
     Ok(())
 }
 
@@ -59,12 +61,12 @@ pub(super) async fn many(cx: &Cx) -> Outcome {
     let five = [503, 503, 503, 503, 503].map(refuses);
     let replies = [five.as_slice(), &[Reply::Success]].concat();
     let ask = Ask::new(cx, "get").setting(cx, "retries", 1);
-    let seen = ask.in_time(cx, &replies, &bounds(5)).await?;
-    let success = alternative("six requests and a success", |courses: &Vec<Course>| {
-        courses.iter().all(|course| course.succeeds_with(6))
+    let seen = ask.in_time(cx, || (replies.clone(), due(5))).await?;
+    let success = alternative("six requests and a success", |runs: &Vec<Timed>| {
+        runs.iter().all(|timed| timed.course.succeeds_with(6))
     });
     cx.expect(QUEUE_RETRY_4, &seen, &[success])?;
-    cx.expect(QUEUE_RETRY_3, &seen, &[of_delays(bounds(5))])?;
+    cx.expect(QUEUE_RETRY_3, &seen, &[of_delays(&due(5))])?;
     Ok(())
 }
 

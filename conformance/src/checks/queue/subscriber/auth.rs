@@ -1,6 +1,6 @@
 //! What a client says first, and how it takes the answer.
 
-use super::{again, delivers, hears, interfaces, restart};
+use super::{again, delivers, hears, restart};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative},
     checks::queue::client::{Client, Connection, Interface, Start, message, push},
@@ -24,7 +24,11 @@ fn lacks(members: &'static [&'static str]) -> Alternative<Value> {
 }
 
 pub(super) async fn first_frame(cx: &Cx) -> Outcome {
-    let mut client = Client::begin(cx).await?;
+    Interface::each(cx, |interface| says_first(cx, interface)).await
+}
+
+async fn says_first(cx: &Cx, interface: Interface) -> Outcome {
+    let mut client = Client::start(cx, Start::new(cx, interface)).await?;
     for _ in 0..2 {
         let (_, call) = client.dial(cx).await?;
         let mut peer = call.upgrade().await?;
@@ -44,20 +48,23 @@ pub(super) async fn first_frame(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn raw_key(cx: &Cx) -> Outcome {
-    for key in [cx.token(24), format!("sk_{}+/=.~%2F:\"\\{{}}", cx.token(24))] {
-        let start = Start::new(cx, Interface::any(cx)).with("key", key);
-        let mut client = Client::start(cx, start).await?;
-        let mut connection = client.connect(cx).await?;
-        cx.expect(QUEUE_SUBSCRIBER_8, &connection.auth, &[has_key(&client.key)])?;
-        connection.welcome(&cx.token(8)).await;
-        let connection = again(cx, &mut client, connection).await?;
-        cx.expect(QUEUE_SUBSCRIBER_8, &connection.auth, &[has_key(&client.key)])?;
-    }
-    Ok(())
+    Interface::each(cx, async |interface| {
+        for key in [cx.token(24), format!("sk_{}+/=.~%2F:\"\\{{}}", cx.token(24))] {
+            let start = Start::new(cx, interface).with("key", key);
+            let mut client = Client::start(cx, start).await?;
+            let mut connection = client.connect(cx).await?;
+            cx.expect(QUEUE_SUBSCRIBER_8, &connection.auth, &[has_key(&client.key)])?;
+            connection.welcome(&cx.token(8)).await;
+            let connection = again(cx, &mut client, connection).await?;
+            cx.expect(QUEUE_SUBSCRIBER_8, &connection.auth, &[has_key(&client.key)])?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn fresh(cx: &Cx) -> Outcome {
-    for interface in interfaces(cx) {
+    Interface::each(cx, async |interface| {
         // Another client of the same process, which has both, is no reason to send them.
         let mut other = Client::start(cx, Start::new(cx, interface)).await?;
         let mut known = other.join(cx).await?;
@@ -66,30 +73,33 @@ pub(super) async fn fresh(cx: &Cx) -> Outcome {
         let mut client = Client::start(cx, start).await?;
         let connection = client.connect(cx).await?;
         cx.expect(QUEUE_SUBSCRIBER_9, &connection.auth, &[lacks(&["client_id", "last_offset"])])?;
-    }
-    Ok(())
+        Ok(())
+    })
+    .await
+}
+
+/// That an AuthRequest is of this organisation.
+fn belongs_to(organisation: String) -> Alternative<Value> {
+    alternative("orgId with the organisation", move |auth: &Value| auth["orgId"] == *organisation)
 }
 
 pub(super) async fn organisation(cx: &Cx) -> Outcome {
-    for named in [true, false] {
-        let organisation = format!("org_{}", cx.token(8));
-        let start = Start::new(cx, Interface::any(cx));
-        let start = if named { start.with("organisation", organisation.clone()) } else { start };
-        let told = || match named {
-            true => {
-                let organisation = organisation.clone();
-                alternative("orgId with the organisation", move |auth: &Value| auth["orgId"] == *organisation)
-            }
-            false => lacks(&["orgId"]),
-        };
-        let mut client = Client::start(cx, start).await?;
-        let mut connection = client.connect(cx).await?;
-        cx.expect(QUEUE_SUBSCRIBER_11, &connection.auth, &[told()])?;
-        connection.welcome(&cx.token(8)).await;
-        let connection = again(cx, &mut client, connection).await?;
-        cx.expect(QUEUE_SUBSCRIBER_11, &connection.auth, &[told()])?;
-    }
-    Ok(())
+    Interface::each(cx, async |interface| {
+        for named in [true, false] {
+            let organisation = format!("org_{}", cx.token(8));
+            let start = Start::new(cx, interface);
+            let start = if named { start.with("organisation", organisation.clone()) } else { start };
+            let told = if named { belongs_to(organisation) } else { lacks(&["orgId"]) };
+            let mut client = Client::start(cx, start).await?;
+            let mut connection = client.connect(cx).await?;
+            cx.expect(QUEUE_SUBSCRIBER_11, &connection.auth, std::slice::from_ref(&told))?;
+            connection.welcome(&cx.token(8)).await;
+            let connection = again(cx, &mut client, connection).await?;
+            cx.expect(QUEUE_SUBSCRIBER_11, &connection.auth, &[told])?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn success(cx: &Cx) -> Outcome {
@@ -99,20 +109,27 @@ pub(super) async fn success(cx: &Cx) -> Outcome {
         json!({"success": true, "error": ""}),
         json!({"success": true, "client_id": cx.token(8), "region": {"of": ["the", 1, null]}, "type": "auth"}),
     ];
-    for answer in answers {
-        let mut client = Client::begin(cx).await?;
-        let mut connection = client.connect(cx).await?;
-        connection.send(&answer).await;
-        connection.push([0, 1]).await;
-        let told = client.delivered(2).await?;
-        cx.expect(QUEUE_SUBSCRIBER_13, &connection.told(told), &[delivers(vec![0, 1])])?;
-    }
-    Ok(())
+    Interface::each(cx, async |interface| {
+        for answer in &answers {
+            let mut client = Client::start(cx, Start::new(cx, interface)).await?;
+            let mut connection = client.connect(cx).await?;
+            connection.send(answer).await;
+            connection.push([0, 1]).await;
+            let told = client.delivered(2).await?;
+            cx.expect(QUEUE_SUBSCRIBER_13, &connection.told(told), &[delivers(vec![0, 1])])?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn malformed(cx: &Cx) -> Outcome {
+    Interface::each(cx, |interface| malformed_answers(cx, interface)).await
+}
+
+async fn malformed_answers(cx: &Cx, interface: Interface) -> Outcome {
     // Who is answered as it should be stays and is pushed to.
-    let mut twin = Client::begin(cx).await?;
+    let mut twin = Client::start(cx, Start::new(cx, interface)).await?;
     let mut joined = twin.join(cx).await?;
     hears(cx, &mut twin, &mut joined, 0).await?;
     let answers = [
@@ -133,7 +150,7 @@ pub(super) async fn malformed(cx: &Cx) -> Outcome {
         push("message", &[message(0)]).to_string(),
     ];
     let closes = answers.iter().map(async |answer| {
-        let mut client = Client::begin(cx).await?;
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
         let mut connection: Connection = client.connect(cx).await?;
         connection.peer.send_text(answer).await;
         connection.ended().await

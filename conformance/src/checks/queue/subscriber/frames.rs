@@ -1,9 +1,9 @@
 //! What comes on the connections of a client, and what it says to that.
 
-use super::{delivers, hears, interfaces, restart};
+use super::{delivers, hears, restart};
 use crate::{
     check::{Cx, Outcome, alternative},
-    checks::queue::client::{Client, Start, message, offsets, push},
+    checks::queue::client::{Client, Interface, Start, message, offsets, push},
     wire::ws::Frame,
 };
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use wireproof_spec::queue::requirements::*;
 const QUIET: Duration = Duration::from_millis(250);
 
 pub(super) async fn no_more_data(cx: &Cx) -> Outcome {
-    for interface in interfaces(cx) {
+    for interface in Interface::all(cx) {
         let mut client = Client::start(cx, Start::new(cx, interface)).await?;
         let mut connection = client.join(cx).await?;
         connection.push([0]).await;
@@ -38,7 +38,7 @@ pub(super) async fn no_more_data(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn pushed_before_success(cx: &Cx) -> Outcome {
-    for interface in interfaces(cx) {
+    for interface in Interface::all(cx) {
         for (redial, answer) in
             [(false, None), (false, Some("no such key")), (true, None), (true, Some("no such key"))]
         {
@@ -72,21 +72,29 @@ pub(super) async fn pushed_before_success(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn ping(cx: &Cx) -> Outcome {
-    let mut client = Client::begin(cx).await?;
-    let mut connection = client.join(cx).await?;
-    hears(cx, &mut client, &mut connection, 0).await?;
-    let longest = cx.token(64).repeat(2);
-    for content in ["here", "", &longest[..125], "here again"] {
-        let pong = connection.peer.ping(content.as_bytes()).await?;
-        let same = content.to_owned();
-        let same = alternative("a pong with the same content", move |pong: &Bytes| *pong == same.as_bytes());
-        cx.expect(QUEUE_SUBSCRIBER_26, &pong, &[same])?;
-    }
-    Ok(())
+    Interface::each(cx, async |interface| {
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
+        let mut connection = client.join(cx).await?;
+        hears(cx, &mut client, &mut connection, 0).await?;
+        let longest = cx.token(64).repeat(2);
+        for content in ["here", "", &longest[..125], "here again"] {
+            let pong = connection.peer.ping(content.as_bytes()).await?;
+            let same = content.to_owned();
+            let same =
+                alternative("a pong with the same content", move |pong: &Bytes| *pong == same.as_bytes());
+            cx.expect(QUEUE_SUBSCRIBER_26, &pong, &[same])?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn fragments(cx: &Cx) -> Outcome {
-    let mut client = Client::begin(cx).await?;
+    Interface::each(cx, |interface| takes_fragments(cx, interface)).await
+}
+
+async fn takes_fragments(cx: &Cx, interface: Interface) -> Outcome {
+    let mut client = Client::start(cx, Start::new(cx, interface)).await?;
     let mut connection = client.connect(cx).await?;
     let answer = json!({"success": true, "client_id": cx.token(8)}).to_string();
     connection.peer.send_in_frames(&answer, &[9, 1, 5]).await;
@@ -110,9 +118,13 @@ pub(super) async fn fragments(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn long_push(cx: &Cx) -> Outcome {
+    Interface::each(cx, |interface| takes_long_pushes(cx, interface)).await
+}
+
+async fn takes_long_pushes(cx: &Cx, interface: Interface) -> Outcome {
     /// So many messages share the length, so that each fits into a line of an adapter.
     const MESSAGES: i64 = 4;
-    let mut client = Client::begin(cx).await?;
+    let mut client = Client::start(cx, Start::new(cx, interface)).await?;
     let mut connection = client.join(cx).await?;
     for (n, length) in [65_537, 1_048_577, 2_097_152].into_iter().enumerate() {
         let first = i64::try_from(n).unwrap_or_default() * MESSAGES;

@@ -1,6 +1,6 @@
 //! What a client does that is not let in.
 
-use super::{again, hears, interfaces};
+use super::{again, hears};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative},
     checks::queue::client::{Client, Connection, Interface, Start, silence},
@@ -35,7 +35,7 @@ async fn connection(cx: &Cx, interface: Interface, redial: bool) -> Outcome<(Cli
 }
 
 pub(super) async fn closes(cx: &Cx) -> Outcome {
-    for interface in interfaces(cx) {
+    for interface in Interface::all(cx) {
         let cases = [
             (failure("no such key"), false),
             (failure(""), false),
@@ -112,7 +112,7 @@ enum Behind {
 
 pub(super) async fn is_final(cx: &Cx) -> Outcome {
     let ends = [Behind::Answers, Behind::LeavesTheCloseUnanswered, Behind::Resets, Behind::LeavesAtOnce];
-    let cases = interfaces(cx).into_iter().flat_map(|interface| {
+    let cases = Interface::all(cx).into_iter().flat_map(|interface| {
         [false, true].into_iter().flat_map(move |redial| ends.map(|behind| (interface, redial, behind)))
     });
     let silences = cases.map(|(interface, redial, behind)| refused(cx, interface, redial, behind));
@@ -154,7 +154,7 @@ pub(super) async fn unanswered(cx: &Cx) -> Outcome {
         cx.need(QUEUE_SUBSCRIBER_10, &connection.peer.quiet(limit).await?, &[nothing])?;
         hears(cx, &mut client, &mut connection, 0).await
     };
-    let cases = interfaces(cx).into_iter().flat_map(|interface| [(interface, false), (interface, true)]);
+    let cases = Interface::all(cx).into_iter().flat_map(|interface| [(interface, false), (interface, true)]);
     let ends = try_join_all(cases.map(async |(interface, redial)| {
         let (_client, mut connection) = connection(cx, interface, redial).await?;
         connection.peer = connection.peer.patient(limit + cx.slack());

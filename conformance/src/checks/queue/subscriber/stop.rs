@@ -1,6 +1,6 @@
 //! What a client does whose owner stops it.
 
-use super::{again, hears, interfaces, restart};
+use super::{again, hears, restart};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative},
     checks::queue::client::{Client, Connection, DEFAULT_BASE_MS, Interface, LATE_MS, Start, silence},
@@ -73,7 +73,7 @@ async fn stop(
 }
 
 pub(super) async fn says_so(cx: &Cx) -> Outcome {
-    for interface in interfaces(cx) {
+    for interface in Interface::all(cx) {
         let ends = CONNECTED.into_iter().map(async |moment| {
             let (mut client, connection) = come_to(cx, interface, moment).await?;
             stop(&mut client, connection, true).await
@@ -91,7 +91,7 @@ fn still() -> Alternative<Option<Request>> {
 }
 
 pub(super) async fn for_good(cx: &Cx) -> Outcome {
-    let cases = interfaces(cx).into_iter().flat_map(|interface| {
+    let cases = Interface::all(cx).into_iter().flat_map(|interface| {
         let moments = CONNECTED.into_iter().chain([Moment::Handshake]);
         moments.flat_map(move |moment| [true, false].map(|in_order| (interface, moment, in_order)))
     });
@@ -148,7 +148,7 @@ async fn stopped_in_handshake(cx: &Cx, interface: Interface, in_order: bool) -> 
 }
 
 pub(super) async fn in_between(cx: &Cx) -> Outcome {
-    let cases = interfaces(cx)
+    let cases = Interface::all(cx)
         .into_iter()
         .flat_map(|interface| [Moment::Delivered, Moment::Again].map(|moment| (interface, moment)));
     let silences = cases.map(|(interface, moment)| stopped_in_between(cx, interface, moment));

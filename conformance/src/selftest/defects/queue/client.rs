@@ -40,12 +40,20 @@ pub struct ClientSeams {
     pub owner: Option<Asks>,
     /// What the owner is told; none: as it is.
     pub told: Option<Tells>,
+    /// Whether subscriptions with a handler are left as they are.
+    pub iterators_alone: bool,
 }
 
 impl ClientSeams {
     /// Changes nothing.
     pub fn honest() -> Self {
-        Self { subscription: Seams::honest(), calls: CallSeams::honest(), owner: None, told: None }
+        Self {
+            subscription: Seams::honest(),
+            calls: CallSeams::honest(),
+            owner: None,
+            told: None,
+            iterators_alone: false,
+        }
     }
 }
 
@@ -95,6 +103,11 @@ pub(super) const fn race(
 /// A subscription broken so.
 pub(super) fn subscription(seams: Seams) -> ClientSeams {
     ClientSeams { subscription: seams, ..ClientSeams::honest() }
+}
+
+/// Iterators broken so, and no handlers: as where each has code of its own.
+pub(super) fn iterators(seams: ClientSeams) -> ClientSeams {
+    ClientSeams { iterators_alone: true, ..seams }
 }
 
 /// Each dial changed. The number is that of the connection, from 1.

@@ -1,13 +1,13 @@
 //! Defects of "Redial".
 
 use super::client::{
-    ClientSeams, ClientTable, always, boundary, decide, input, owner, second, subscription, told,
+    ClientSeams, ClientTable, always, boundary, decide, input, iterators, owner, second, subscription, told,
 };
 use crate::{
     embed::reference::{
         model::Decision,
         queue::client::{
-            Seams, Settings, Subscribe,
+            Error, Seams, Settings, Subscribe,
             model::{Effect, Input, Phase, Record, State, Status, SubscriberModel, What},
             settings::Redial,
         },
@@ -66,6 +66,13 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
+    boundary("queue/redial/iterator-outlives-4100", QUEUE_REDIAL_5, Port, || {
+        iterators(input(|_, input| {
+            if let What::Closed(_, code @ 4100, _) = &mut input.what {
+                *code = 1011;
+            }
+        }))
+    }),
     boundary("queue/redial/own-4000-is-not-final", QUEUE_REDIAL_5, Port, || {
         // The seam of delays sets the time that a record leaves open.
         subscription(Seams {
@@ -91,6 +98,9 @@ pub(super) const TABLE: ClientTable = &[
     }),
     always("queue/redial/nothing-drawn", QUEUE_REDIAL_10, Port, || {
         law(|redial, n, _| capped(redial, grown(redial, 2.0, n)))
+    }),
+    always("queue/redial/iterator-draws-nothing", QUEUE_REDIAL_10, Port, || {
+        iterators(law(|redial, n, _| capped(redial, grown(redial, 2.0, n))))
     }),
     second("queue/redial/drawn-once", QUEUE_REDIAL_10, Port, || {
         let first = OnceLock::new();
@@ -131,6 +141,23 @@ pub(super) const TABLE: ClientTable = &[
         })
     }),
     always("queue/redial/gives-up-in-silence", QUEUE_REDIAL_13, Wire, || told(|event, _| event != "error")),
+    second("queue/redial/attempts-of-a-lifetime", QUEUE_REDIAL_13, Port, || {
+        let redials = AtomicU32::new(0);
+        decide(move |state, _, decision| {
+            let waits = decision.records.iter().any(|record| matches!(record, Record::Waiting { .. }));
+            if let Some(most) = state.plan().redial.attempts
+                && waits
+                && redials.fetch_add(1, Ordering::Relaxed) >= most
+            {
+                decision.records = vec![Record::Ended];
+                decision.effects = vec![
+                    Effect::Drop,
+                    Effect::Now(Status::Closed),
+                    Effect::End(Some(Error::Exhausted(most))),
+                ];
+            }
+        })
+    }),
     second("queue/redial/deaf-behind-two-redials", QUEUE_REDIAL_14, Port, || {
         decide(|state, _, decision| {
             let deaf = state.dial() > 2;

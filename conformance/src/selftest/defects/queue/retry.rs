@@ -130,10 +130,17 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
+    second("queue/retry/second-retry-after-is-long", QUEUE_RETRY_9, Port, || {
+        waits(|attempt, got, delay| {
+            if attempt > 0 && header(got, "retry-after").is_some_and(|after| after == "1") {
+                *delay += 2_500;
+            }
+        })
+    }),
     boundary("queue/retry/past-date-is-none", QUEUE_RETRY_9, Port, || {
         waits(|_, got, delay| {
             if *delay == 0 && header(got, "retry-after").is_some_and(|after| after.ends_with("GMT")) {
-                *delay = 5_000;
+                *delay = 2_500;
             }
         })
     }),

@@ -1,8 +1,8 @@
 //! Defects of "Subscriber".
 
 use super::client::{
-    ClientSeams, ClientTable, always, auth, boundary, decide, dial, heard, heard_json, owner, race, said,
-    second, subscription, told,
+    ClientSeams, ClientTable, always, auth, boundary, decide, dial, heard, heard_json, iterators, owner,
+    race, said, second, subscription, told,
 };
 use crate::{
     embed::reference::{
@@ -130,6 +130,11 @@ pub(super) const TABLE: ClientTable = &[
                 auth.as_object_mut().map(|members| members.remove("orgId"));
             }
         })
+    }),
+    always("queue/subscriber/iterator-of-nobody", QUEUE_SUBSCRIBER_11, Wire, || {
+        iterators(auth(|_, auth| {
+            auth.as_object_mut().map(|members| members.remove("orgId"));
+        }))
     }),
     always("queue/subscriber/organisation-of-nobody", QUEUE_SUBSCRIBER_11, Wire, || {
         auth(|_, auth| {
