@@ -389,10 +389,16 @@ fn success(request: &Request) -> Response {
     response(200, &json!({"success": true, "data": data}))
 }
 
+/// The least and the greatest delay k, after 502, 503, and connections that fail, in milliseconds.
+pub(super) fn backoff(k: u32) -> (u64, u64) {
+    let whole = 1_000 << k;
+    ((whole / 2).min(LONGEST_MS), whole.min(LONGEST_MS))
+}
+
 /// When a request is due behind delay k, after 502, 503, and connections that fail.
 pub(super) fn unavailable(k: u32) -> Due {
-    let whole = 1_000 << k;
-    Due::Between((whole / 2).min(LONGEST_MS), whole.min(LONGEST_MS))
+    let (least, most) = backoff(k);
+    Due::Between(least, most)
 }
 
 /// When a request is due behind delay k, after 501, and 409 that names none.

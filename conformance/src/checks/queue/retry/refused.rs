@@ -1,7 +1,7 @@
 //! When a request comes again whose connection was refused. Nobody sees a refusal; but who was refused comes again behind the
 //! first delay, and a port that opens before that is over hears nobody until then.
 
-use super::call::{LATE_MS, unavailable};
+use super::call::{LATE_MS, backoff};
 use crate::{
     check::{Alternative, Cx, Outcome, Shown, alternative},
     wire::{Seen, listen::Listener},
@@ -48,13 +48,13 @@ impl Shown for Refused {
 impl Refused {
     /// Whether it tells anything: the client was there before the port opened, and that was before it could come again.
     fn is_clear(&self) -> bool {
-        let least = Duration::from_millis(unavailable(0).0);
+        let least = Duration::from_millis(backoff(0).0);
         self.prompt < Duration::from_millis(PROMPT_MS) && self.opened + Duration::from_millis(ROOM_MS) < least
     }
 
     /// Whether it came behind delay 0, and no later than a client that was refused just before the port opened.
     fn is_in_time(&self) -> bool {
-        let (least, most) = unavailable(0);
+        let (least, most) = backoff(0);
         // Timers round by a millisecond.
         self.came + Duration::from_millis(1) >= Duration::from_millis(least)
             && self.came <= self.opened + Duration::from_millis(most + LATE_MS)
@@ -82,7 +82,7 @@ pub(super) async fn in_time(cx: &Cx) -> Outcome {
 }
 
 fn delayed() -> Alternative<Refused> {
-    let (least, most) = unavailable(0);
+    let (least, most) = backoff(0);
     alternative(
         format!("a request again {least} to {most} ms behind the refusal, and {LATE_MS} ms late at most"),
         Refused::is_in_time,
@@ -95,7 +95,7 @@ async fn refused(cx: &Cx) -> Outcome<Seen<Refused>> {
     let (mut one, mut other) = (cx.app().await?, cx.app().await?);
     let get = |url: String| json!({"url": url, "key": cx.token(24), "queue": cx.name(), "action": "get"});
     let (at_port, at_open) = (get(port.url("http")), get(open.url("http")));
-    let wait = Duration::from_millis(OPENS_MS + unavailable(0).1 + LATE_MS) + cx.answer_time();
+    let wait = Duration::from_millis(OPENS_MS + backoff(0).1 + LATE_MS) + cx.answer_time();
     let begin = Instant::now();
     let behind = async {
         sleep_until(begin + Duration::from_millis(OPENS_MS)).await;
