@@ -13,7 +13,7 @@ mod constants;
 
 use std::{env, fs, path::Path, process::exit};
 
-const PROTOCOLS: [&str; 2] = ["stream", "queue"];
+const PROTOCOLS: [&str; 3] = ["stream", "queue", "fleet"];
 
 fn main() {
     println!("cargo::rerun-if-changed=src/requirement");

@@ -9,7 +9,7 @@ mod message;
 mod value;
 
 pub(crate) use message::{json, reply, words};
-pub use value::{Amount, Any, Count, False, HttpUrl, Object, OrNull, Strings, Text, True, Whole};
+pub use value::{Amount, Any, Count, False, Held, HttpUrl, Object, OrNull, Strings, Text, True, Whole};
 
 use crate::decode::Violation;
 use serde::{
@@ -196,6 +196,60 @@ impl<S: Serializer> Writer<S> {
         use serde::ser::SerializeMap;
         if member.is_there() { self.0.serialize_entry(name, member) } else { Ok(()) }
     }
+}
+
+/// What a message has to be beyond the types of its members.
+pub(crate) struct Rule<T: 'static> {
+    /// The member that breaks it.
+    pub(crate) at: &'static str,
+    /// What is expected there.
+    pub(crate) expected: &'static str,
+    /// Whether a message keeps it.
+    pub(crate) holds: fn(&T) -> bool,
+    /// The same as a JSON Schema.
+    #[cfg_attr(not(feature = "schema"), allow(dead_code))]
+    pub(crate) schema: &'static str,
+}
+
+/// The message, if it keeps the rules.
+pub(crate) fn obey<T>(rules: &[Rule<T>], message: T) -> Result<T, Violation> {
+    match rules.iter().find(|rule| !(rule.holds)(&message)) {
+        None => Ok(message),
+        Some(rule) => {
+            Err(within(rule.at, Violation::new("", format!("expected {}, found otherwise", rule.expected))))
+        }
+    }
+}
+
+/// The schema with these rules: what is about one member stands with it, and what is about several in `allOf`.
+#[cfg(feature = "schema")]
+pub(crate) fn ruled<T>(rules: &[Rule<T>], mut schema: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    fn merge(into: &mut Value, from: Value) {
+        match (into, from) {
+            (Value::Object(into), Value::Object(from)) => {
+                for (name, value) in from {
+                    merge(into.entry(name).or_insert(Value::Null), value);
+                }
+            }
+            (into, from) => *into = from,
+        }
+    }
+    for rule in rules {
+        // A rule is written by hand, and every schema is compiled by the tests.
+        let rule: Value = serde_json::from_str(rule.schema).unwrap_or_default();
+        match (rule.get("if"), &mut schema["allOf"]) {
+            (Some(_), Value::Array(all)) => all.push(rule),
+            (Some(_), none) => *none = vec![rule].into(),
+            (None, _) => merge(&mut schema, rule),
+        }
+    }
+    if schema["allOf"].is_null()
+        && let Some(members) = schema.as_object_mut()
+    {
+        members.remove("allOf");
+    }
+    schema
 }
 
 /// A member in a schema: its name, whether it has to be there, its schema and what it means.

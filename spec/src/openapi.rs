@@ -4,6 +4,10 @@
 //! any message of its method takes, and an answer holds what any answer of its status holds. What the parts of one message
 //! have to do with each other is said by the schema of the message, which the operation names.
 
+mod components;
+
+pub(crate) use components::{answer, components, json_body};
+
 use crate::schema::Schema;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! The protocols as the tests look at them: one table, so that what holds for one holds for all.
 
-use wireproof_spec::{queue, requirement::RequirementId, schema::Schema, stream};
+use wireproof_spec::{fleet, queue, requirement::RequirementId, schema::Schema, stream};
 
 /// A protocol.
 pub(crate) struct Protocol {
@@ -84,6 +84,49 @@ pub(crate) const PROTOCOLS: &[Protocol] = &[
         },
         files_only: &[],
         of_others: &["replay", "close", "offsets", "subscriber", "delivery", "resume", "redial", "retry"],
+    },
+    Protocol {
+        name: "fleet",
+        document: fleet::DOCUMENT,
+        rows: fleet::ROWS,
+        keys: || {
+            let rows = |prefix: &'static str, last: u32| (1..=last).map(move |n| format!("{prefix}{n}"));
+            rows("A", 92).chain(rows("B", 24)).collect()
+        },
+        constants: fleet::requirements::ALL,
+        schemas: fleet::schemas,
+        openapi: fleet::openapi,
+        area: |message| match message {
+            "hello" => "hello",
+            "poll" => "poll",
+            "state" => "snapshot",
+            "cmd" | "ack" => "commands",
+            "done" | "rejected" => "http",
+            "create-request" => "placement",
+            "instance-info" | "room-info" | "fleet-stats" | "stats-reply" | "instance-reply"
+            | "instances-reply" | "room-reply" | "rooms-reply" => "instances",
+            other => panic!("fleet/{other} has no area: add it here"),
+        },
+        files_only: &[],
+        of_others: &[
+            "connect",
+            "frames",
+            "liveness",
+            "violations",
+            "holds",
+            "ids",
+            "access",
+            "conditional",
+            "events",
+            "startup",
+            "hash",
+            "message",
+            "dial",
+            "report",
+            "execute",
+            "drain",
+            "redial",
+        ],
     },
 ];
 

@@ -3,6 +3,7 @@
 mod agree;
 mod decode;
 mod documents;
+mod fleet;
 mod json;
 mod messages;
 mod protocols;

@@ -68,14 +68,16 @@ fn schemas_are_of_the_draft_and_say_what_they_are() {
 /// ajv in strict mode refuses keywords and formats that it does not know; pydantic warns of them.
 #[test]
 fn schemas_use_only_what_every_validator_knows() {
-    const KNOWN: [&str; 25] = [
+    const KNOWN: [&str; 27] = [
         "$id",
         "$schema",
         "additionalProperties",
+        "allOf",
         "anyOf",
         "const",
         "dependentRequired",
         "description",
+        "else",
         "enum",
         "if",
         "items",
@@ -103,8 +105,10 @@ fn schemas_use_only_what_every_validator_knows() {
                 ("properties", Value::Object(members)) => {
                     members.iter().for_each(|(name, s)| check(s, &format!("{at}/{name}")))
                 }
-                ("anyOf" | "oneOf", Value::Array(branches)) => branches.iter().for_each(|s| check(s, &at)),
-                ("additionalProperties" | "if" | "items" | "not" | "then", s) => check(s, &at),
+                ("allOf" | "anyOf" | "oneOf", Value::Array(branches)) => {
+                    branches.iter().for_each(|s| check(s, &at))
+                }
+                ("additionalProperties" | "else" | "if" | "items" | "not" | "then", s) => check(s, &at),
                 _ => {}
             }
         }

@@ -1,14 +1,15 @@
 //! The macros that declare messages: one table each.
 
 /// Declares an object: `Type = "name", names = function;`, then its members. The function gives the requirement that a
-/// violation is one of, if its part named none; what is a part of messages only has neither name nor function.
+/// violation is one of, if its part named none; what is a part of messages only has neither name nor function. `rules = …` are what its
+/// members have to do with each other.
 macro_rules! json {
     (
         $(#[doc = $doc:literal])+
-        $name:ident = $wire:literal, names = $names:expr;
+        $name:ident = $wire:literal, names = $names:expr $(, rules = $rules:expr)?;
         $($members:tt)*
     ) => {
-        crate::json::json!(@type $(#[doc = $doc])+ $name [$names]; $($members)*);
+        crate::json::json!(@type $(#[doc = $doc])+ $name [$names] [$($rules)?]; $($members)*);
         crate::json::json!(@message $name, $wire, $($doc)+);
     };
 
@@ -17,12 +18,12 @@ macro_rules! json {
         $name:ident;
         $($members:tt)*
     ) => {
-        crate::json::json!(@type $(#[doc = $doc])+ $name []; $($members)*);
+        crate::json::json!(@type $(#[doc = $doc])+ $name [] []; $($members)*);
     };
 
     (
         @type $(#[doc = $doc:literal])+
-        $name:ident [$($names:expr)?];
+        $name:ident [$($names:expr)?] [$($rules:expr)?];
         $( $(#[doc = $fdoc:literal])+ $field:ident: $type:ty = $member:literal, )*
     ) => {
         $(#[doc = $doc])+
@@ -41,15 +42,18 @@ macro_rules! json {
         impl crate::json::Json for $name {
             fn read(value: &serde_json::value::RawValue) -> Result<Self, crate::decode::Violation> {
                 let read = Self::members(value);
+                $( let read = read.and_then(|read| crate::json::obey($rules, read)); )?
                 $( let read = read.map_err(|violation| crate::json::json!(@name violation, $names)); )?
                 read
             }
 
             #[cfg(feature = "schema")]
             fn schema() -> serde_json::Value {
-                crate::json::object(vec![
+                let schema = crate::json::object(vec![
                     $( crate::json::json!(@part $member, $type, $($fdoc)+) ),*
-                ])
+                ]);
+                $( let schema = crate::json::ruled($rules, schema); )?
+                schema
             }
         }
 

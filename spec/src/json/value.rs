@@ -97,6 +97,26 @@ impl<const LEAST: i64, const MOST: i64> Json for Whole<LEAST, MOST> {
     }
 }
 
+macro_rules! bits {
+    ($($type:ident)+) => {
+        $(impl Json for $type {
+            fn read(value: &RawValue) -> Result<Self, Violation> {
+                let whole = Whole::<{ $type::MIN as i64 }, { $type::MAX as i64 }>::read(value)?;
+                // Within the bounds nothing is lost.
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                Ok(whole.get() as Self)
+            }
+
+            #[cfg(feature = "schema")]
+            fn schema() -> serde_json::Value {
+                serde_json::json!({ "type": "integer", "minimum": $type::MIN, "maximum": $type::MAX })
+            }
+        })+
+    };
+}
+
+bits! { i32 u32 }
+
 /// A number that is not negative, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Amount(Number);
@@ -255,6 +275,21 @@ impl<T: Json> Json for OrNull<T> {
     #[cfg(feature = "schema")]
     fn schema() -> serde_json::Value {
         serde_json::json!({ "anyOf": [T::schema(), { "type": "null" }] })
+    }
+}
+
+/// A message that another one holds: what is wrong with it is wrong with that one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held<T>(pub T);
+
+impl<T: Json> Json for Held<T> {
+    fn read(value: &RawValue) -> Result<Self, Violation> {
+        T::read(value).map(Self).map_err(|violation| Violation { requirement: None, ..violation })
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema() -> serde_json::Value {
+        T::schema()
     }
 }
 

@@ -4,7 +4,10 @@ use super::{
     http::{OPERATIONS, Operation},
     schemas,
 };
-use crate::schema::Schema;
+use crate::{
+    openapi::{answer, components, json_body},
+    schema::Schema,
+};
 use serde_json::{Map, Value, json};
 
 /// The OpenAPI document of the messages.
@@ -36,7 +39,7 @@ pub fn openapi() -> Schema {
             "paths": paths,
             "components": {
                 "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } },
-                "schemas": components(),
+                "schemas": components(schemas(), &named(), &HELD),
             },
         }),
     )
@@ -77,22 +80,9 @@ fn described(operation: &Operation) -> Value {
         "responses": { "2XX": answer("It succeeded.", operation.reply), "4XX": failure, "5XX": failure },
     });
     if let Some(request) = operation.request {
-        item["requestBody"] = json!({ "required": true, "content": content(request) });
+        item["requestBody"] = json!({ "required": true, "content": json_body(request) });
     }
     item
-}
-
-fn answer(description: &str, schema: &str) -> Value {
-    json!({ "description": description, "content": content(schema) })
-}
-
-fn content(schema: &str) -> Value {
-    let name = short(schema);
-    json!({ "application/json": { "schema": { "$ref": format!("#/components/schemas/{name}") } } })
-}
-
-fn short(schema: &str) -> &str {
-    schema.trim_start_matches("queue/")
 }
 
 /// What other messages hold; it is described once.
@@ -105,53 +95,8 @@ const HELD: [&str; 6] = [
     "queue/consumer",
 ];
 
-/// The schema of each message that an operation names, and of what those hold.
-fn components() -> Map<String, Value> {
-    let schemas = schemas();
-    let held: Vec<(&str, Value)> = schemas
-        .iter()
-        .filter(|schema| HELD.contains(&schema.name))
-        .map(|schema| (schema.name, bare(&schema.document)))
-        .collect();
-    let named = |name: &str| {
-        let of = |o: &Operation| o.reply == name || o.request == Some(name);
-        name == "queue/failure" || HELD.contains(&name) || OPERATIONS.iter().any(of)
-    };
-    let component = |schema: Schema| {
-        let mut document = schema.document;
-        if let Some(members) = document.as_object_mut() {
-            members.retain(|key, _| !key.starts_with('$'));
-            members.values_mut().for_each(|value| refer(value, &held));
-        }
-        (short(schema.name).to_owned(), document)
-    };
-    schemas.into_iter().filter(|schema| named(schema.name)).map(component).collect()
-}
-
-/// A schema without what says which file it is and what it means where it stands.
-fn bare(schema: &Value) -> Value {
-    let mut schema = schema.clone();
-    if let Some(members) = schema.as_object_mut() {
-        members.retain(|key, _| !key.starts_with('$') && key != "title" && key != "description");
-    }
-    schema
-}
-
-/// Puts a reference in the place of everything that is held.
-fn refer(value: &mut Value, held: &[(&str, Value)]) {
-    if value["type"] == "object"
-        && let Some((name, _)) = held.iter().find(|(_, schema)| bare(value) == *schema)
-    {
-        let mut reference = json!({ "$ref": format!("#/components/schemas/{}", short(name)) });
-        if value["description"].is_string() {
-            reference["description"] = value["description"].take();
-        }
-        *value = reference;
-        return;
-    }
-    match value {
-        Value::Object(members) => members.values_mut().for_each(|value| refer(value, held)),
-        Value::Array(items) => items.iter_mut().for_each(|value| refer(value, held)),
-        _ => {}
-    }
+/// The schemas that the operations name.
+fn named() -> Vec<&'static str> {
+    let of = |operation: &Operation| [Some(operation.reply), operation.request];
+    OPERATIONS.iter().flat_map(of).flatten().chain(["queue/failure"]).collect()
 }

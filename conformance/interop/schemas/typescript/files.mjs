@@ -5,12 +5,14 @@ import { fileURLToPath } from "node:url";
 const root = new URL("../../../../", import.meta.url);
 const read = (path) => readFileSync(new URL(path, root), "utf8");
 const names = (path) => readdirSync(new URL(path, root)).sort();
+const folders = (path) =>
+  readdirSync(new URL(path, root), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
 
 /** The protocols that have fixtures. */
-export const protocols = readdirSync(new URL("fixtures/", root), { withFileTypes: true })
-  .filter((entry) => entry.isDirectory())
-  .map((entry) => entry.name)
-  .sort();
+export const protocols = folders("fixtures/");
 
 /** Every JSON Schema: `{ name: "stream/append-request", document, file }`; those of reports have no fixtures. */
 export const schemas = names("schemas/")
@@ -30,7 +32,7 @@ export const openapi = protocols
 
 /** Every fixture: `{ message, file, valid, text }`. */
 export const fixtures = protocols.flatMap((protocol) =>
-  names(`fixtures/${protocol}/`).flatMap((message) =>
+  folders(`fixtures/${protocol}/`).flatMap((message) =>
     ["valid", "invalid"].flatMap((kind) =>
       names(`fixtures/${protocol}/${message}/${kind}/`).map((name) => {
         const file = `fixtures/${protocol}/${message}/${kind}/${name}`;

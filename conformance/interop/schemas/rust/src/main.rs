@@ -4,7 +4,7 @@
 //! Its argument is the directory of the fixtures.
 
 use std::{collections::BTreeSet, env, fs, io, path::Path, process::ExitCode, str::FromStr};
-use wireproof_spec::{queue, stream};
+use wireproof_spec::{fleet, queue, stream};
 
 /// Reads the document of one message.
 type Read = fn(&str) -> Result<(), String>;
@@ -17,6 +17,22 @@ fn read<M: FromStr<Err: ToString> + ToString + PartialEq>(document: &str) -> Res
 
 /// Every message: the directory of its fixtures and its type.
 const MESSAGES: &[(&str, Read)] = &[
+    ("fleet/ack", read::<fleet::Ack>),
+    ("fleet/cmd", read::<fleet::Cmd>),
+    ("fleet/create-request", read::<fleet::CreateRequest>),
+    ("fleet/done", read::<fleet::Done>),
+    ("fleet/fleet-stats", read::<fleet::FleetStats>),
+    ("fleet/hello", read::<fleet::Hello>),
+    ("fleet/instance-info", read::<fleet::InstanceInfo>),
+    ("fleet/instance-reply", read::<fleet::InstanceReply>),
+    ("fleet/instances-reply", read::<fleet::InstancesReply>),
+    ("fleet/poll", read::<fleet::Poll>),
+    ("fleet/rejected", read::<fleet::Rejection>),
+    ("fleet/room-info", read::<fleet::RoomInfo>),
+    ("fleet/room-reply", read::<fleet::RoomReply>),
+    ("fleet/rooms-reply", read::<fleet::RoomsReply>),
+    ("fleet/state", read::<fleet::State>),
+    ("fleet/stats-reply", read::<fleet::StatsReply>),
     ("queue/auth-request", read::<queue::AuthRequest>),
     ("queue/auth-response", read::<queue::AuthResponse>),
     ("queue/batch-reply", read::<queue::BatchReply>),
