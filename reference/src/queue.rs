@@ -13,7 +13,7 @@ pub mod model;
 pub mod seams;
 pub mod server;
 mod socket;
-mod tapped;
+pub(crate) mod tapped;
 mod time;
 
 pub use model::QueueModel;

@@ -1,6 +1,11 @@
 //! The one test binary of the crate.
 
 mod client;
+mod fleet_agent;
+mod fleet_line;
+mod fleet_log;
+mod fleet_model;
+mod fleet_server;
 mod log;
 mod queue_caller;
 mod queue_client;

@@ -3,8 +3,6 @@
 //! [`model`] is the subscription and [`retry`] the patience of a caller, both pure; [`subscription`] and [`http`] are the
 //! shells around them. [`settings`] holds what a user sets, [`seams`] the places at which a test breaks the client.
 
-mod clock;
-mod connection;
 mod error;
 pub mod http;
 pub mod model;
@@ -13,7 +11,6 @@ pub mod seams;
 pub mod settings;
 mod stream;
 pub mod subscription;
-mod tls;
 mod url;
 
 pub use error::{ApiError, Error, Kind};

@@ -1,6 +1,7 @@
 //! A connection whose bytes seams can change.
 
-use super::{client::seams::MapRead, seams::MapWritten};
+use super::seams::MapWritten;
+use crate::client::seams::MapRead;
 use std::{
     io,
     pin::Pin,
@@ -9,7 +10,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A connection whose bytes can be mapped.
-pub(super) struct Tapped<Io> {
+pub(crate) struct Tapped<Io> {
     io: Io,
     read: Option<MapRead>,
     written: Option<MapWritten>,
@@ -20,17 +21,17 @@ pub(super) struct Tapped<Io> {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Tapped<Io> {
     /// Maps what is written from now on.
-    pub(super) fn new(io: Io, written: Option<MapWritten>) -> Self {
+    pub(crate) fn new(io: Io, written: Option<MapWritten>) -> Self {
         Self { io, read: None, written, waiting: Vec::new(), sent: 0 }
     }
 
     /// Maps what is written from now on otherwise.
-    pub(super) fn map(&mut self, written: Option<MapWritten>) {
+    pub(crate) fn map(&mut self, written: Option<MapWritten>) {
         self.written = written;
     }
 
     /// Maps what is read from now on.
-    pub(super) fn map_read(&mut self, read: Option<MapRead>) {
+    pub(crate) fn map_read(&mut self, read: Option<MapRead>) {
         self.read = read;
     }
 

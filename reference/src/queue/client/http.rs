@@ -3,14 +3,17 @@
 //! POSTs are tried again like everything else: who publishes and wants no message twice gives it an idempotency key.
 
 use super::{
-    clock::Clock,
     error::{ApiError, Kind},
     retry::{Next, Outcome, Retry},
     seams::{CallSeams, Exchanged},
     settings::Settings,
-    url::{self, Place},
+    url,
 };
-use crate::queue::message::random;
+use crate::client::{
+    clock::Clock,
+    place::{Place, place},
+    random,
+};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -76,7 +79,7 @@ impl Caller {
         if settings.key.is_empty() {
             return Err(local("No API key provided"));
         }
-        let place = url::place(url::root(&settings.base_url), "http")
+        let place = place(url::root(&settings.base_url), "http")
             .map_err(|why| local(format!("the base URL {:?}: {why}", settings.base_url)))?;
         Ok(Self { settings: settings.clone(), seams, place, clock: Clock::start() })
     }

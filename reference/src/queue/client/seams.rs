@@ -1,9 +1,7 @@
 //! The seams at which a client can be broken. Every seam is a value; the honest ones are absent and cost nothing.
 
-pub use super::{
-    super::seams::{Frame, MapWritten},
-    retry::{Next, Outcome},
-};
+pub use super::retry::{Next, Outcome};
+pub use crate::client::seams::{Frame, MapDelay, MapHeard, MapRead, MapSaid, MapWritten};
 
 use super::model::SubscriberModel;
 use crate::model::{self, Port};
@@ -41,14 +39,6 @@ pub enum Exchanged {
 
 /// Maps each dial. The number is that of the connection, from 1.
 pub type MapDial = Box<dyn Fn(u64, &mut Dial) + Send + Sync>;
-/// Maps each frame that came on a connection: a text, bytes, or a close, which is 1006 if nothing was said.
-pub type MapHeard = Box<dyn Fn(u64, &mut Frame) + Send + Sync>;
-/// Maps the frames that are about to be sent on a connection: an AuthRequest, or a close.
-pub type MapSaid = Box<dyn Fn(u64, &mut Vec<Frame>) + Send + Sync>;
-/// Maps the bytes that a connection reads behind its handshake, in place, as they come.
-pub type MapRead = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
-/// Maps the delay before a redial, in milliseconds. The number is that of the redial, from 0 since the client was let in.
-pub type MapDelay = Box<dyn Fn(u32, &mut u64) + Send + Sync>;
 /// Maps the messages of one frame before they are handed to the user.
 pub type MapDelivered = Box<dyn Fn(&mut Vec<Message>) + Send + Sync>;
 /// Maps each request over HTTP before it is sent. The number is that of the attempt, from 0.

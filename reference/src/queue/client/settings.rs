@@ -1,5 +1,7 @@
 //! What a user of the client sets. The defaults are those of the protocol where it has any.
 
+use crate::client::connection;
+
 /// What subscriptions and calls have in common: where to, who, and how patiently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -123,6 +125,15 @@ pub struct Bounds {
     /// How long one exchange of a call may take, from connecting to the end of the answer, in milliseconds. A receive that
     /// waits gets its time on top.
     pub exchange_ms: u64,
+}
+
+impl Bounds {
+    /// Those of one connection.
+    pub(super) fn line(&self) -> connection::Bounds {
+        let Self { max_frame, queued_frames, queued_bytes, write_ms, linger_ms, .. } = *self;
+        let written = connection::WRITTEN;
+        connection::Bounds { max_frame, queued_frames, queued_bytes, written, write_ms, linger_ms }
+    }
 }
 
 impl Default for Bounds {

@@ -5,18 +5,21 @@
 //! exact. The end that the user wants does not wait for anything.
 
 use super::{
-    clock::Clock,
-    connection::{Command, Event as Came, Happened, Line, Link, Wires},
     error::Error,
     model::{Effect, Input, Plan, Record, State, Status, SubscriberModel, What},
-    seams::{Dial, MapDelay, MapDelivered, MapDial, Seams},
+    seams::{Dial, Frame, MapDelay, MapDelivered, MapDial, Seams},
     settings::{Bounds, Settings, Subscribe},
     stream::{self, Messages},
     url,
 };
 use crate::{
+    client::{
+        clock::Clock,
+        connection::{Command, Event as Came, Happened, Line, Link, Wires},
+        place::place,
+        random,
+    },
     model::{Decision, Model, Port},
-    queue::message::random,
 };
 use std::{collections::VecDeque, ops::Deref, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
@@ -186,7 +189,7 @@ fn begin(
         return Err(Error::NoKey);
     }
     let url = url::subscription(&settings.base_url, &queue);
-    url::place(&url, "ws").map_err(|why| Error::Url(settings.base_url.clone(), why))?;
+    place(&url, "ws").map_err(|why| Error::Url(settings.base_url.clone(), why))?;
     let plan = Plan { key: settings.key.clone(), org_id: settings.org_id.clone(), redial: settings.redial };
     let state = State::new(plan, to)?;
     let Seams { dial, heard, said, written, read, delay, delivered, hasty, port } = seams;
@@ -204,7 +207,7 @@ fn begin(
         delay,
         delivered,
         hasty,
-        wires: Arc::new(Wires { heard, said, written, read }),
+        wires: Arc::new(Wires { heard, said, written, read, pings: false }),
         link: None,
         lines: JoinSet::new(),
         handler: handler(&handle),
@@ -332,7 +335,7 @@ impl Driver {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Dial(number) => self.connect(number),
-            Effect::Authenticate(request) => self.command(Command::Say(request.encode())),
+            Effect::Authenticate(request) => self.command(Command::Say(Frame::Text(request.encode()))),
             Effect::Close(code, reason) => {
                 self.command(Command::Close(code, reason));
                 self.link = None;
@@ -357,8 +360,8 @@ impl Driver {
         if let Some(map) = &self.dial {
             map(number, &mut dial);
         }
-        let to = url::place(&dial.url, "ws");
-        let (line, link) = Line::new(number, to, dial.headers, Arc::clone(&self.wires), self.bounds);
+        let to = place(&dial.url, "ws");
+        let (line, link) = Line::new(number, to, dial.headers, Arc::clone(&self.wires), self.bounds.line());
         self.link = Some(link);
         // Those that are gone make room.
         while self.lines.try_join_next().is_some() {}
@@ -367,8 +370,8 @@ impl Driver {
 
     fn command(&self, command: Command) {
         if let Some(link) = &self.link {
-            // It may have ended; that comes by its events.
-            let _ = link.commands.send(command);
+            // There is room: it is a text and a close in the life of a connection.
+            link.command(command);
         }
     }
 
@@ -397,19 +400,22 @@ async fn returned(with_handler: &mut Option<(u64, Offset, Handled)>) -> What {
 }
 
 async fn came(link: &mut Option<Link>) -> What {
-    let Some(Link { number, events, .. }) = link else { return std::future::pending().await };
-    let dial = *number;
-    match events.recv().await.map(|Came { what, .. }| what) {
-        Some(Happened::Opened) => What::Opened(dial),
-        Some(Happened::Failed(why)) => What::DialFailed(dial, why),
-        Some(Happened::Text(text)) => What::Text(dial, text),
-        Some(Happened::Binary) => What::Binary(dial),
-        Some(Happened::Closed(code, reason)) => What::Closed(dial, code, reason),
-        None => {
-            // Its task has ended, and said so before if all is well.
-            *link = None;
-            What::Closed(dial, 1006, String::new())
-        }
+    let Some(line) = link else { return std::future::pending().await };
+    let dial = line.number;
+    loop {
+        return match line.next().await.map(|Came { what, .. }| what) {
+            Some(Happened::Opened) => What::Opened(dial),
+            Some(Happened::Failed(why)) => What::DialFailed(dial, why),
+            Some(Happened::Text(text)) => What::Text(dial, text),
+            Some(Happened::Binary(_)) => What::Binary(dial),
+            Some(Happened::Ping) => continue,
+            Some(Happened::Closed(code, reason)) => What::Closed(dial, code, reason),
+            None => {
+                // Its task has ended, and said so before if all is well.
+                *link = None;
+                What::Closed(dial, 1006, String::new())
+            }
+        };
     }
 }
 

@@ -5,24 +5,24 @@ use tokio::time::{Duration, Instant};
 
 /// Milliseconds since 1970 that never go back: the wall clock at the start, and the clock of the runtime from there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     epoch: u64,
     start: Instant,
 }
 
 impl Clock {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         Self { epoch: u64::try_from(epoch).unwrap_or_default(), start: Instant::now() }
     }
 
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         let passed = self.start.elapsed().as_millis();
         self.epoch.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
     /// The instant of a time; one too far away to be an instant is a year from the start.
-    pub(super) fn instant(&self, at: u64) -> Instant {
+    pub(crate) fn instant(&self, at: u64) -> Instant {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         self.start + Duration::from_millis(at.saturating_sub(self.epoch)).min(YEAR)
     }

@@ -1,4 +1,4 @@
-//! TLS under the connection of a subscription: the certificate of the server is one that the system trusts.
+//! TLS under a connection: the certificate of the server is one that the system trusts.
 
 use std::{
     io,

@@ -1,20 +1,23 @@
-//! One connection of a subscriber: the dial, what comes, what is said, and the end.
+//! One connection of a client: the dial, what comes, what is said, and the end.
 //!
-//! What comes waits in a queue with bounds, in frames and in bytes. While it is full nothing is read, so that the server is
-//! held up by a handler that is slow, and nothing here grows.
+//! What comes waits in a queue with bounds, in frames and in bytes, and so does what is to be said. While the first is full
+//! nothing is read, so that a server is held up by a client that is slow, and nothing here grows.
 
 use super::{
+    place::Place,
     seams::{Frame, MapHeard, MapRead, MapSaid, MapWritten},
-    settings::Bounds,
     tls::{self, Io},
-    url::Place,
 };
 use crate::queue::tapped::Tapped;
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, error::TrySendError},
+    },
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -39,24 +42,46 @@ const NO_TEXT: (u16, &str) = (1007, "Invalid UTF-8");
 const TOO_BIG: (u16, &str) = (1009, "Message too big");
 /// The most that a close frame has room for beside its code.
 const REASON: usize = 123;
-/// How much is written at once, and how much may wait to be written, in bytes.
+/// How much is written at once, and how much may wait to be written where no frame is long, in bytes.
 const WRITE: usize = 16 * 1024;
-const WRITTEN: usize = 1024 * 1024;
+pub(crate) const WRITTEN: usize = 1024 * 1024;
 /// The answer to a handshake that is refused is shown by so much of its body, in bytes.
 const SHOWN: usize = 200;
 
+/// How many frames may wait to be said.
+const COMMANDS: usize = 4;
+
+/// What a connection reads, keeps and waits for at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The longest frame that is read, in bytes.
+    pub(crate) max_frame: usize,
+    /// How many frames wait to be looked at before no more are read.
+    pub(crate) queued_frames: usize,
+    /// How many bytes of frames wait to be looked at before no more are read; one frame may pass it.
+    pub(crate) queued_bytes: usize,
+    /// How many bytes may wait to be written: more than there are in the longest frame that is said.
+    pub(crate) written: usize,
+    /// How long a frame may take to be written, in milliseconds.
+    pub(crate) write_ms: u64,
+    /// How long a connection that was closed may take to end, in milliseconds.
+    pub(crate) linger_ms: u64,
+}
+
 /// The seams of connections.
 #[derive(Default)]
-pub(super) struct Wires {
-    pub(super) heard: Option<MapHeard>,
-    pub(super) said: Option<MapSaid>,
-    pub(super) written: Option<MapWritten>,
-    pub(super) read: Option<MapRead>,
+pub(crate) struct Wires {
+    pub(crate) heard: Option<MapHeard>,
+    pub(crate) said: Option<MapSaid>,
+    pub(crate) written: Option<MapWritten>,
+    pub(crate) read: Option<MapRead>,
+    /// Whether pings are told of. They are answered in any case.
+    pub(crate) pings: bool,
 }
 
 /// What happened on a connection.
 #[derive(Debug)]
-pub(super) enum Happened {
+pub(crate) enum Happened {
     /// It is open.
     Opened,
     /// There is none.
@@ -64,45 +89,62 @@ pub(super) enum Happened {
     /// A text came.
     Text(String),
     /// Bytes came.
-    Binary,
+    Binary(Bytes),
+    /// A ping came.
+    Ping,
     /// It has ended.
     Closed(u16, String),
 }
 
 /// What happened, and the room that it takes until it was looked at.
 #[derive(Debug)]
-pub(super) struct Event {
-    pub(super) what: Happened,
+pub(crate) struct Event {
+    pub(crate) what: Happened,
     _room: OwnedSemaphorePermit,
 }
 
 /// What is to be sent.
 #[derive(Debug)]
-pub(super) enum Command {
-    /// A text.
-    Say(String),
-    /// The last frame.
+pub(crate) enum Command {
+    /// A text, or bytes.
+    Say(Frame),
+    /// The last frame; without a code if it is 1005.
     Close(u16, String),
 }
 
 /// The other end of a connection's task. Dropping it drops the connection, behind what was commanded.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) number: u64,
-    pub(super) events: mpsc::Receiver<Event>,
-    /// At most a text and a close in the life of a connection.
-    pub(super) commands: mpsc::UnboundedSender<Command>,
+pub(crate) struct Link {
+    pub(crate) number: u64,
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) commands: mpsc::Sender<Command>,
+}
+
+impl Link {
+    /// What happens next, once there is room for an answer to it and for a close behind that. None if the connection's task
+    /// has ended.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        // Without a receiver the task is over, and what it told before is still there.
+        drop(self.commands.reserve_many(2).await);
+        self.events.recv().await
+    }
+
+    /// Has a frame said. Tells whether there was room.
+    pub(crate) fn command(&self, command: Command) -> bool {
+        // The task may have ended; that comes by its events.
+        !matches!(self.commands.try_send(command), Err(TrySendError::Full(_)))
+    }
 }
 
 /// A connection that is to be.
-pub(super) struct Line {
+pub(crate) struct Line {
     number: u64,
     to: Result<Place, String>,
     headers: Fields,
     wires: Arc<Wires>,
     bounds: Bounds,
     events: mpsc::Sender<Event>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: mpsc::Receiver<Command>,
     budget: Arc<Semaphore>,
 }
 
@@ -110,7 +152,7 @@ type Socket = WebSocketStream<Tapped<Box<dyn Io>>>;
 
 impl Line {
     /// A connection to this place; if that leads nowhere, one that fails.
-    pub(super) fn new(
+    pub(crate) fn new(
         number: u64,
         to: Result<Place, String>,
         headers: Fields,
@@ -118,14 +160,14 @@ impl Line {
         bounds: Bounds,
     ) -> (Self, Link) {
         let (events, happened) = mpsc::channel(bounds.queued_frames.clamp(1, Semaphore::MAX_PERMITS));
-        let (command, commands) = mpsc::unbounded_channel();
+        let (command, commands) = mpsc::channel(COMMANDS);
         let budget = Arc::new(Semaphore::new(budget(&bounds) as usize));
         let line = Self { number, to, headers, wires, bounds, events, commands, budget };
         (line, Link { number, events: happened, commands: command })
     }
 
     /// Dials, and serves the connection to its end.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let connected = tokio::select! {
             biased;
             // Nothing can be said yet: whatever was commanded, there is nothing to do but to stop dialling.
@@ -149,6 +191,8 @@ impl Line {
     async fn serve(mut self, mut socket: Socket) {
         let mut waiting = VecDeque::from([Happened::Opened]);
         let mut over = false;
+        // Who took nothing for as long as a frame may take is not waited for again.
+        let mut stuck = false;
         loop {
             if over && waiting.is_empty() {
                 // The answer to its close frame is on the way: the server is to end the connection first.
@@ -156,6 +200,7 @@ impl Line {
             }
             let size = match waiting.front() {
                 Some(Happened::Text(text)) => text.len(),
+                Some(Happened::Binary(bytes)) => bytes.len(),
                 _ => 0,
             };
             tokio::select! {
@@ -163,10 +208,11 @@ impl Line {
                 command = self.commands.recv() => {
                     let (frame, last) = match command {
                         None => return,
-                        Some(Command::Say(text)) => (Frame::Text(text), false),
+                        Some(Command::Say(frame)) => (frame, false),
                         Some(Command::Close(code, reason)) => (Frame::Close(code, reason), true),
                     };
-                    let said = self.say(&mut socket, frame).await;
+                    let said = !stuck && self.say(&mut socket, frame).await;
+                    stuck |= !said;
                     if last {
                         if said {
                             self.linger(&mut socket).await;
@@ -195,7 +241,7 @@ impl Line {
         }
     }
 
-    /// What comes of what was read; nothing of pings and pongs.
+    /// What comes of what was read; nothing of pongs, nor of pings unless they are told of.
     async fn heard(&self, socket: &mut Socket, heard: Option<Result<Message, Error>>) -> Option<Happened> {
         let mut frame = match heard {
             None => Frame::Close(BROKEN, String::new()),
@@ -208,7 +254,8 @@ impl Line {
                     Frame::Close(code.into(), reason.as_str().to_owned())
                 })
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return None,
+            Some(Ok(Message::Ping(_))) => return self.wires.pings.then_some(Happened::Ping),
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => return None,
             Some(Err(error)) if let Some((code, reason)) = fault(&error) => {
                 self.say(socket, Frame::Close(code, reason.into())).await;
                 Frame::Close(code, reason.into())
@@ -220,7 +267,7 @@ impl Line {
         }
         match frame {
             Frame::Text(text) => Some(Happened::Text(text)),
-            Frame::Binary(_) => Some(Happened::Binary),
+            Frame::Binary(bytes) => Some(Happened::Binary(bytes)),
             Frame::Close(code, reason) => Some(Happened::Closed(code, reason)),
             Frame::Cut => Some(Happened::Closed(BROKEN, String::new())),
             Frame::Pause(time) => {
@@ -240,6 +287,7 @@ impl Line {
             let message = match frame {
                 Frame::Text(text) => Message::text(text),
                 Frame::Binary(bytes) => Message::Binary(bytes),
+                Frame::Close(NO_CODE, _) => Message::Close(None),
                 Frame::Close(code, reason) => {
                     let fits = |end: &usize| reason.is_char_boundary(*end);
                     let end = (0..=reason.len().min(REASON)).rev().find(fits).unwrap_or(0);
@@ -323,7 +371,7 @@ async fn connect(to: &Result<Place, String>, headers: &Fields, bounds: &Bounds) 
     // A server that pings and reads nothing makes pongs, of which only the last waits when the buffer is full.
     let config = WebSocketConfig::default()
         .write_buffer_size(WRITE)
-        .max_write_buffer_size(WRITTEN)
+        .max_write_buffer_size(bounds.written.max(WRITTEN))
         .max_message_size(Some(bounds.max_frame))
         .max_frame_size(Some(bounds.max_frame));
     let (socket, _) = client_async_with_config(request, Tapped::new(stream, None), Some(config))

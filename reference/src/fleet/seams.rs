@@ -1,0 +1,126 @@
+//! The places at which a reference orchestrator can be broken. Every seam is a value; the honest ones change nothing and cost
+//! nothing.
+
+pub use crate::{
+    http::{Early, Pieces, Received},
+    queue::seams::MapWritten,
+};
+
+use super::model::FleetModel;
+use crate::model::{self, Port};
+use std::{sync::Arc, time::Duration};
+use wireproof_spec::http::{Request, Response};
+
+/// What goes over the WebSocket of an agent, in either direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A binary message that holds an outer frame with both fields.
+    Message {
+        /// Its topic.
+        topic: String,
+        /// Its payload: an inner frame, as bytes.
+        payload: Vec<u8>,
+    },
+    /// A binary message that holds anything else.
+    Binary(Vec<u8>),
+    /// A text message.
+    Text(String),
+    /// A ping. Of what is heard there is none.
+    Ping(Vec<u8>),
+    /// The last frame, with its code and reason; with the code 1005 it is sent without either. One that is put into what was
+    /// heard is sent.
+    Close(u16, String),
+    /// Nothing more comes, not even a close frame.
+    Cut,
+    /// A pause before what comes next.
+    Pause(Duration),
+}
+
+/// A part of an event stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// An event.
+    Event {
+        /// Its name.
+        name: String,
+        /// Its data; each line of it is a line of the event.
+        data: String,
+    },
+    /// A comment: `connected` first, `ping` now and then.
+    Comment(String),
+    /// Any text, as it stands.
+    Raw(String),
+    /// A pause before what comes next.
+    Pause(Duration),
+    /// Nothing more comes.
+    End,
+}
+
+/// Maps each request that was read whole, before anybody looks at it; the handshake of a WebSocket too.
+pub type MapRequest = Box<dyn Fn(&mut Request) + Send + Sync>;
+/// Maps each answer before it is written; that to a handshake too, which becomes a WebSocket only if its status is 101. The
+/// request is the mapped one.
+pub type MapReply = Box<dyn Fn(&Request, &mut Response) + Send + Sync>;
+/// Holds an answer back.
+pub type Delay = Box<dyn Fn(&Request, &Response) -> Option<Duration> + Send + Sync>;
+/// Writes other bytes than those of the answer, and then ends the connection.
+pub type RawBytes = Box<dyn Fn(&Request, &Response) -> Option<Vec<u8>> + Send + Sync>;
+/// Maps frames of the connection of this handshake. The number is the one by which the model knows the connection; that of a
+/// handshake that was turned away is known to nobody.
+pub type MapFrames = Box<dyn Fn(&Request, u64, &mut Vec<Frame>) + Send + Sync>;
+/// Maps what is about to be written on the event stream of this request.
+pub type MapEvents = Box<dyn Fn(&Request, &mut Vec<Piece>) + Send + Sync>;
+
+/// The places at which an orchestrator can be broken.
+pub struct Seams {
+    /// Whether a request is taken whose body ended early; none: it is not.
+    pub early: Option<Early>,
+    /// What becomes of a body that came in pieces; none: they are put together.
+    pub pieces: Option<Pieces>,
+    /// What is taken of what a connection brings; none: all.
+    pub received: Option<Arc<Received>>,
+    /// Each request.
+    pub request: MapRequest,
+    /// Each answer.
+    pub reply: MapReply,
+    /// When each answer is written; none: at once.
+    pub delay: Option<Delay>,
+    /// What each answer is on the wire; none: what HTTP says.
+    pub bytes: Option<RawBytes>,
+    /// What is sent to an agent, one frame at a time: messages, pings and the close frame; none: as it is.
+    pub frames: Option<MapFrames>,
+    /// What an agent said, one message at a time; none: as it is.
+    pub heard: Option<MapFrames>,
+    /// The bytes that a WebSocket writes, pongs and the answers to close frames among them; none: as they are.
+    pub written: Option<MapWritten>,
+    /// What is written on event streams, one piece at a time; none: as it is.
+    pub events: Option<MapEvents>,
+    /// How the model is called.
+    pub port: Port<FleetModel>,
+}
+
+impl Seams {
+    /// Changes nothing.
+    pub fn honest() -> Self {
+        Self {
+            early: None,
+            pieces: None,
+            received: None,
+            request: Box::new(|_| {}),
+            reply: Box::new(|_, _| {}),
+            delay: None,
+            bytes: None,
+            frames: None,
+            heard: None,
+            written: None,
+            events: None,
+            port: model::honest::<FleetModel>(),
+        }
+    }
+}
+
+impl Default for Seams {
+    fn default() -> Self {
+        Self::honest()
+    }
+}
