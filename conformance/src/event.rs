@@ -326,14 +326,27 @@ impl Bytes {
 }
 
 impl Bytes {
-    /// Keeps length and digest alone.
-    fn forget(&mut self) {
-        let digits = |hex: String| {
+    /// The whole, if it is kept.
+    pub(crate) fn whole(&self) -> Option<Vec<u8>> {
+        if self.length == 0 {
+            return Some(Vec::new());
+        }
+        self.sha256.is_none().then(|| self.kept()).flatten()
+    }
+
+    /// What is kept.
+    fn kept(&self) -> Option<Vec<u8>> {
+        let digits = |hex: &String| {
             let pairs = hex.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
             pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
         };
-        let kept: Option<Vec<u8>> =
-            self.text.take().map(String::into_bytes).or_else(|| self.hex.take().map(digits));
+        self.text.as_ref().map(|text| text.clone().into_bytes()).or_else(|| self.hex.as_ref().map(digits))
+    }
+
+    /// Keeps length and digest alone.
+    fn forget(&mut self) {
+        let kept = self.kept();
+        (self.text, self.hex) = (None, None);
         if let (None, Some(kept)) = (&self.sha256, kept) {
             use sha2::Digest;
             self.sha256 = Some(hex(&sha2::Sha256::digest(kept)));

@@ -3,7 +3,7 @@
 use crate::{
     check::{Alternative, Check, Shown},
     event::{Bytes, Event, Log, Message, What},
-    protocol::Protocol,
+    protocol::{Framed, Payload, Protocol},
     run::schemas::Schemas,
     wire::limit::words,
 };
@@ -37,23 +37,27 @@ pub(crate) struct Told {
     said: Said,
     /// The requirement for its shape and the name of its schema.
     shape: Option<(RequirementId, &'static str)>,
-    /// What its schema speaks of, once somebody asked.
+    /// What its schema speaks of, once somebody asked; of a frame that is no text it is known at once.
     document: OnceCell<Option<Result<Value, String>>>,
 }
 
 enum Said {
     Answer(Response, Bytes),
     Event { name: String, data: Bytes },
-    Frame(Bytes),
+    Frame { binary: bool, data: Bytes },
 }
 
 impl Said {
-    /// The requirement for its shape and the name of its schema.
-    fn shape(&self, protocol: &Protocol, request: &Request) -> Option<(RequirementId, &'static str)> {
+    /// The requirement for its shape, the name of its schema, and its document where that is not the text of a frame.
+    fn shape(&self, protocol: &Protocol, request: &Request) -> Option<Framed> {
         match self {
-            Said::Answer(response, _) => (protocol.shape)(request, response),
-            Said::Event { name, .. } => (protocol.event_shape)(request, name),
-            Said::Frame(data) => (protocol.frame_shape)(data.text.as_deref()?),
+            Said::Answer(response, _) => {
+                (protocol.shape)(request, response).map(|(id, name)| Framed::text(id, name))
+            }
+            Said::Event { name, .. } => {
+                (protocol.event_shape)(request, name).map(|(id, name)| Framed::text(id, name))
+            }
+            Said::Frame { binary, data } => Payload::kept(*binary, data, protocol.frame_shape),
         }
     }
 
@@ -66,15 +70,21 @@ impl Said {
             Said::Answer(response, _) if !protocol.bodies => {
                 Some(serde_json::to_value(response).map_err(|e| e.to_string()))
             }
-            Said::Answer(_, data) | Said::Event { data, .. } | Said::Frame(data) => parsed(data),
+            Said::Answer(_, data) | Said::Event { data, .. } | Said::Frame { data, .. } => parsed(data),
         }
     }
 }
 
 impl Told {
     fn new(protocol: &Protocol, seq: u64, passed: bool, request: Arc<Request>, said: Said) -> Self {
-        let shape = said.shape(protocol, &request);
-        Self { seq, passed, request, said, shape, document: OnceCell::new() }
+        let framed = said.shape(protocol, &request);
+        let shape = framed.as_ref().map(|framed| (framed.requirement, framed.schema));
+        let document = OnceCell::new();
+        if let Some(known) = framed.and_then(|framed| framed.document) {
+            // It is empty.
+            let _ = document.set(Some(known));
+        }
+        Self { seq, passed, request, said, shape, document }
     }
 
     /// Whether what is about this requirement in it is valid: itself, or parts of it. None if nothing is.
@@ -140,8 +150,9 @@ impl Shown for Told {
     fn shown(&self) -> String {
         match &self.said {
             Said::Answer(response, _) => response.shown(),
-            Said::Frame(data) => {
-                format!("the frame {:?}", words(data.text.as_deref().unwrap_or_default()))
+            Said::Frame { data, .. } => {
+                let (text, digits) = (data.text.as_deref(), data.hex.as_deref());
+                format!("the frame {:?}", words(text.or(digits).unwrap_or_default()))
             }
             Said::Event { name, data } => {
                 let text = data.text.as_deref().unwrap_or_default();
@@ -266,9 +277,13 @@ impl Told {
                     let passed = event.check.as_deref().is_some_and(|check| passed.contains(check));
                     found.push(Self::new(protocol, event.seq, passed, request, said));
                 }
-                What::Received { message: Message::Text { text }, .. } => {
+                What::Received {
+                    message: message @ (Message::Text { text: data } | Message::Binary { bytes: data }),
+                    ..
+                } => {
                     let passed = event.check.as_deref().is_some_and(|check| passed.contains(check));
-                    let (request, said) = (Arc::default(), Said::Frame(text.clone()));
+                    let binary = matches!(message, Message::Binary { .. });
+                    let (request, said) = (Arc::default(), Said::Frame { binary, data: data.clone() });
                     found.push(Self::new(protocol, event.seq, passed, request, said));
                 }
                 _ => {}

@@ -2,6 +2,7 @@
 
 use crate::{
     check::{BoxFuture, Check, Cx, Need},
+    event,
     run::schemas::Schemas,
     target::Target,
     wire::{
@@ -9,6 +10,7 @@ use crate::{
         app::{Hello, Operation},
     },
 };
+use serde_json::Value;
 use std::{collections::BTreeSet, sync::OnceLock};
 use wireproof_spec::{
     http::{Request, Response},
@@ -43,9 +45,8 @@ pub struct Protocol {
     /// Which message an event of this name is, in the event stream that answers a request: the requirement for its shape and
     /// the name of the schema of its data, which is then JSON.
     pub event_shape: fn(&Request, &str) -> Option<(RequirementId, &'static str)>,
-    /// Which message a text frame of a WebSocket is: the requirement for its shape and the name of its schema, which it is then
-    /// JSON of.
-    pub frame_shape: fn(&str) -> Option<(RequirementId, &'static str)>,
+    /// Which message a frame of a WebSocket is.
+    pub frame_shape: fn(Payload<'_>) -> Option<Framed>,
     /// Whether the schemas of answers speak of their bodies alone, which are JSON.
     pub bodies: bool,
     /// What stands within messages and has a requirement for its own shape.
@@ -66,6 +67,47 @@ pub struct Protocol {
     pub registry: OnceLock<Vec<Requirement>>,
     /// The validators of the schemas, compiled once.
     pub validators: OnceLock<Result<Schemas, String>>,
+}
+
+/// What a message of a WebSocket holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Binary(&'a [u8]),
+}
+
+impl Payload<'_> {
+    /// The payload as an event kept it; none if that is not the whole.
+    pub(crate) fn kept<T>(
+        binary: bool,
+        bytes: &event::Bytes,
+        read: impl FnOnce(Payload<'_>) -> Option<T>,
+    ) -> Option<T> {
+        if !binary {
+            return read(Payload::Text(bytes.text.as_deref()?));
+        }
+        read(Payload::Binary(&bytes.whole()?))
+    }
+}
+
+/// The message that a frame of a WebSocket is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Framed {
+    /// The requirement for its shape.
+    pub requirement: RequirementId,
+    /// The name of its schema.
+    pub schema: &'static str,
+    /// What the schema speaks of, or why the frame is no such message; none if the frame is text, which is JSON then.
+    pub document: Option<Result<Value, String>>,
+}
+
+impl Framed {
+    /// A frame of text whose JSON this schema speaks of.
+    pub fn text(requirement: RequirementId, schema: &'static str) -> Self {
+        Self { requirement, schema, document: None }
+    }
 }
 
 /// A part of messages that has a requirement for its own shape: what is wrong with it is not wrong with what is around it.

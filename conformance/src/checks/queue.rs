@@ -26,7 +26,7 @@ mod sources;
 mod subscriber;
 
 use crate::{
-    protocol::{Feature, Limit, Part, Protocol, Stimulus, Trial},
+    protocol::{Feature, Framed, Limit, Part, Payload, Protocol, Stimulus, Trial},
     wire,
 };
 use serde_json::Value;
@@ -252,15 +252,16 @@ fn shape(request: &Request, response: &Response) -> Option<(RequirementId, &'sta
 }
 
 /// An AuthResponse or a Push; everything else is a keep-alive.
-fn frame_shape(text: &str) -> Option<(RequirementId, &'static str)> {
+fn frame_shape(payload: Payload<'_>) -> Option<Framed> {
+    let Payload::Text(text) = payload else { return None };
     let frame: Value = serde_json::from_str(text).ok()?;
     let has = |name: &str| frame.get(name).is_some();
     if has("success") {
-        Some((QUEUE_MESSAGE_1, "queue/auth-response"))
+        Some(Framed::text(QUEUE_MESSAGE_1, "queue/auth-response"))
     } else if ["type", "queue_id", "messages"].into_iter().any(has) {
-        Some((QUEUE_MESSAGE_2, "queue/push"))
+        Some(Framed::text(QUEUE_MESSAGE_2, "queue/push"))
     } else if has("authorization") {
-        Some((QUEUE_MESSAGE_24, "queue/auth-request"))
+        Some(Framed::text(QUEUE_MESSAGE_24, "queue/auth-request"))
     } else {
         None
     }

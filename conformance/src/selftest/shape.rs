@@ -3,7 +3,7 @@
 use crate::{
     event::{Bytes, Event, Message, What},
     observers::check_data,
-    protocol::Protocol,
+    protocol::{Payload, Protocol},
     run::{Settings, drive_alone, schemas::Schemas},
     target::Target,
     wire::http::ALIVE,
@@ -68,9 +68,16 @@ impl Known {
                 Said::Event { schema: Some(schema), data, .. } => {
                     (*schema, check_data(&self.schemas, schema, data))
                 }
-                Said::Frame(_, Some(data)) => {
-                    let (_, schema) = (protocol.frame_shape)(data.text.as_deref()?)?;
-                    (schema, check_data(&self.schemas, schema, data))
+                Said::Frame { binary, data } => {
+                    let framed = Payload::kept(*binary, data, protocol.frame_shape)?;
+                    let checked = match &framed.document {
+                        Some(document) => document
+                            .as_ref()
+                            .map_err(Clone::clone)
+                            .and_then(|document| self.schemas.check(framed.schema, document)),
+                        None => check_data(&self.schemas, framed.schema, data),
+                    };
+                    (framed.schema, checked)
                 }
                 _ => return None,
             };
@@ -86,7 +93,10 @@ enum Said {
         schema: Option<&'static str>,
         data: Bytes,
     },
-    Frame(&'static str, Option<Bytes>),
+    Frame {
+        binary: bool,
+        data: Bytes,
+    },
     Closed(Option<u16>),
     /// What a client asks of a server that we play.
     Request(String, Vec<String>, Bytes),
@@ -116,7 +126,7 @@ impl Said {
                 let names: Vec<String> = fields.into_iter().flatten().map(|(name, _)| name).collect();
                 format!("event {name} {}", names.join(" "))
             }
-            Said::Frame(form, _) => (*form).to_owned(),
+            Said::Frame { binary, .. } => if *binary { "binary" } else { "text" }.to_owned(),
             Said::Closed(code) => format!("close {code:?}"),
             Said::Request(method, headers, _) => format!("asks {method} {}", headers.join(" ")),
         }
@@ -158,8 +168,12 @@ fn said(protocol: &Protocol, events: &[Arc<Event>]) -> Vec<Said> {
                         let names = headers.keys().filter(|name| !TRANSPORT.contains(&name.as_str()));
                         all.push(Said::Request(method.clone(), names.cloned().collect(), body.clone()));
                     }
-                    (Message::Text { text }, _) => all.push(Said::Frame("text", Some(text.clone()))),
-                    (Message::Binary { .. }, _) => all.push(Said::Frame("binary", None)),
+                    (Message::Text { text }, _) => {
+                        all.push(Said::Frame { binary: false, data: text.clone() });
+                    }
+                    (Message::Binary { bytes }, _) => {
+                        all.push(Said::Frame { binary: true, data: bytes.clone() });
+                    }
                     _ => {}
                 }
             }
@@ -178,9 +192,7 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
     let finished = drive_alone(protocol, target, settings, flow).await?;
     // What is no frame of the protocol comes when it likes: a keep-alive.
     let timed = |said: &&Said| match said {
-        Said::Frame(_, Some(data)) => {
-            (protocol.frame_shape)(data.text.as_deref().unwrap_or_default()).is_some()
-        }
+        Said::Frame { binary, data } => Payload::kept(*binary, data, protocol.frame_shape).is_some(),
         _ => true,
     };
     Ok(said(protocol, &finished)
@@ -212,8 +224,8 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
                     Err(_) => format!("event {name} {text}"),
                 }
             }
-            Said::Frame(form, Some(data)) => {
-                format!("{form} {}", steady(protocol, data.text.as_deref().unwrap_or_default()))
+            Said::Frame { data, .. } => {
+                format!("{} {}", said.shape(), steady(protocol, data.text.as_deref().unwrap_or_default()))
             }
             Said::Request(_, _, body) => {
                 format!("{} {}", said.shape(), steady(protocol, body.text.as_deref().unwrap_or_default()))

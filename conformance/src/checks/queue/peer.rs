@@ -3,6 +3,7 @@
 use super::setting::{Queue, offsets};
 use crate::{
     check::{Alternative, Cx, Outcome, Shown, alternative, answer},
+    protocol::Payload,
     wire::{
         Lost, Seen,
         limit::words,
@@ -328,7 +329,7 @@ impl Push {
 
 /// Whether a frame is none of the protocol: text that is no object with a member of an AuthResponse or a Push.
 fn is_keep_alive(frame: &Frame) -> bool {
-    matches!(frame, Frame::Text(text) if super::frame_shape(text).is_none())
+    matches!(frame, Frame::Text(text) if super::frame_shape(Payload::Text(text)).is_none())
 }
 
 fn came(frame: Frame) -> Came {
