@@ -3,6 +3,7 @@
 use serde_json::{Value, from_str, to_string};
 use std::{fmt, str::FromStr};
 use wireproof_spec::{
+    fleet,
     http::{Request, Response},
     queue,
     stream::{self, Operation, SseControl},
@@ -24,6 +25,7 @@ pub fn run(data: &[u8]) {
         assert!(from_str::<Value>(text).is_ok_and(|value| value.is_object()), "a control event is an object");
     }
     of_queues(text);
+    of_fleets(text);
 }
 
 /// Reads the text as every message of the queue protocol.
@@ -42,6 +44,22 @@ fn of_queues(text: &str) {
         DeadLetterMessage DeadLettersReply Destination DestinationCreateRequest DestinationUpdateRequest
         DestinationReply DestinationsReply Source SourceCreateRequest SourceUpdateRequest SourceReply
         SourcesReply Consumer ConsumersReply Done Failure
+    );
+}
+
+/// Reads the text as every message of the fleet protocol.
+fn of_fleets(text: &str) {
+    macro_rules! as_each {
+        ($($type:ident)*) => { $(
+            match text.parse::<fleet::$type>() {
+                Err(why) => refusal(&why),
+                Ok(message) => same(&message),
+            }
+        )* };
+    }
+    as_each!(
+        Hello Poll State Cmd Ack InstanceInfo RoomInfo FleetStats StatsReply InstanceReply InstancesReply RoomReply
+        RoomsReply CreateRequest Done Rejection
     );
 }
 

@@ -3,6 +3,7 @@
 //! The binaries below targets/ hand them to libFuzzer; a test hands them every seed and every input that ever broke one.
 
 pub mod documents;
+pub mod frames;
 pub mod messages;
 pub mod texts;
 

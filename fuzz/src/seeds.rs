@@ -59,6 +59,10 @@ pub fn of(workspace: &Path) -> io::Result<Seeds> {
             add("sse", event(&document).into_bytes());
             add("adapter", adapter_lines(&document).into_bytes());
         }
+        for frame in binary(&text) {
+            // Behind its topic, and what stands within, too.
+            (0..frame.len().min(24)).step_by(2).for_each(|from| add("frames", frame[from..].to_vec()));
+        }
         add("documents", text.into_bytes());
     }
     for file in files(&workspace.join("spec"), "md")? {
@@ -94,6 +98,16 @@ fn files(dir: &Path, ending: &str) -> io::Result<BTreeSet<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// The binary frames of a file of such.
+fn binary(text: &str) -> Vec<Vec<u8>> {
+    let read = |digits: &str| {
+        let pairs = digits.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
+        pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+    };
+    let Ok(Value::Array(vectors)) = from_str(text) else { return Vec::new() };
+    vectors.iter().filter_map(|vector| vector["frame"].as_str()).map(read).collect()
 }
 
 fn on_the_wire(line: &str, headers: &Fields, body: &[u8]) -> Vec<u8> {

@@ -3,14 +3,15 @@
 use std::{fs, path::Path};
 use wireproof::fuzzing::reports;
 use wireproof_fuzz::{
-    adapter, answer, documents, files, log, messages, model, queue, raw, requirements, seeds, sse, texts,
-    websocket,
+    adapter, answer, documents, files, frames, log, messages, model, queue, raw, requirements, seeds, sse,
+    texts, websocket,
 };
 
 type Target = (&'static str, fn(&[u8]));
 
 const TARGETS: &[Target] = &[
     ("documents", documents::run),
+    ("frames", frames::run),
     ("messages", messages::run),
     ("texts", texts::run),
     ("requirements", requirements::run),
