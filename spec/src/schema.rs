@@ -20,6 +20,20 @@ pub struct Schema {
     pub document: Value,
 }
 
+/// The schemas and OpenAPI documents of every protocol, whether a runner has checks of it or not.
+pub fn all() -> Vec<Schema> {
+    let mut all = Vec::new();
+    for (schemas, openapi) in [
+        (crate::stream::schemas as fn() -> Vec<Schema>, crate::stream::openapi as fn() -> Schema),
+        (crate::queue::schemas, crate::queue::openapi),
+        (crate::fleet::schemas, crate::fleet::openapi),
+    ] {
+        all.extend(schemas());
+        all.push(openapi());
+    }
+    all
+}
+
 /// A message that has a name on disk.
 pub trait Message: JsonSchema {
     /// Protocol and message: `stream/create-request`.

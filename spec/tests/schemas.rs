@@ -16,7 +16,9 @@ fn messages() -> Vec<Schema> {
 
 /// Every schema, and the OpenAPI documents.
 fn all() -> Vec<Schema> {
-    messages().into_iter().chain(PROTOCOLS.iter().map(|protocol| (protocol.openapi)())).collect()
+    let all = schema::all();
+    assert_eq!(all.len(), messages().len() + PROTOCOLS.len());
+    all
 }
 
 #[test]

@@ -24,6 +24,10 @@ pub(super) fn schema(protocols: &[&'static Protocol], args: &Args) -> Done {
         all.extend((protocol.schemas)());
         all.extend(protocol.openapi.map(|openapi| openapi()));
     }
+    // A protocol has messages before it has checks.
+    all.extend(schema::all());
+    all.sort_by_key(|schema| schema.name);
+    all.dedup_by_key(|schema| schema.name);
     if let Some(dir) = &args.out {
         schema::write(dir, &all).map_err(|e| Failed::usage(format!("{}: {e}", dir.display())))?;
         print(&format!("{} schemas written under {}\n", all.len(), dir.display()));
