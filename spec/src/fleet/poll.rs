@@ -15,8 +15,8 @@ const RULES: &[Rule<Poll>] = &[Rule {
 }];
 
 terms! {
-    /// Whether an instance takes new rooms.
-    Status, absent = Self::Active;
+    /// Whether an instance takes new rooms. A State has one of the two; an orchestrator may know others (FLEET-SNAPSHOT-19).
+    Status, absent = Self::Active, others = true;
     /// It does.
     Active = "active",
     /// It does not; those that it has go on.

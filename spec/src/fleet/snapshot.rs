@@ -25,7 +25,7 @@ pub const MOST_ROOMS: usize = 50_000;
 
 terms! {
     /// Who made a room.
-    Origin, absent = Self::Local;
+    Origin, absent = Self::Local, others = false;
     /// A command.
     Fleet = "fleet",
     /// The agent's host.
@@ -224,6 +224,10 @@ impl State {
             let why = format!("expected {VERSION}, found {}", snapshot.protocol_version);
             return Err(within("protocolVersion", Violation::new("", why)));
         }
+        if let (Status::Other(word), Reading::Strict) = (&snapshot.status, reading) {
+            let why = crate::decode::expected("active or draining", word);
+            return Err(within("status", Violation::new("", why)));
+        }
         bound("labels", snapshot.labels.len(), MOST_LABELS)?;
         bound("roomTypes", snapshot.room_types.len(), MOST_ROOM_TYPES)?;
         bound("rooms", snapshot.rooms.len(), MOST_ROOMS)?;
@@ -311,7 +315,7 @@ impl Json for State {
         let most = |items: usize| serde_json::json!({ "maxItems": items });
         let bounds = serde_json::json!({
             "labels": most(MOST_LABELS), "roomTypes": most(MOST_ROOM_TYPES), "rooms": most(MOST_ROOMS),
-            "protocolVersion": { "const": VERSION },
+            "protocolVersion": { "const": VERSION }, "status": { "enum": ["active", "draining"] },
         });
         schema["then"] = serde_json::json!({ "required": snapshot, "properties": bounds });
         schema["else"] = serde_json::json!({ "properties": none });

@@ -112,11 +112,12 @@ macro_rules! frame {
     };
 }
 
-/// Declares a value that is one of several words, and in a frame that is received may be any other text.
+/// Declares a value that is one of several words, and in a frame that is received may be any other text; where `others` is true
+/// it may be so wherever it is read.
 macro_rules! terms {
     (
         $(#[doc = $doc:literal])+
-        $name:ident, absent = $absent:expr;
+        $name:ident, absent = $absent:expr, others = $others:literal;
         $( $(#[doc = $wdoc:literal])+ $variant:ident = $word:literal, )+
     ) => {
         $(#[doc = $doc])+
@@ -155,14 +156,18 @@ macro_rules! terms {
         impl crate::json::Json for $name {
             fn read(value: &serde_json::value::RawValue) -> Result<Self, crate::decode::Violation> {
                 match Self::from(<String as crate::json::Json>::read(value)?.as_str()) {
-                    Self::Other(_) => Err(crate::json::expected(&[$( $word ),+].join(" or "), value)),
+                    Self::Other(_) if !$others => Err(crate::json::expected(&[$( $word ),+].join(" or "), value)),
                     known => Ok(known),
                 }
             }
 
             #[cfg(feature = "schema")]
             fn schema() -> serde_json::Value {
-                serde_json::json!({ "enum": [$( $word ),+] })
+                if $others {
+                    serde_json::json!({ "type": "string" })
+                } else {
+                    serde_json::json!({ "enum": [$( $word ),+] })
+                }
             }
         }
 
@@ -174,7 +179,7 @@ macro_rules! terms {
                 reading: crate::fleet::frames::Reading,
             ) -> Result<Self, crate::decode::Violation> {
                 match (Self::from(String::from_utf8_lossy(reader.bytes()?).as_ref()), reading) {
-                    (Self::Other(word), crate::fleet::frames::Reading::Strict) => Err(crate::decode::Violation::new(
+                    (Self::Other(word), crate::fleet::frames::Reading::Strict) if !$others => Err(crate::decode::Violation::new(
                         "",
                         crate::decode::expected(&[$( $word ),+].join(" or "), &word),
                     )),
