@@ -228,7 +228,7 @@ impl State {
             let why = crate::decode::expected("active or draining", word);
             return Err(within("status", Violation::new("", why)));
         }
-        bound("labels", snapshot.labels.len(), MOST_LABELS)?;
+        bound("labels", snapshot.labels().len(), MOST_LABELS)?;
         bound("roomTypes", snapshot.room_types.len(), MOST_ROOM_TYPES)?;
         bound("rooms", snapshot.rooms.len(), MOST_ROOMS)?;
         Ok(Self { req_id, seq, hash, snapshot: Some(snapshot) })
@@ -314,7 +314,7 @@ impl Json for State {
         schema["if"] = serde_json::json!({ "properties": { "full": { "const": true } } });
         let most = |items: usize| serde_json::json!({ "maxItems": items });
         let bounds = serde_json::json!({
-            "labels": most(MOST_LABELS), "roomTypes": most(MOST_ROOM_TYPES), "rooms": most(MOST_ROOMS),
+            "roomTypes": most(MOST_ROOM_TYPES), "rooms": most(MOST_ROOMS),
             "protocolVersion": { "const": VERSION }, "status": { "enum": ["active", "draining"] },
         });
         schema["then"] = serde_json::json!({ "required": snapshot, "properties": bounds });

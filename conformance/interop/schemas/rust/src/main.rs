@@ -135,7 +135,8 @@ impl Judged {
 fn judge(root: &Path) -> io::Result<Judged> {
     let mut judged = Judged::default();
     for protocol in names(root)?.iter().filter(|name| root.join(name).is_dir()) {
-        for name in names(&root.join(protocol))? {
+        // What is no folder holds frames, which are no documents.
+        for name in names(&root.join(protocol))?.iter().filter(|name| root.join(protocol).join(name).is_dir()) {
             let name = format!("{protocol}/{name}");
             match message(&name) {
                 Some(read) => judged.fixtures(root, &name, read)?,
