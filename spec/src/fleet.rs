@@ -5,6 +5,7 @@ pub mod conditional;
 pub mod connect;
 pub mod events;
 pub mod frames;
+#[cfg(feature = "hash")]
 pub mod hash;
 pub mod hello;
 pub mod http;

@@ -2,7 +2,6 @@
 
 use super::{
     frames::{Member, Reading, Scalar, VERSION, frame, terms},
-    hash::hash,
     poll::Status,
     requirements::FLEET_MESSAGE_14,
 };
@@ -152,8 +151,9 @@ impl Snapshot {
     }
 
     /// Its hash, as an agent that follows "Hash" sends it.
+    #[cfg(feature = "hash")]
     pub fn hash(&self) -> String {
-        hash(&self.content())
+        super::hash::hash(&self.content())
     }
 }
 
