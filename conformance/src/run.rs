@@ -207,18 +207,24 @@ impl Runner {
 
     /// Asks the target all that has to be known before it is tested, unless somebody interrupts that: how far away it is.
     async fn greet(&mut self) -> Option<Duration> {
+        let round_trip = self.meet().await;
         let mut interrupt = self.settings.interrupt.clone();
-        let met = async {
-            let round_trip = self.meet().await;
-            self.adapt(round_trip).await;
-            round_trip
-        };
         tokio::select! {
-            round_trip = met => return round_trip,
+            () = self.adapt(round_trip) => return round_trip,
             () = lane::interrupted(&mut interrupt) => {}
         }
         self.interrupted = true;
-        self.features = Arc::new(Features::gather(self.protocol, &self.target, Vec::new()));
+        round_trip
+    }
+
+    /// What comes of this, unless somebody interrupts it.
+    async fn unless_interrupted<T>(&mut self, asks: impl Future<Output = T>) -> Option<T> {
+        let mut interrupt = self.settings.interrupt.clone();
+        tokio::select! {
+            answer = asks => return Some(answer),
+            () = lane::interrupted(&mut interrupt) => {}
+        }
+        self.interrupted = true;
         None
     }
 
@@ -229,22 +235,26 @@ impl Runner {
         if let Some(adapter) = self.target.adapter().filter(|_| !self.settings.bare) {
             let cx = self.cx(&GREETING, self.times.hook);
             let asked = Instant::now();
-            let hello = adapter.hello(&cx.link).await;
+            let hello = self.unless_interrupted(adapter.hello(&cx.link)).await;
             self.begins = asked.elapsed();
-            match hello.map(|hello| self.protocol.told_by(&hello)) {
-                Ok(Ok(told)) => probed = told,
-                Ok(Err(why)) => self.unreachable = Some(why),
-                Err(_) => self.unreachable = first_stop(&cx.log),
+            match hello.map(|hello| hello.map(|hello| self.protocol.told_by(&hello))) {
+                Some(Ok(Ok(told))) => probed = told,
+                Some(Ok(Err(why))) => self.unreachable = Some(why),
+                Some(Err(_)) => self.unreachable = first_stop(&cx.log),
+                None => {}
             }
         } else if !self.settings.bare && matches!(self.target.kind, Kind::Server(_)) {
             let cx = self.cx(&GREETING, self.times.check);
             let asked = Instant::now();
-            if !matches!(timeout(self.times.answer, (self.protocol.alive)(&cx.link)).await, Ok(Some(_))) {
+            let alive = timeout(self.times.answer, (self.protocol.alive)(&cx.link));
+            let answer = self.unless_interrupted(alive).await;
+            if answer.is_some_and(|answer| !matches!(answer, Ok(Some(_)))) {
                 self.unreachable = Some(first_stop(&cx.log).unwrap_or_else(|| "it did not answer".into()));
-            } else {
+            } else if !self.interrupted {
                 round_trip = Some(asked.elapsed());
-                let probe = (self.protocol.probe)(&cx);
-                probed = timeout(self.times.check, probe).await.unwrap_or_default();
+                let probe = timeout(self.times.check, (self.protocol.probe)(&cx));
+                probed = self.unless_interrupted(probe).await.and_then(Result::ok).unwrap_or_default();
+                // What was made until then is removed in any case.
                 self.left.sweep(&cx.made, &cx.link, self.times.alive).await;
             }
         }
