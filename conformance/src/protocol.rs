@@ -8,6 +8,7 @@ use crate::{
     wire::{
         Alive,
         app::{Hello, Operation},
+        ws::Frame,
     },
 };
 use serde_json::Value;
@@ -36,6 +37,8 @@ pub struct Protocol {
     pub limits: &'static [Limit],
     /// The check tables, one an area.
     pub checks: &'static [&'static [Check]],
+    /// The areas that have no checks yet: what they require stays open in every run, which then ends as partial at best.
+    pub awaited: &'static [&'static str],
     /// The schemas of the messages.
     pub schemas: fn() -> Vec<Schema>,
     /// The OpenAPI document of the messages, if they are HTTP.
@@ -53,6 +56,9 @@ pub struct Protocol {
     pub parts: &'static [Part],
     /// Whether our own decoder accepts a request.
     pub accepts_request: fn(&Request) -> Result<(), String>,
+    /// Whether an answer says that the target has too much to do, so that it is asked again: not if the protocol means something
+    /// else by it.
+    pub overloaded: fn(&Response) -> bool,
     /// Asks a target whether it is alive.
     pub alive: Alive,
     /// The features and limits that [`probe`](Self::probe) asks for.
@@ -134,12 +140,26 @@ pub struct Trial {
     pub defects: fn() -> Vec<&'static Defect>,
     /// The minimal success of its operation for every request; nothing is kept.
     pub agreeable: Option<fn(&Request) -> Response>,
-    /// What a target says to a text frame that agrees to everything and keeps nothing; only for protocols over WebSocket.
-    pub agreeable_frame: Option<fn(&str) -> Option<String>>,
+    /// What a target says over a WebSocket that agrees to everything and keeps nothing; only for protocols that have one.
+    pub socket: Option<Talk>,
     /// Every operation once, in the ordinary way: what a defect that bites later does not disturb.
     pub ordinary: Option<for<'a> fn(&'a Cx) -> BoxFuture<'a, crate::check::Outcome>>,
     /// The members of JSON messages whose values differ from run to run.
     pub volatile: &'static [&'static str],
+}
+
+/// What a target says over a WebSocket.
+#[derive(Clone, Copy, Debug)]
+pub struct Talk {
+    /// First, without being asked.
+    pub greeting: fn() -> Vec<Frame>,
+    /// To each message, if anything.
+    pub reply: fn(&Frame) -> Option<Frame>,
+}
+
+impl Talk {
+    /// Nothing.
+    pub const SILENT: Self = Self { greeting: Vec::new, reply: |_| None };
 }
 
 /// An optional part of a protocol, or a variant with a value.
@@ -308,6 +328,11 @@ impl Protocol {
     /// Every check, in the order of the tables.
     pub fn checks(&self) -> impl Iterator<Item = &'static Check> + use<> {
         self.checks.iter().flat_map(|area| area.iter())
+    }
+
+    /// Whether a requirement stands in an area that has no checks yet.
+    pub fn is_awaited(&self, requirement: &Requirement) -> bool {
+        self.awaited.contains(&requirement.area().as_str())
     }
 
     /// The features of servers, or of clients.

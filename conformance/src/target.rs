@@ -24,6 +24,9 @@ use serde::Deserialize;
 use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 use wireproof_spec::requirement::Role;
 
+/// The header of handshakes in which some protocols have a key.
+const TICKET: &str = "sec-websocket-protocol";
+
 /// A server or a client under test.
 #[derive(Clone)]
 pub struct Target {
@@ -207,16 +210,22 @@ impl Target {
         self
     }
 
-    /// With a header that goes with every request of this identity and whose value is a secret.
+    /// With a header that goes with every request of this identity and whose value is a secret; a `Sec-WebSocket-Protocol` goes
+    /// with handshakes alone.
     #[must_use]
     pub fn header(mut self, who: Identity, name: &str, value: &str) -> Self {
         if let Kind::Server(reach) = &mut self.kind {
             let reach = Arc::make_mut(reach);
-            let headers = match who {
-                Identity::First => &mut reach.headers,
-                Identity::Second => &mut reach.second,
+            let [first, second] = &mut reach.tickets;
+            let (headers, ticket) = match who {
+                Identity::First => (&mut reach.headers, first),
+                Identity::Second => (&mut reach.second, second),
             };
-            headers.push((name.to_ascii_lowercase(), value.into()));
+            if name.eq_ignore_ascii_case(TICKET) {
+                value.clone_into(ticket);
+            } else {
+                headers.push((name.to_ascii_lowercase(), value.into()));
+            }
         }
         if crate::redact::is_secret(name) {
             self.secrets.push(value.into());
@@ -238,6 +247,7 @@ impl Target {
                 root: String::new(),
                 headers: Vec::new(),
                 second: Vec::new(),
+                tickets: Default::default(),
             }),
         }
     }
@@ -324,6 +334,7 @@ fn reach(url: &str) -> Result<Reach, String> {
         root: uri.path().trim_end_matches('/').to_owned(),
         headers: Vec::new(),
         second: Vec::new(),
+        tickets: Default::default(),
     })
 }
 

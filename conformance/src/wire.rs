@@ -12,7 +12,7 @@ pub(crate) mod http2;
 pub mod limit;
 mod link;
 pub mod listen;
-mod overload;
+pub mod overload;
 pub(crate) mod pace;
 pub mod raw;
 mod seen;

@@ -182,6 +182,7 @@ static TICK: Protocol = Protocol {
     stimuli: &[],
     limits: &[],
     checks: &[&CHECKS],
+    awaited: &[],
     schemas: || {
         let document = serde_json::json!({ "type": "integer" });
         vec![Schema { name: "tick/number", document }]
@@ -193,6 +194,7 @@ static TICK: Protocol = Protocol {
     bodies: false,
     parts: &[],
     accepts_request: |_| Ok(()),
+    overloaded: wireproof::wire::overload::by_status,
     alive: |link| Box::pin(http::alive(link)),
     asks: &[],
     operations: &[],
@@ -201,7 +203,7 @@ static TICK: Protocol = Protocol {
         reference: &Nobody,
         defects: Vec::new,
         agreeable: None,
-        agreeable_frame: None,
+        socket: None,
         ordinary: None,
         volatile: &[],
     },

@@ -248,6 +248,12 @@ impl Cx {
         value.strip_prefix("Bearer ").unwrap_or(value)
     }
 
+    /// The keys that the owner of the target gave us for `Sec-WebSocket-Protocol`: that of the first identity and that of the
+    /// second. Empty ones were not given.
+    pub fn tickets(&self) -> &[String; 2] {
+        &self.link.reach.tickets
+    }
+
     /// A place at which the client under test can find us.
     ///
     /// # Errors

@@ -26,8 +26,8 @@ mod sources;
 mod subscriber;
 
 use crate::{
-    protocol::{Feature, Framed, Limit, Part, Payload, Protocol, Stimulus, Trial},
-    wire,
+    protocol::{Feature, Framed, Limit, Part, Payload, Protocol, Stimulus, Talk, Trial},
+    wire::{self, ws::Frame},
 };
 use serde_json::Value;
 use std::sync::OnceLock;
@@ -166,6 +166,7 @@ pub static PROTOCOL: Protocol = Protocol {
         message::CHECKS,
         message::requests::CHECKS,
     ],
+    awaited: &[],
     schemas: queue::schemas,
     openapi: Some(queue::openapi),
     shape,
@@ -174,6 +175,7 @@ pub static PROTOCOL: Protocol = Protocol {
     bodies: true,
     parts: PARTS,
     accepts_request,
+    overloaded: wire::overload::by_status,
     alive: |link| Box::pin(wire::http::alive(link)),
     asks: probe::ASKS,
     operations: client::OPERATIONS,
@@ -182,7 +184,7 @@ pub static PROTOCOL: Protocol = Protocol {
         reference: &crate::embed::QUEUE,
         defects: crate::selftest::defects::queue::all,
         agreeable: Some(agreeable),
-        agreeable_frame: Some(agreeable_frame),
+        socket: Some(Talk { greeting: Vec::new, reply: welcome }),
         ordinary: Some(|cx| Box::pin(setting::ordinary(cx))),
         volatile: setting::VOLATILE,
     },
@@ -305,6 +307,7 @@ fn agreeable(request: &Request) -> Response {
 }
 
 /// The success of every AuthRequest. Nothing is ever pushed.
-fn agreeable_frame(_: &str) -> Option<String> {
-    Some(r#"{"success": true, "client_id": "qcid_1"}"#.into())
+fn welcome(frame: &Frame) -> Option<Frame> {
+    matches!(frame, Frame::Text(_))
+        .then(|| Frame::Text(r#"{"success": true, "client_id": "qcid_1"}"#.into()))
 }

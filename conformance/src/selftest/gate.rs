@@ -28,7 +28,8 @@ pub fn holes<'a>(
 ) -> Vec<String> {
     let caught: Vec<&Defect> = caught.into_iter().collect();
     let mut holes = Vec::new();
-    for requirement in protocol.requirements().iter().filter(|r| scope.holds(protocol, &r.id)) {
+    let asked = |r: &&Requirement| scope.holds(protocol, &r.id) && !protocol.is_awaited(r);
+    for requirement in protocol.requirements().iter().filter(asked) {
         let checks: Vec<_> = protocol
             .checks()
             .filter(|c| c.requirements.iter().any(|id| id.as_str() == requirement.id))
@@ -54,6 +55,12 @@ pub fn holes<'a>(
         let own = |id: &str| protocol.requirement(id).is_some_and(|r| r.area() == area);
         if area != "observed" && !check.requirements.iter().any(|id| own(id.as_str())) {
             holes.push(format!("{} stands in the area {area} and names no requirement of it", check.name));
+        }
+    }
+    for area in protocol.awaited {
+        let prefix = format!("{}/{area}/", protocol.name);
+        if protocol.checks().any(|c| c.name.starts_with(&prefix)) {
+            holes.push(format!("the area {area} has checks and is said to have none yet"));
         }
     }
     holes.extend(

@@ -6,7 +6,7 @@ mod socket;
 use super::{NULL_TIMEOUT, Nulls, settings};
 use crate::{
     event::{ExpectedAnswer, What},
-    protocol::Protocol,
+    protocol::{Protocol, Talk},
     run::{Finished, Settings, run},
     target::Target,
     verdict::Verdict,
@@ -52,8 +52,8 @@ enum Manner {
     Echo,
     /// The minimal success of each operation.
     Agreeable(fn(&Request) -> Response),
-    /// The same, and WebSockets on which this is said to each text.
-    Sockets(fn(&Request) -> Response, socket::Talk),
+    /// The same, and WebSockets on which this is said.
+    Sockets(fn(&Request) -> Response, Talk),
 }
 
 /// A null server, or a null client.
@@ -96,10 +96,12 @@ pub(super) async fn passes<'a>(
     ];
     if let Some(agreeable) = protocol.trial.agreeable {
         manners.push(("null/agreeable", Manner::Agreeable(agreeable)));
-        if let Some(talk) = protocol.trial.agreeable_frame {
-            manners.push(("null/agreeable-socket", Manner::Sockets(agreeable, talk)));
-            manners.push(("null/silent-socket", Manner::Sockets(agreeable, |_| None)));
-            manners.push(("null/echo-socket", Manner::Sockets(agreeable, |text| Some(text.to_owned()))));
+        if let Some(talk) = protocol.trial.socket {
+            let socket = |talk| Manner::Sockets(agreeable, talk);
+            manners.push(("null/agreeable-socket", socket(talk)));
+            manners.push(("null/greeting-socket", socket(Talk { reply: Talk::SILENT.reply, ..talk })));
+            manners.push(("null/silent-socket", socket(Talk::SILENT)));
+            manners.push(("null/echo-socket", socket(Talk { reply: |frame| Some(frame.clone()), ..talk })));
         }
     }
     let mut trials: Vec<(String, Trial, Option<BTreeSet<&'static str>>)> = manners
@@ -264,7 +266,7 @@ async fn say(stream: &mut TcpStream, bytes: &[u8], forever: bool) -> io::Result<
 async fn answer(
     stream: TcpStream,
     how: impl Fn(&Request) -> Response + Send + Sync + 'static,
-    talk: Option<socket::Talk>,
+    talk: Option<Talk>,
 ) -> io::Result<()> {
     /// The longest body that a null target reads, in bytes.
     const MOST: usize = 1024 * 1024;

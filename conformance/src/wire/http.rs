@@ -100,7 +100,7 @@ impl Peer {
             self.link.turn().await;
             let seen = self.exchange(request, broken).await?;
             match seen.look() {
-                Ok(response) if is_overload(response) => pauses.wait(&self.link, response).await?,
+                Ok(response) if is_overload(&self.link, response) => pauses.wait(&self.link, response).await?,
                 _ => return Ok(seen),
             }
         }
@@ -192,7 +192,7 @@ impl Pending {
         let seen = finish(&self.link, self.conn, self.sent, self.started, result).await?;
         match seen.look() {
             // Who waits cannot ask again: the moment is over.
-            Ok(response) if is_overload(response) => Err(overloaded(&self.link, response)),
+            Ok(response) if is_overload(&self.link, response) => Err(overloaded(&self.link, response)),
             _ => Ok(seen),
         }
     }

@@ -123,7 +123,7 @@ async fn begin(
 
 fn told(seen: Seen<Response>, link: &Link) -> Result<Seen<Response>, Stop> {
     match seen.look() {
-        Ok(response) if is_overload(response) => Err(overloaded(link, response)),
+        Ok(response) if is_overload(link, response) => Err(overloaded(link, response)),
         _ => Ok(seen),
     }
 }

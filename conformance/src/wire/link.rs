@@ -41,6 +41,9 @@ pub struct Reach {
     pub headers: Vec<(String, String)>,
     /// Those of a second identity, which go instead of the first one's; none: the owner gave no second identity.
     pub second: Vec<(String, String)>,
+    /// What the first and the second identity have as `Sec-WebSocket-Protocol`, which goes with handshakes alone, and only where
+    /// a check says so; empty: nothing.
+    pub tickets: [String; 2],
 }
 
 impl Reach {
@@ -66,7 +69,7 @@ pub struct Link {
     pub(crate) times: Times,
     /// After this moment nothing is waited for.
     pub(crate) deadline: Instant,
-    protocol: &'static Protocol,
+    pub(in crate::wire) protocol: &'static Protocol,
     /// What this target may refuse for good, and this check is not about.
     declined: Option<&'static Declined>,
     connections: Arc<AtomicU32>,

@@ -14,8 +14,14 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// What helps.
 const HELP: &str = "let it have less to do at once, with --rate or --jobs";
 
-pub(super) fn is_overload(response: &Response) -> bool {
+/// Whether a status says so, of itself.
+pub fn by_status(response: &Response) -> bool {
     matches!(response.status, 429 | 503)
+}
+
+/// Whether an answer says so, in this protocol.
+pub(super) fn is_overload(link: &Link, response: &Response) -> bool {
+    (link.protocol.overloaded)(response)
 }
 
 /// The end of a check that cannot go on because of it.

@@ -208,7 +208,7 @@ impl Peer {
             Ok(response) => {
                 let seq = record_received(&self.link, self.conn, sent, &response);
                 self.link.takes(sent, &response)?;
-                if is_overload(&response) {
+                if is_overload(&self.link, &response) {
                     return Err(overloaded(&self.link, &response));
                 }
                 self.link.heard(response.body.len())?;
@@ -252,7 +252,7 @@ impl Peer {
                 let shown = Response { body: Body(body), ..answer.head.clone() };
                 let seq = record_received(&self.link, self.conn, sent, &shown);
                 self.link.takes(sent, &answer.head)?;
-                if is_overload(&answer.head) {
+                if is_overload(&self.link, &answer.head) {
                     return Err(overloaded(&self.link, &answer.head));
                 }
                 Ok(Seen::new(seq, answer))

@@ -141,10 +141,10 @@ impl Reader {
             let seen = self.answered().await?;
             match seen.look() {
                 // Something was asked since: the moment is over, and to ask again is to ask something else.
-                Ok(response) if is_overload(response) && self.is_late() => {
+                Ok(response) if is_overload(&self.link, response) && self.is_late() => {
                     return Err(overloaded(&self.link, response));
                 }
-                Ok(response) if is_overload(response) => pauses.wait(&self.link, response).await?,
+                Ok(response) if is_overload(&self.link, response) => pauses.wait(&self.link, response).await?,
                 _ => return Ok(seen),
             }
             (self.conn, self.sent, self.started, self.stage) =

@@ -121,7 +121,7 @@ impl Client<'_> {
     async fn send(&mut self, request: &Request) -> Option<u16> {
         let mut answer = self.exchange(request).await?;
         for _ in 1..TRIES {
-            if !is_overload(&answer) {
+            if !is_overload(self.link, &answer) {
                 break;
             }
             let pause = retry_after(&answer, SystemTime::now().into()).unwrap_or_default();

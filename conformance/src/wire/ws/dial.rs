@@ -40,7 +40,7 @@ pub(crate) async fn upgrade(
         let key = generate_key();
         let (seen, peer) = shake(link, &handshake(request.clone(), &key), &key, room).await?;
         match seen.look() {
-            Ok(response) if is_overload(response) => pauses.wait(link, response).await?,
+            Ok(response) if is_overload(link, response) => pauses.wait(link, response).await?,
             _ => return Ok((seen, peer)),
         }
     }
