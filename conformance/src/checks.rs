@@ -1,4 +1,5 @@
 //! The checks, one folder a protocol, one file an area.
 
+pub mod fleet;
 pub mod queue;
 pub mod stream;

@@ -1,8 +1,10 @@
 //! The one door to the references: nothing else in this crate names them. A check never comes here.
 
+pub mod fleet;
 pub mod queue;
 pub mod stream;
 
+pub use fleet::FLEET;
 pub use queue::QUEUE;
 pub use stream::STREAM;
 pub use wireproof_reference as reference;
@@ -65,6 +67,7 @@ pub async fn serve(protocol: &str, asked: Serve<'_>) -> Result<Running, String> 
     match protocol {
         "stream" => stream::serve(asked).await,
         "queue" => queue::serve(asked).await,
+        "fleet" => fleet::serve(asked).await,
         other => Err(format!("there is no reference of {other}")),
     }
 }

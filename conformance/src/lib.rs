@@ -34,4 +34,5 @@ pub use assert::assert_conformant;
 
 /// The protocols of this suite.
 #[cfg(feature = "suites")]
-pub static PROTOCOLS: &[&protocol::Protocol] = &[&checks::stream::PROTOCOL, &checks::queue::PROTOCOL];
+pub static PROTOCOLS: &[&protocol::Protocol] =
+    &[&checks::stream::PROTOCOL, &checks::queue::PROTOCOL, &checks::fleet::PROTOCOL];

@@ -146,6 +146,8 @@ pub struct Trial {
     pub ordinary: Option<for<'a> fn(&'a Cx) -> BoxFuture<'a, crate::check::Outcome>>,
     /// The members of JSON messages whose values differ from run to run.
     pub volatile: &'static [&'static str],
+    /// The schemas of messages that come by a clock, as often as a run takes.
+    pub timed: &'static [&'static str],
 }
 
 /// What a target says over a WebSocket.

@@ -41,7 +41,14 @@ fn only_embed_names_the_reference_and_no_check_comes_near_it() {
         );
         let names_embed = text.contains("embed::");
         // The protocol as a value names its reference; the checks in its folder never do.
-        let may = ["src/cli", "src/selftest", "src/embed", "src/checks/stream.rs", "src/checks/queue.rs", "src/checks/fleet.rs"];
+        let may = [
+            "src/cli",
+            "src/selftest",
+            "src/embed",
+            "src/checks/stream.rs",
+            "src/checks/queue.rs",
+            "src/checks/fleet.rs",
+        ];
         let may = may.iter().any(|at| name.starts_with(at));
         assert!(!names_embed || may, "{name} comes to the reference through embed");
     }

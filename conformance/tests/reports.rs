@@ -96,6 +96,7 @@ pub(super) const fn bare(
             socket: None,
             ordinary: None,
             volatile: &[],
+            timed: &[],
         },
         registry: OnceLock::new(),
         validators: OnceLock::new(),

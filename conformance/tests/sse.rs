@@ -206,6 +206,7 @@ static TICK: Protocol = Protocol {
         socket: None,
         ordinary: None,
         volatile: &[],
+        timed: &[],
     },
     registry: OnceLock::new(),
     validators: OnceLock::new(),

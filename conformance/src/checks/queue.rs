@@ -187,6 +187,7 @@ pub static PROTOCOL: Protocol = Protocol {
         socket: Some(Talk { greeting: Vec::new, reply: welcome }),
         ordinary: Some(|cx| Box::pin(setting::ordinary(cx))),
         volatile: setting::VOLATILE,
+        timed: &[],
     },
     registry: OnceLock::new(),
     validators: OnceLock::new(),
@@ -308,6 +309,5 @@ fn agreeable(request: &Request) -> Response {
 
 /// The success of every AuthRequest. Nothing is ever pushed.
 fn welcome(frame: &Frame) -> Option<Frame> {
-    matches!(frame, Frame::Text(_))
-        .then(|| Frame::Text(r#"{"success": true, "client_id": "qcid_1"}"#.into()))
+    matches!(frame, Frame::Text(_)).then(|| Frame::Text(r#"{"success": true, "client_id": "qcid_1"}"#.into()))
 }

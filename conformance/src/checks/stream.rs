@@ -134,6 +134,7 @@ pub static PROTOCOL: Protocol = Protocol {
         socket: None,
         ordinary: Some(|cx| Box::pin(setting::ordinary(cx))),
         volatile: &[],
+        timed: &[],
     },
     registry: OnceLock::new(),
     validators: OnceLock::new(),

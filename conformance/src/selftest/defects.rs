@@ -3,6 +3,7 @@
 //! The cuts are written once for all protocols: [`port`] around a model, [`wire`] around decoded requests and replies; what
 //! a restart makes of the log is a value of the reference itself.
 
+pub mod fleet;
 pub mod port;
 pub mod queue;
 pub mod stream;

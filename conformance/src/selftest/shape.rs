@@ -190,9 +190,10 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
     // Nothing is claimed here, and much else runs beside: on a busy machine it may take its time.
     let settings = Settings { bare: true, time_scale: 10.0, ..Settings::default() };
     let finished = drive_alone(protocol, target, settings, flow).await?;
-    // What is no frame of the protocol comes when it likes: a keep-alive.
+    // What is no frame of the protocol comes when it likes: a keep-alive. So does what comes by a clock.
     let timed = |said: &&Said| match said {
-        Said::Frame { binary, data } => Payload::kept(*binary, data, protocol.frame_shape).is_some(),
+        Said::Frame { binary, data } => Payload::kept(*binary, data, protocol.frame_shape)
+            .is_some_and(|framed| !protocol.trial.timed.contains(&framed.schema)),
         _ => true,
     };
     Ok(said(protocol, &finished)
@@ -224,8 +225,12 @@ pub(super) async fn ordinary(protocol: &'static Protocol, target: Target) -> Res
                     Err(_) => format!("event {name} {text}"),
                 }
             }
-            Said::Frame { data, .. } => {
-                format!("{} {}", said.shape(), steady(protocol, data.text.as_deref().unwrap_or_default()))
+            Said::Frame { binary, data } => {
+                let framed = Payload::kept(*binary, data, protocol.frame_shape);
+                let document = framed.and_then(|framed| framed.document).and_then(Result::ok);
+                let text = document
+                    .map_or_else(|| data.text.clone().unwrap_or_default(), |document| document.to_string());
+                format!("{} {}", said.shape(), steady(protocol, &text))
             }
             Said::Request(_, _, body) => {
                 format!("{} {}", said.shape(), steady(protocol, body.text.as_deref().unwrap_or_default()))

@@ -100,7 +100,9 @@ impl Peer {
             self.link.turn().await;
             let seen = self.exchange(request, broken).await?;
             match seen.look() {
-                Ok(response) if is_overload(&self.link, response) => pauses.wait(&self.link, response).await?,
+                Ok(response) if is_overload(&self.link, response) => {
+                    pauses.wait(&self.link, response).await?
+                }
                 _ => return Ok(seen),
             }
         }

@@ -144,7 +144,9 @@ impl Reader {
                 Ok(response) if is_overload(&self.link, response) && self.is_late() => {
                     return Err(overloaded(&self.link, response));
                 }
-                Ok(response) if is_overload(&self.link, response) => pauses.wait(&self.link, response).await?,
+                Ok(response) if is_overload(&self.link, response) => {
+                    pauses.wait(&self.link, response).await?
+                }
                 _ => return Ok(seen),
             }
             (self.conn, self.sent, self.started, self.stage) =

@@ -53,6 +53,7 @@ static BELL: Protocol = Protocol {
         socket: None,
         ordinary: None,
         volatile: &[],
+        timed: &[],
     },
     registry: OnceLock::new(),
     validators: OnceLock::new(),

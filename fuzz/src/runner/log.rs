@@ -67,6 +67,7 @@ pub static TINY: Protocol = Protocol {
         socket: None,
         ordinary: None,
         volatile: &[],
+        timed: &[],
     },
     registry: OnceLock::new(),
     validators: OnceLock::new(),

@@ -1,0 +1,5 @@
+//! Checks of "Execute" in spec/fleet.md.
+
+use crate::check::Check;
+
+pub(super) const CHECKS: &[Check] = &[];

@@ -1,0 +1,5 @@
+//! Checks of "Frames" in spec/fleet.md.
+
+use crate::check::Check;
+
+pub(super) const CHECKS: &[Check] = &[];

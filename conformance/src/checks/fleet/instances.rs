@@ -1,0 +1,5 @@
+//! Checks of "Instances" in spec/fleet.md.
+
+use crate::check::Check;
+
+pub(super) const CHECKS: &[Check] = &[];

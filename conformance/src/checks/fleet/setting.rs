@@ -1,0 +1,327 @@
+//! Requests of operators and what answers look like, and what agents say of themselves.
+
+use super::agent::{Agent, done};
+use crate::check::{Alternative, Cx, Outcome, Shown, alternative};
+use serde_json::{Value, json};
+use std::time::Duration;
+use wireproof_spec::{
+    fleet::{
+        Capacity, Cause, Label, Origin, Rejection, Snapshot, State, Status, SyncRoom, frames::VERSION, ids,
+    },
+    http::{Request, Response},
+};
+
+/// Members whose values differ from run to run.
+pub const VOLATILE: &[&str] = &[
+    "instanceId",
+    "reqId",
+    "cmdId",
+    "knownHash",
+    "hash",
+    "stateHash",
+    "lastSyncAt",
+    "id",
+    "name",
+    "processUid",
+    "endpointUrl",
+    "roomId",
+    "instances",
+    "rooms",
+    "connections",
+    "roomType",
+    "roomTypes",
+    "labels",
+];
+
+/// The GET of a handshake, at the URL as the owner gave it, without what is offered.
+pub fn handshake(cx: &Cx) -> Request {
+    let root = cx.path("");
+    let path = if root == "/" { "/" } else { root.trim_end_matches('/') };
+    Request::new("GET", path)
+}
+
+/// A GET of this path below the root.
+pub fn get(cx: &Cx, path: &str) -> Request {
+    let mut request = Request::new("GET", "");
+    request.set_target(&cx.path(path));
+    request
+}
+
+/// A request with this method for this path below the root.
+pub fn ask(cx: &Cx, method: &str, path: &str) -> Request {
+    Request { method: method.into(), ..get(cx, path) }
+}
+
+/// A GET of an instance.
+pub fn instance(cx: &Cx, id: &str) -> Request {
+    get(cx, &format!("v1/instances/{id}"))
+}
+
+/// A GET of a room, by its public id as it stands.
+pub fn room(cx: &Cx, id: &str) -> Request {
+    get(cx, &format!("v1/rooms/{id}"))
+}
+
+/// A DELETE of a room, by its public id as it stands.
+pub fn destroy(cx: &Cx, id: &str) -> Request {
+    ask(cx, "DELETE", &format!("v1/rooms/{id}"))
+}
+
+/// A POST that drains, or undrains, an instance.
+pub fn drain(cx: &Cx, id: &str, drain: bool) -> Request {
+    ask(cx, "POST", &format!("v1/instances/{id}/{}", if drain { "drain" } else { "undrain" }))
+}
+
+/// A POST /v1/rooms with this body.
+pub fn create(cx: &Cx, body: &Value) -> Request {
+    ask(cx, "POST", "v1/rooms").header("content-type", "application/json").body(body.to_string())
+}
+
+/// A POST /v1/rooms that pins a room with this id to this instance.
+pub fn pinned(cx: &Cx, agent: &Agent, id: &str) -> Request {
+    create(cx, &json!({"type": "any", "roomId": id, "placement": {"instanceId": agent.id}}))
+}
+
+/// The body of an answer, or null if it is no JSON.
+pub fn value(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).unwrap_or_default()
+}
+
+/// What a success carries.
+pub fn data(response: &Response) -> Value {
+    value(response)["data"].take()
+}
+
+/// Why a request was refused, if it was, with one of the causes of the document.
+pub fn cause(response: &Response) -> Option<Cause> {
+    let rejection = Rejection::decode(&response.body).ok()?;
+    Some(rejection.cause).filter(|cause| cause.statuses().contains(&response.status))
+}
+
+/// That a request succeeded, with this status.
+pub fn ok(status: u16) -> Alternative<Response> {
+    ok_and(status, "", |_| true)
+}
+
+/// That a request succeeded, and its data meets this condition.
+pub fn ok_and(
+    status: u16,
+    name: &str,
+    holds: impl Fn(&Value) -> bool + Send + Sync + 'static,
+) -> Alternative<Response> {
+    let beside = if name.is_empty() { String::new() } else { format!(", and {name}") };
+    alternative(format!("{status} with the status OK{beside}"), move |response: &Response| {
+        let mut body = value(response);
+        response.status == status && body["status"] == "OK" && holds(&body["data"].take())
+    })
+}
+
+/// That a request was refused as this.
+pub fn refused(as_what: Cause) -> Alternative<Response> {
+    alternative(format!("a refusal as {}", as_what.word()), move |response: &Response| {
+        cause(response) == Some(as_what)
+    })
+}
+
+/// That the API shows an instance as this snapshot has it.
+pub fn info(snapshot: &Snapshot, id: &str) -> Alternative<Response> {
+    let expected = shown(snapshot, id);
+    ok_and(200, "the instance as its agent told it", move |data| is_shown(data, &expected))
+}
+
+/// The instance as the API shows it, without lastSyncAt, and with the rooms by their number alone: public ids depend on others.
+pub fn shown(snapshot: &Snapshot, id: &str) -> Value {
+    json!({
+        "id": id,
+        "name": snapshot.name,
+        "processUid": snapshot.process_uid,
+        "endpointUrl": snapshot.endpoint_url,
+        "labels": snapshot.labels(),
+        "roomTypes": snapshot.room_types,
+        "connections": snapshot.rooms.iter().map(|room| u64::from(room.connections)).sum::<u64>(),
+        "capacity": {"maxConnections": snapshot.capacity.max_connections, "maxRooms": snapshot.capacity.max_rooms},
+        "autoCreate": snapshot.auto_create,
+        "status": snapshot.status.word(),
+        "agentVersion": snapshot.agent_version,
+        "protocolVersion": snapshot.protocol_version,
+        "rooms": snapshot.rooms.len(),
+    })
+}
+
+/// Whether an InstanceInfo is this.
+pub fn is_shown(info: &Value, expected: &Value) -> bool {
+    let Some(expected) = expected.as_object() else { return false };
+    expected.iter().all(|(name, value)| match name.as_str() {
+        "rooms" => info["rooms"].as_array().is_some_and(|rooms| Some(rooms.len() as u64) == value.as_u64()),
+        name => info[name] == *value,
+    })
+}
+
+/// A room that an agent tells.
+pub fn told(id: &str, kind: &str, connections: u32) -> SyncRoom {
+    SyncRoom { id: id.into(), kind: kind.into(), connections, origin: Origin::Fleet }
+}
+
+/// What an agent says of itself, changed step by step.
+pub trait Say: Sized {
+    /// With this changed.
+    #[must_use]
+    fn but(self, change: impl FnOnce(&mut Snapshot)) -> Self;
+
+    /// That can make rooms of these types.
+    #[must_use]
+    fn hosting(self, kinds: &[&str]) -> Self {
+        self.but(|snapshot| snapshot.room_types = kinds.iter().map(|kind| (*kind).to_owned()).collect())
+    }
+
+    /// With this label beside those that are there.
+    #[must_use]
+    fn labelled(self, key: &str, value: &str) -> Self {
+        self.but(|snapshot| snapshot.labels.push(Label { key: key.into(), value: value.into() }))
+    }
+
+    /// With these bounds.
+    #[must_use]
+    fn bounded(self, connections: Option<i32>, rooms: Option<i32>) -> Self {
+        self.but(|snapshot| snapshot.capacity = Capacity { max_connections: connections, max_rooms: rooms })
+    }
+
+    /// With these rooms.
+    #[must_use]
+    fn having(self, rooms: Vec<SyncRoom>) -> Self {
+        self.but(|snapshot| snapshot.rooms = rooms)
+    }
+
+    /// With this room beside those that are there.
+    #[must_use]
+    fn with_room(self, room: SyncRoom) -> Self {
+        self.but(|snapshot| snapshot.rooms.push(room))
+    }
+
+    /// With this status.
+    #[must_use]
+    fn in_status(self, status: Status) -> Self {
+        self.but(|snapshot| snapshot.status = status)
+    }
+
+    /// With so many more rooms that the payload of its State, in answer to a Poll with this reqId and with the seq 1, has this
+    /// many bytes.
+    #[must_use]
+    fn padded_to(self, size: usize, req_id: &str) -> Self {
+        self.but(|snapshot| pad(snapshot, size, req_id))
+    }
+}
+
+impl Say for Snapshot {
+    fn but(mut self, change: impl FnOnce(&mut Snapshot)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+/// How long the id of a room is that fills a snapshot: what is around it has the same length for this and for shorter ones.
+const FILLER: usize = 120;
+
+fn pad(snapshot: &mut Snapshot, size: usize, req_id: &str) {
+    let length = |snapshot: &Snapshot| {
+        let (req_id, hash, seq) = (req_id.to_owned(), "0011223344556677".to_owned(), 1);
+        State { req_id, seq, hash, snapshot: Some(snapshot.clone()) }.encode_frame().len()
+    };
+    let filler = |number: usize, length: usize| told(&format!("{number:0>length$}"), "f", 0);
+    let empty = length(snapshot);
+    snapshot.rooms.push(filler(0, FILLER));
+    let each = length(snapshot) - empty;
+    let missing = size.saturating_sub(empty);
+    snapshot.rooms.pop();
+    let (whole, rest) = (missing / each, missing % each);
+    // What is left over is spread over rooms with shorter ids, of which one more has place.
+    let (count, mut over) = if rest == 0 { (whole, 0) } else { (whole + 1, each - rest) };
+    for number in 0..count {
+        let less = over.min(FILLER - 8);
+        snapshot.rooms.push(filler(number, FILLER - less));
+        over -= less;
+    }
+}
+
+impl Cx {
+    /// What an agent of this check says of itself, that has no rooms and takes those of a type that nobody else has.
+    pub fn snapshot(&self) -> Snapshot {
+        let name = self.name();
+        Snapshot {
+            process_uid: format!("p_{}", self.token(24)),
+            agent_version: "1.0.0".into(),
+            protocol_version: VERSION,
+            endpoint_url: format!("wss://{name}.example/rooms"),
+            labels: Vec::new(),
+            capacity: Capacity { max_connections: None, max_rooms: None },
+            auto_create: true,
+            room_types: vec![name.clone()],
+            rooms: Vec::new(),
+            status: Status::Active,
+            name,
+        }
+    }
+}
+
+/// Every operation once, in the ordinary way.
+///
+/// # Errors
+/// Stops where an operation does not answer as it should.
+pub async fn ordinary(cx: &Cx) -> Outcome {
+    let kind = cx.name();
+    let mut agent = Agent::join(cx, cx.snapshot().hosting(&[&kind])).await?;
+    if !cx.features().is("fleet.api", "on") {
+        return Ok(());
+    }
+    agent.acks(Some(done));
+    let id = cx.name();
+    let _ = cx.send(create(cx, &json!({"type": kind, "roomId": id}))).await?;
+    let kind = kind.clone();
+    let raw = id.clone();
+    agent.becomes(cx, move |snapshot| snapshot.with_room(told(&raw, &kind, 1))).await?;
+    for request in [
+        get(cx, "healthz"),
+        get(cx, "readyz"),
+        get(cx, "v1/stats"),
+        get(cx, "v1/instances"),
+        instance(cx, &agent.id),
+        get(cx, &format!("v1/instances/{}/rooms", agent.id)),
+        get(cx, "v1/rooms"),
+        room(cx, &ids::public(&id)),
+        drain(cx, &agent.id, true),
+        drain(cx, &agent.id, false),
+        destroy(cx, &ids::public(&id)),
+    ] {
+        let _ = cx.send(request).await?;
+    }
+    Ok(())
+}
+
+/// How far apart things were, one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Apart(pub Vec<Duration>);
+
+impl Shown for Apart {
+    fn shown(&self) -> String {
+        let all: Vec<String> = self.0.iter().map(|length| format!("{} ms", length.as_millis())).collect();
+        all.join(", ")
+    }
+}
+
+/// A time that is about `length` is not less than this.
+pub fn at_least(length: Duration) -> Duration {
+    (length * 3 / 4).saturating_sub(Duration::from_millis(100))
+}
+
+/// A time that is about `length` is not more than this.
+pub fn at_most(length: Duration) -> Duration {
+    length * 5 / 4 + Duration::from_millis(100)
+}
+
+/// That each is about this.
+pub fn about(length: Duration) -> Alternative<Apart> {
+    let (least, most) = (at_least(length), at_most(length));
+    alternative(format!("from {} to {} ms", least.as_millis(), most.as_millis()), move |apart: &Apart| {
+        !apart.0.is_empty() && apart.0.iter().all(|length| (least..=most).contains(length))
+    })
+}

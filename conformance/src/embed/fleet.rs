@@ -1,0 +1,115 @@
+//! The reference of the fleet protocol, in variants.
+
+use super::{BARE, FULL, Process, Serve, found, reference};
+use crate::{
+    check::BoxFuture,
+    protocol::Reference,
+    selftest::defects::{self, Breakage},
+    target::{Identity, Target},
+};
+use reference::{
+    fleet::{ADMIN_KEY, AGENT_KEY, Limits, Options, Seams, Server},
+    stream::Running,
+};
+
+/// The reference of the fleet protocol.
+pub static FLEET: Fleet = Fleet;
+
+/// The reference of the fleet protocol.
+pub struct Fleet;
+
+/// For pages of one other origin, for who has the key in the query of the event stream, and behind a proxy.
+pub const OPEN: &str = "open";
+
+/// The second key for agents, and the second one for operators.
+const AGENT_KEY_2: &str = "agent-6f70656e2d746865-666c656574-0003";
+const ADMIN_KEY_2: &str = "admin-6f70656e2d746865-666c656574-0004";
+/// The origin whose pages may use the API of the variant `open`.
+const ORIGIN: &str = "https://pages.example";
+
+/// H of the embedded references, in milliseconds.
+pub const HEARTBEAT_MS: u64 = 300;
+/// T of the embedded references, in milliseconds.
+pub const COMMAND_MS: u64 = 1_000;
+
+/// What a server of the variant is started with; none if there is no such variant.
+pub fn variant(name: &str) -> Option<Options> {
+    let options = Options {
+        agent_keys: vec![AGENT_KEY.into(), AGENT_KEY_2.into()],
+        admin_keys: vec![ADMIN_KEY.into(), ADMIN_KEY_2.into()],
+        ..Options::default()
+    };
+    Some(match name {
+        FULL => options,
+        BARE => Options { api: false, admin_keys: Vec::new(), ..options },
+        OPEN => Options { cors: vec![ORIGIN.into()], sse_query_auth: true, trust_proxy: true, ..options },
+        _ => return None,
+    })
+}
+
+/// What the owner of a server with these options would declare.
+fn declare(options: &Options, target: Target) -> Target {
+    let switch = |on| if on { "on" } else { "off" };
+    let cors = options.cors.first().map_or("off", String::as_str);
+    let target = target
+        .declare("fleet.api", switch(options.api))
+        .declare("fleet.cors", cors)
+        .declare("fleet.sse-query-auth", switch(options.sse_query_auth))
+        .declare("fleet.trust-proxy", switch(options.trust_proxy))
+        .declare("heartbeat-ms", options.limits.heartbeat_ms.to_string())
+        .declare("command-timeout-ms", options.limits.command_timeout_ms.to_string())
+        .declare("snapshot-bytes", "4000000")
+        .declare("shutdown-ms", "5000");
+    let keys = [(Identity::First, AGENT_KEY, ADMIN_KEY), (Identity::Second, AGENT_KEY_2, ADMIN_KEY_2)];
+    keys.into_iter().fold(target, |target, (who, agent, admin)| {
+        let target = target.header(who, "sec-websocket-protocol", agent);
+        target.header(who, "authorization", &format!("Bearer {admin}"))
+    })
+}
+
+impl Reference for Fleet {
+    fn variants(&self) -> &'static [&'static str] {
+        &[FULL, BARE, OPEN]
+    }
+
+    fn start<'a>(&'a self, name: &'a str, defect: Option<&'a str>) -> BoxFuture<'a, Result<Target, String>> {
+        Box::pin(async move {
+            let breakage = found(defect, defects::fleet::find)?;
+            let options = options(name)?;
+            let variant = name.to_owned();
+            let start = move |addr, _| -> BoxFuture<'static, Result<Running, String>> {
+                let options = self::options(&variant).map(|options| Options {
+                    addr,
+                    seams: seams(breakage),
+                    ..options
+                });
+                Box::pin(async move { Server::start(options?).await.map_err(|e| e.to_string()) })
+            };
+            let (process, root) = Process::begin(None, start).await?;
+            Ok(declare(&options, Target::server(&root)?).hooks(process))
+        })
+    }
+}
+
+/// What the embedded reference is started with.
+fn options(name: &str) -> Result<Options, String> {
+    let options = variant(name).ok_or_else(|| format!("there is no variant {name}"))?;
+    let limits = Limits { heartbeat_ms: HEARTBEAT_MS, command_timeout_ms: COMMAND_MS, ..options.limits };
+    Ok(Options { limits, ..options })
+}
+
+/// Serves it until it is stopped.
+pub(super) async fn serve(asked: Serve<'_>) -> Result<Running, String> {
+    let breakage = found(asked.defect, defects::fleet::find)?;
+    let name = asked.variant(breakage.map(|b| b.defect.variant));
+    let options = variant(name).ok_or_else(|| {
+        format!("the reference of fleet has no variant `{name}`; it has {}", FLEET.variants().join(", "))
+    })?;
+    let options = Options { addr: asked.addr, seams: seams(breakage), ..options };
+    Server::start(options).await.map_err(|e| e.to_string())
+}
+
+/// The seams of a defect, or the honest ones.
+fn seams(breakage: Option<&Breakage<Seams>>) -> Seams {
+    breakage.map_or_else(Seams::honest, |b| (b.seams)())
+}

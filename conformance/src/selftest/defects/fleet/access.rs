@@ -1,0 +1,5 @@
+//! Defects of "Access".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Commands".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

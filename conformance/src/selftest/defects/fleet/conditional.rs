@@ -1,0 +1,5 @@
+//! Defects of "Conditional".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Connect".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Dial".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

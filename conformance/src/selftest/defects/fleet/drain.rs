@@ -1,0 +1,5 @@
+//! Defects of "Drain".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

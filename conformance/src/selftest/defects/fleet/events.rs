@@ -1,0 +1,5 @@
+//! Defects of "Events".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Execute".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

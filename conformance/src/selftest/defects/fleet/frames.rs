@@ -1,0 +1,5 @@
+//! Defects of "Frames".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

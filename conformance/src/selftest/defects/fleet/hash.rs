@@ -1,0 +1,5 @@
+//! Defects of "Hash".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Holds".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Http".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

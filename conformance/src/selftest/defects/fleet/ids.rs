@@ -1,0 +1,5 @@
+//! Defects of "Ids".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Instances".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Liveness".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Message".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

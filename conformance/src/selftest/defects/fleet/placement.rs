@@ -1,0 +1,5 @@
+//! Defects of "Placement".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Poll".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

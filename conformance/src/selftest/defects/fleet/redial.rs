@@ -1,0 +1,5 @@
+//! Defects of "Redial".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

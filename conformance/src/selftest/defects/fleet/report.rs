@@ -1,0 +1,5 @@
+//! Defects of "Report".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

@@ -1,0 +1,5 @@
+//! Defects of "Snapshot".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

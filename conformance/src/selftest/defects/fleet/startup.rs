@@ -1,0 +1,5 @@
+//! Defects of "Startup".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];

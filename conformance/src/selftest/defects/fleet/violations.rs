@@ -1,0 +1,5 @@
+//! Defects of "Violations".
+
+use super::Table;
+
+pub(super) const TABLE: Table = &[];
