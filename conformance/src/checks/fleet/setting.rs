@@ -28,7 +28,6 @@ pub const VOLATILE: &[&str] = &[
     "instances",
     "rooms",
     "connections",
-    "roomType",
     "roomTypes",
     "labels",
 ];
@@ -268,17 +267,17 @@ impl Cx {
 /// # Errors
 /// Stops where an operation does not answer as it should.
 pub async fn ordinary(cx: &Cx) -> Outcome {
-    let kind = cx.name();
-    let mut agent = Agent::join(cx, cx.snapshot().hosting(&[&kind])).await?;
+    // Nobody else is there.
+    const KIND: &str = "ordinary";
+    let mut agent = Agent::join(cx, cx.snapshot().hosting(&[KIND])).await?;
     if !cx.features().is("fleet.api", "on") {
         return Ok(());
     }
     agent.acks(Some(done));
     let id = cx.name();
-    let _ = cx.send(create(cx, &json!({"type": kind, "roomId": id}))).await?;
-    let kind = kind.clone();
+    let _ = cx.send(create(cx, &json!({"type": KIND, "roomId": id}))).await?;
     let raw = id.clone();
-    agent.becomes(cx, move |snapshot| snapshot.with_room(told(&raw, &kind, 1))).await?;
+    agent.becomes(cx, move |snapshot| snapshot.with_room(told(&raw, KIND, 1))).await?;
     for request in [
         get(cx, "healthz"),
         get(cx, "readyz"),
