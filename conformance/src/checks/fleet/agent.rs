@@ -335,15 +335,10 @@ impl Agent {
     pub async fn shown(&mut self, cx: &Cx) -> Outcome {
         /// How far apart looks are, while the State is on its way.
         const PAUSE: Duration = Duration::from_millis(10);
-        let hash = self.snapshot().hash();
         if !cx.features().is("fleet.api", "on") {
-            return loop {
-                let poll = self.poll(cx).await?;
-                if poll.look().is_ok_and(|poll| poll.known_hash.as_ref() == Some(&hash)) {
-                    break Ok(());
-                }
-            };
+            return self.known(cx).await;
         }
+        let hash = self.snapshot().hash();
         // The State leaves with the next Poll.
         let until = Instant::now() + self.heartbeat * 2 + Duration::from_secs(2);
         while self.plan().said.as_ref() != Some(&hash) && Instant::now() < until {
@@ -358,6 +353,23 @@ impl Agent {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// Waits until a Poll has the hash of what it says of itself.
+    ///
+    /// # Errors
+    /// As [`Agent::poll`], and inconclusive if none of the next Polls has it.
+    pub async fn known(&mut self, cx: &Cx) -> Outcome {
+        /// One may be under way, and of the next two one has the hash (FLEET-POLL-7).
+        const POLLS: usize = 4;
+        let hash = self.snapshot().hash();
+        for _ in 0..POLLS {
+            let poll = self.poll(cx).await?;
+            if poll.look().is_ok_and(|poll| poll.known_hash.as_ref() == Some(&hash)) {
+                return Ok(());
+            }
+        }
+        Err(cx.stop("no Poll has the hash of the snapshot that was sent"))
     }
 
     /// The next of what comes.

@@ -269,15 +269,17 @@ impl Cx {
 pub async fn ordinary(cx: &Cx) -> Outcome {
     // Nobody else is there.
     const KIND: &str = "ordinary";
-    let mut agent = Agent::join(cx, cx.snapshot().hosting(&[KIND])).await?;
+    let mut agent = Agent::connect(cx).await?;
+    agent.says(cx.snapshot().hosting(&[KIND]));
+    agent.known(cx).await?;
     if !cx.features().is("fleet.api", "on") {
         return Ok(());
     }
     agent.acks(Some(done));
     let id = cx.name();
     let _ = cx.send(create(cx, &json!({"type": KIND, "roomId": id}))).await?;
-    let raw = id.clone();
-    agent.becomes(cx, move |snapshot| snapshot.with_room(told(&raw, KIND, 1))).await?;
+    agent.says(agent.snapshot().with_room(told(&id, KIND, 1)));
+    agent.known(cx).await?;
     for request in [
         get(cx, "healthz"),
         get(cx, "readyz"),
