@@ -179,7 +179,6 @@ pub static PROTOCOL: Protocol = Protocol {
         "events",
         "startup",
         "hash",
-        "message",
         "dial",
         "report",
         "execute",

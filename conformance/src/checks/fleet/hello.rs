@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use wireproof_spec::fleet::{State, requirements::*};
 
 pub(super) const CHECKS: &[Check] = &[
-    Check::new("fleet/hello/first", &[FLEET_HELLO_1], drives!(first)).waits(Waits::Limit("heartbeat-ms", 4)),
+    Check::new("fleet/hello/first", &[FLEET_HELLO_1], drives!(first)).waits(Waits::Limit("heartbeat-ms", 7)),
     Check::new("fleet/hello/poll-behind-it", &[FLEET_HELLO_2], drives!(poll_behind_it)),
     Check::new("fleet/hello/heartbeat", &[FLEET_HELLO_3], drives!(heartbeat))
         .waits(Waits::Limit("heartbeat-ms", 4)),
@@ -27,7 +27,7 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// A Hello comes first, and none among what comes behind it for several Polls.
 async fn first(cx: &Cx) -> Outcome {
-    const POLLS: usize = 4;
+    const POLLS: usize = 7;
     let mut agent = Agent::open(cx).await?;
     let first = agent.next(cx).await?;
     let hello = alternative("a Hello", |heard: &Heard| matches!(heard.came, Came::Hello(_)));

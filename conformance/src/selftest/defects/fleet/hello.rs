@@ -40,7 +40,7 @@ fn is(frame: &Frame, of: &str) -> bool {
     matches!(frame, Frame::Message { topic, .. } if topic == of)
 }
 
-/// With the third Poll comes another Hello.
+/// With the sixth Poll comes another Hello.
 fn again() -> Seams {
     let seen: Mutex<BTreeMap<u64, (Frame, u32)>> = Mutex::default();
     frames(move |number, frames| {
@@ -52,7 +52,7 @@ fn again() -> Seams {
                 && let Some((hello, polls)) = seen.get_mut(&number)
             {
                 *polls += 1;
-                if *polls == 3 {
+                if *polls == 6 {
                     frames.insert(0, hello.clone());
                 }
             }
