@@ -18,6 +18,7 @@ mod ids;
 mod instances;
 mod liveness;
 mod message;
+pub mod orders;
 mod placement;
 mod poll;
 mod probe;
@@ -168,9 +169,6 @@ pub static PROTOCOL: Protocol = Protocol {
         "liveness",
         "violations",
         "snapshot",
-        "commands",
-        "holds",
-        "placement",
         "instances",
         "ids",
         "http",

@@ -28,7 +28,7 @@ pub use instances::{Change, Instance, Room, View};
 pub use poll::FORCED;
 pub use record::Record;
 pub use snapshot::{Bound, check};
-pub use state::State;
+pub use state::{Connection, State};
 
 use crate::{
     log::Block,

@@ -313,6 +313,11 @@ impl Agent {
         self.plan().acks = acks;
     }
 
+    /// The last Poll, if nothing was sent in answer to it.
+    pub fn outstanding(&self) -> Option<Poll> {
+        self.plan().outstanding.clone()
+    }
+
     /// What it says of itself.
     pub fn snapshot(&self) -> Snapshot {
         self.plan().snapshot.clone()

@@ -243,3 +243,8 @@ fn said(decision: &mut Decision<FleetModel>) -> impl Iterator<Item = (u64, &mut 
 fn is(request: &Request, action: Action) -> bool {
     Route::decode(request).is_ok_and(|route| route.action == action)
 }
+
+/// Each input decided as if this had been the state before it.
+fn state(change: impl FnMut(&mut State, &Input) + Send + 'static) -> Seams {
+    through(port::rewrite_state(change))
+}

@@ -18,7 +18,8 @@ pub struct State {
     pub(super) polls: u64,
     /// How many Cmds were sent, on all connections.
     pub(super) cmds: u64,
-    pub(super) connections: BTreeMap<u64, Connection>,
+    /// The agents with a right key, by their connections.
+    pub connections: BTreeMap<u64, Connection>,
     /// The connections in the order in which they came.
     pub(super) joins: BTreeMap<u64, u64>,
     /// The connections by the id that they have as instances, whether they are shown or not yet.
@@ -28,7 +29,7 @@ pub struct State {
     /// Which command a request waits for.
     pub(super) asked: BTreeMap<u64, u64>,
     /// The room ids that nobody else gets, and the connection on which each is held.
-    pub(super) holds: HashMap<Arc<str>, u64>,
+    pub holds: HashMap<Arc<str>, u64>,
     /// What is due when, in milliseconds since 1970.
     pub(super) deadlines: BTreeSet<(u64, Due)>,
     /// Who listens to events.
@@ -55,7 +56,7 @@ pub(super) enum Due {
 
 /// An agent with a right key.
 #[derive(Clone, Debug)]
-pub(super) struct Connection {
+pub struct Connection {
     /// Which connection it was, counted from 0.
     pub(super) join: u64,
     pub(super) id: Arc<str>,
@@ -68,19 +69,19 @@ pub(super) struct Connection {
     /// The number in the reqId of the Poll that was not answered yet.
     pub(super) outstanding: Option<u64>,
     /// How many looks in a row found this Poll.
-    pub(super) missed: u32,
+    pub missed: u32,
     /// What the bucket of its frames holds, in thousandths of a token, and since when.
     pub(super) tokens: (u64, u64),
     /// The seq and the hash of the snapshot that was applied last.
     pub(super) applied: Option<(u32, Arc<str>)>,
     /// What the last drain or undrain asked for, until a snapshot agrees.
-    pub(super) target: Option<Status>,
+    pub target: Option<Status>,
     /// The commands in flight.
-    pub(super) commands: BTreeSet<u64>,
+    pub commands: BTreeSet<u64>,
     /// The room ids that are held on it; whether the command is settled, so that the next State ends the hold.
-    pub(super) holds: BTreeMap<Arc<str>, bool>,
+    pub holds: BTreeMap<Arc<str>, bool>,
     /// What operators see of it.
-    pub(super) instance: Option<Instance>,
+    pub instance: Option<Instance>,
 }
 
 impl Connection {
