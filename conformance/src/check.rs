@@ -73,6 +73,8 @@ pub enum Need {
     Second,
     /// The stimulus of this name.
     Stimulus(&'static str),
+    /// That it can be reached from an address that nobody else comes from: what it counts by address is then not spent by others.
+    Address,
 }
 
 impl Need {
@@ -90,6 +92,9 @@ impl Need {
                 format!("the limit {name}: `{name} = NUMBER` under `[limits]` in the target file")
             }
             Need::AtLeast(name, least) => format!("the limit {name} to be at least {least}"),
+            Need::Address => "a target at a loopback address such as 127.0.0.1, on Linux, so that the check can come from an \
+                 address of its own"
+                .into(),
             Need::Second => "a second identity: its headers under `[second]` in the target file".into(),
             Need::Stimulus(name) => {
                 format!("the stimulus {name}: `{name} = \"COMMAND\"` under `[stimuli]` in the target file")

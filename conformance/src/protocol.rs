@@ -171,6 +171,8 @@ pub struct Feature {
     pub name: &'static str,
     /// What a target has that neither declares it nor was probed for it.
     pub default: &'static str,
+    /// Whether it may have a value beside `on` and `off`, which its text explains.
+    pub valued: bool,
     /// In a sentence.
     pub text: &'static str,
 }
@@ -349,7 +351,7 @@ impl Protocol {
         let is_named = |need: &Need| match need {
             Need::Feature(feature, _) => *feature == name,
             Need::Limit(limit) | Need::AtLeast(limit, _) => *limit == name,
-            Need::Hook(_) | Need::Second | Need::Stimulus(_) => false,
+            Need::Hook(_) | Need::Second | Need::Stimulus(_) | Need::Address => false,
         };
         let needed =
             self.checks().filter(|check| check.needs.iter().any(is_named)).map(|check| self.role(check));

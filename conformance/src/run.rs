@@ -28,10 +28,12 @@ use futures_util::future::join_all;
 use schemas::Schemas;
 use select::Choice;
 pub use settings::Settings;
+use sha2::{Digest, Sha256};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
     hash::{BuildHasher, RandomState},
+    net::Ipv4Addr,
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, SystemTime},
 };
@@ -399,7 +401,11 @@ impl Runner {
         }
         let deadline = Instant::now() + budget;
         let declined = self.declined(check);
-        let (reach, pace) = (self.target.reach(), self.pace.clone());
+        let (mut reach, pace) = (self.target.reach(), self.pace.clone());
+        if check.needs.contains(&Need::Address) {
+            let reach = Arc::make_mut(&mut reach);
+            reach.way = reach.way.clone().from(own_address(self.number, check.name));
+        }
         let link = Link::new(reach, log.clone(), self.times, deadline, self.protocol, declined, pace)
             .adapter(self.target.adapter());
         Cx {
@@ -550,4 +556,10 @@ pub(crate) fn last_word(events: &[Arc<Event>]) -> String {
         _ => None,
     });
     word.unwrap_or_else(|| "no claim".into())
+}
+/// An address of the loopback network that no other check has, nor another run.
+fn own_address(run: u64, check: &str) -> Ipv4Addr {
+    let digest = Sha256::digest(format!("{run}/{check}"));
+    // 127.0.0.0/16 has what listens.
+    Ipv4Addr::new(127, digest[0].max(1), digest[1], digest[2].clamp(1, 254))
 }

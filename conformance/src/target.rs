@@ -362,9 +362,9 @@ impl Features {
         Self { known }
     }
 
-    /// Whether a feature has this value.
+    /// Whether a feature has this value; one that is not off is on, whatever its value.
     pub fn is(&self, name: &str, value: &str) -> bool {
-        self.known.get(name).is_some_and(|(v, _)| v == value)
+        self.known.get(name).is_some_and(|(v, _)| v == value || value == "on" && v != "off")
     }
 
     /// A limit, if it is known.
@@ -397,7 +397,7 @@ pub fn proper(protocol: &Protocol, name: &str, value: &str) -> Result<(), String
         };
     }
     if let Some(feature) = protocol.features.iter().find(|f| f.name == name) {
-        let is_switch = matches!(feature.default, "on" | "off");
+        let is_switch = matches!(feature.default, "on" | "off") && !feature.valued;
         return match value {
             _ if is_switch && !matches!(value, "on" | "off") => {
                 Err(format!("the feature {name} is on or off, not `{value}`"))

@@ -55,56 +55,67 @@ pub static PROTOCOL: Protocol = Protocol {
         Feature {
             name: "fleet.api",
             default: "on",
+            valued: false,
             text: "The orchestrator has the routes below /v1; off if only agents and the two health routes are served.",
         },
         Feature {
             name: "fleet.sse-query-auth",
             default: "off",
+            valued: false,
             text: "The key of an operator may stand in the query of the event stream.",
         },
         Feature {
             name: "fleet.cors",
             default: "off",
+            valued: true,
             text: "Pages of other origins may use the API; the value is one origin that may, or * if all may.",
         },
         Feature {
             name: "fleet.trust-proxy",
             default: "off",
+            valued: false,
             text: "The address of an operator is taken from X-Forwarded-For.",
         },
         Feature {
             name: "fleet.hash-verified",
             default: "off",
+            valued: false,
             text: "The orchestrator computes the hash of a snapshot, and rejects one that tells another.",
         },
         Feature {
             name: "fleet.command-line",
             default: "off",
+            valued: false,
             text: "The orchestrator is a program with the flags and variables of the document.",
         },
         Feature {
             name: "fleet.connect-timeout",
             default: "on",
+            valued: false,
             text: "The owner of an agent may bound the time until the first Hello.",
         },
         Feature {
             name: "fleet.instance-ids",
             default: "on",
+            valued: false,
             text: "The owner of an agent is told the id that a Hello gave to the connection.",
         },
         Feature {
             name: "fleet.local-rooms",
             default: "on",
+            valued: false,
             text: "The host of an agent makes and ends rooms itself.",
         },
         Feature {
             name: "fleet.host-drain",
             default: "on",
+            valued: false,
             text: "The host of an agent may drain and undrain, and is told when the orchestrator has taken note.",
         },
         Feature {
             name: "fleet.graceful-shutdown",
             default: "off",
+            valued: false,
             text: "The owner of an agent may ask for an end that drains and waits until there are no rooms.",
         },
     ],
@@ -171,8 +182,6 @@ pub static PROTOCOL: Protocol = Protocol {
         "snapshot",
         "instances",
         "ids",
-        "http",
-        "access",
         "conditional",
         "events",
         "startup",
@@ -212,10 +221,13 @@ pub static PROTOCOL: Protocol = Protocol {
 /// Which shape the answer to an operation has. What is no operation of the document has none.
 fn shape(request: &Request, response: &Response) -> Option<(RequirementId, &'static str)> {
     let reply = Route::decode(request).ok()?.action.operation().reply;
+    if request.method == "HEAD" {
+        return None;
+    }
     if response.status >= 400 {
         return Some((FLEET_MESSAGE_4, "fleet/rejected"));
     }
-    if request.method == "HEAD" || !(200..300).contains(&response.status) {
+    if !(200..300).contains(&response.status) {
         return None;
     }
     let requirement = match reply? {

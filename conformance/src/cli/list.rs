@@ -106,6 +106,7 @@ pub(super) fn check(protocol: &Protocol, check: &'static Check) -> CheckRow {
         Need::Limit(name) => format!("limit {name}"),
         Need::AtLeast(name, least) => format!("limit {name} of {least} or more"),
         Need::Second => "second identity".into(),
+        Need::Address => "address of its own".into(),
         Need::Stimulus(name) => format!("stimulus {name}"),
     });
     CheckRow {

@@ -21,6 +21,9 @@ pub struct Fleet;
 /// For pages of one other origin, for who has the key in the query of the event stream, and behind a proxy.
 pub const OPEN: &str = "open";
 
+/// The key of the first operator, for defects that know it.
+pub const OPERATOR_KEY: &str = ADMIN_KEY;
+
 /// The second key for agents, and the second one for operators.
 const AGENT_KEY_2: &str = "agent-6f70656e2d746865-666c656574-0003";
 const ADMIN_KEY_2: &str = "admin-6f70656e2d746865-666c656574-0004";

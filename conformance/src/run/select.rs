@@ -45,6 +45,7 @@ pub fn choose(
             Need::AtLeast(name, least) => features.limit(name).is_none_or(|limit| limit >= least),
             Need::Second => !target.reach().second.is_empty(),
             Need::Stimulus(name) => target.stimulates(name),
+            Need::Address => target.reach().way.is_loopback(),
         };
         if !is_there && let Some(what) = need.supplied_by() {
             return Choice::Not(Verdict::Untestable, format!("it takes {what}"));

@@ -4,6 +4,7 @@ use super::{app::Pipe, distance::Distance};
 use std::{
     error::Error,
     fmt, io,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -26,6 +27,8 @@ pub struct Way {
     socket: Option<PathBuf>,
     tls: Option<Arc<Tls>>,
     distance: Distance,
+    /// The address of ours; none: any.
+    from: Option<Ipv4Addr>,
 }
 
 /// Which HTTP is spoken on a connection, for who has TLS to agree on it.
@@ -47,7 +50,7 @@ struct Tls {
 impl Way {
     pub(crate) fn tcp(host: &str, port: u16, tls: bool) -> Self {
         let tls = tls.then(Arc::default);
-        Self { host: host.to_owned(), port, socket: None, tls, distance: Distance::default() }
+        Self { host: host.to_owned(), port, socket: None, tls, distance: Distance::default(), from: None }
     }
 
     /// To this unix socket, whatever host and port the URL names.
@@ -60,6 +63,18 @@ impl Way {
     pub(crate) fn distance(mut self, distance: Distance) -> Self {
         self.distance = distance;
         self
+    }
+
+    /// From this address of ours.
+    pub(crate) fn from(mut self, address: Ipv4Addr) -> Self {
+        self.from = Some(address);
+        self
+    }
+
+    /// Whether it leads to a loopback address of IPv4 on a system that has all of them.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.host.parse().map_or(self.host == "localhost", |ip: Ipv4Addr| ip.is_loopback());
+        cfg!(target_os = "linux") && self.socket.is_none() && host
     }
 
     /// With these certificates instead of those of the system.
@@ -86,7 +101,7 @@ impl Way {
         let plain: Box<dyn Pipe> = match &self.socket {
             Some(path) => Box::new(UnixStream::connect(path).await?),
             None => {
-                let stream = tcp(&self.host, self.port, room).await?;
+                let stream = tcp(&self.host, self.port, room, self.from).await?;
                 // A socket that refuses the option still works; it is only slower.
                 let _ = stream.set_nodelay(true);
                 Box::new(stream)
@@ -128,13 +143,23 @@ impl fmt::Display for Way {
     }
 }
 
-/// Connects to the first address of a host that takes it.
-async fn tcp(host: &str, port: u16, room: Option<u32>) -> io::Result<TcpStream> {
-    let Some(room) = room else { return TcpStream::connect((host, port)).await };
+/// Connects to the first address of a host that takes it; from this address of ours, which is one of IPv4.
+async fn tcp(host: &str, port: u16, room: Option<u32>, from: Option<Ipv4Addr>) -> io::Result<TcpStream> {
+    if room.is_none() && from.is_none() {
+        return TcpStream::connect((host, port)).await;
+    }
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in lookup_host((host, port)).await? {
+        if from.is_some() && address.is_ipv6() {
+            continue;
+        }
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_recv_buffer_size(room)?;
+        if let Some(room) = room {
+            socket.set_recv_buffer_size(room)?;
+        }
+        if let Some(from) = from {
+            socket.bind(SocketAddr::from((from, 0)))?;
+        }
         match socket.connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(e) => last = e,

@@ -41,7 +41,7 @@ pub static TINY: Protocol = Protocol {
     name: "tiny",
     document: DOCUMENT,
     rows: "",
-    features: &[Feature { name: "tiny.loud", default: "off", text: "It shouts." }],
+    features: &[Feature { name: "tiny.loud", default: "off", valued: false, text: "It shouts." }],
     declines: &[],
     stimuli: &[],
     limits: &[],
