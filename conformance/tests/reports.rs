@@ -70,7 +70,7 @@ pub(super) const fn bare(
         name,
         document,
         rows: "",
-        features: &[Feature { name: "tiny.loud", default: "off", text: "It shouts." }],
+        features: &[Feature { name: "tiny.loud", default: "off", valued: false, text: "It shouts." }],
         declines: &[],
         stimuli: &[],
         limits: &[],
