@@ -10,15 +10,21 @@ use crate::{
     one_of,
 };
 use serde_json::json;
-use wireproof_spec::fleet::{Ack, Cause, Cmd, Op, ids, requirements::*};
+use wireproof_spec::{
+    fleet::{Ack, Cause, Cmd, Op, ids, requirements::*},
+    http::Request,
+};
+
+/// What an agent says to Cmds.
+type Acks = fn(&Cmd) -> Ack;
 
 /// Each op, refused by the agent with an error, with an empty one and without.
 pub(super) async fn failed(cx: &Cx) -> Outcome {
     let id = cx.name();
     let agent = Agent::join(cx, cx.snapshot().with_room(told(&id, "any", 0))).await?;
     let kind = kind(&agent);
-    let empty: fn(&Cmd) -> Ack = |cmd| Ack { error: Some(String::new()), ..fails(cmd) };
-    let without: fn(&Cmd) -> Ack = |cmd| Ack { error: None, ..fails(cmd) };
+    let empty: Acks = |cmd| Ack { error: Some(String::new()), ..fails(cmd) };
+    let without: Acks = |cmd| Ack { error: None, ..fails(cmd) };
     for acks in [fails, empty, without] {
         agent.acks(Some(acks));
         for request in [
@@ -59,8 +65,8 @@ pub(super) async fn behind(cx: &Cx) -> Outcome {
     let rooms = [cx.name(), cx.name()];
     let having = rooms.iter().map(|id| told(id, "any", 0)).collect();
     let mut agent = Agent::join(cx, cx.snapshot().having(having)).await?;
-    let gone: fn(&Cmd) -> Ack = |cmd| Ack { already_gone: Some(true), ..done(cmd) };
-    let all: [(_, fn(&Cmd) -> Ack); 6] = [
+    let gone: Acks = |cmd| Ack { already_gone: Some(true), ..done(cmd) };
+    let all: [(Request, Acks); 6] = [
         (destroy(cx, &rooms[0]), done),
         (destroy(cx, &rooms[1]), gone),
         (drain(cx, &agent.id, true), done),

@@ -147,12 +147,11 @@ fn with(cx: &Cx, connections: &[u32]) -> Vec<SyncRoom> {
     rooms.collect()
 }
 
+/// maxConnections, maxRooms, the connections of the rooms that are there, and whether there is a place left.
+type Bounded<'a> = (Option<i32>, Option<i32>, &'a [u32], bool);
+
 /// Agents with these bounds and rooms, each with a type of its own: those that have a place left get a room, and the others none.
-async fn bounded(
-    cx: &Cx,
-    requirement: RequirementId,
-    cases: &[(Option<i32>, Option<i32>, &[u32], bool)],
-) -> Outcome {
+async fn bounded(cx: &Cx, requirement: RequirementId, cases: &[Bounded<'_>]) -> Outcome {
     for (connections, rooms, there, has_place) in cases {
         let snapshot = cx.snapshot().bounded(*connections, *rooms).having(with(cx, there));
         let mut agents = obedient(cx, [snapshot]).await?;
@@ -169,7 +168,7 @@ async fn bounded(
 
 /// One below maxRooms, as many, and more; and no bound.
 pub(super) async fn rooms(cx: &Cx) -> Outcome {
-    let cases: &[(_, _, &[u32], bool)] = &[
+    let cases: &[Bounded<'_>] = &[
         (None, Some(3), &[0, 0], true),
         (None, Some(2), &[0, 0], false),
         (None, Some(1), &[0, 0, 0], false),
@@ -183,7 +182,7 @@ pub(super) async fn rooms(cx: &Cx) -> Outcome {
 
 /// One below maxConnections, as many, and more, of several rooms; and no bound.
 pub(super) async fn connections(cx: &Cx) -> Outcome {
-    let cases: &[(_, _, &[u32], bool)] = &[
+    let cases: &[Bounded<'_>] = &[
         (Some(6), None, &[3, 2], true),
         (Some(5), None, &[3, 2], false),
         (Some(4), None, &[3, 2], false),

@@ -4,16 +4,17 @@ use crate::{
     check::{Cx, Outcome, alternative},
     checks::fleet::{
         agent::{Agent, done},
-        orders::{anywhere, asked, asked_soon, forced, kind, nobody, obedient, went},
+        orders::{anywhere, asked, asked_soon, came, forced, kind, nobody, obedient, up_to_now, went},
         setting::{Say, create, get, instance, ok, refused, told},
     },
-    wire::sse::Item,
+    wire::{Seen, sse::Item},
 };
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use wireproof_spec::{
     fleet::{Cause, Snapshot, Status, requirements::*},
-    http::Request,
+    http::{Request, Response},
 };
 
 /// A POST /v1/rooms with this placement, for a type that nobody has said to take.
@@ -166,20 +167,30 @@ pub(super) async fn newest(cx: &Cx) -> Outcome {
     Ok(())
 }
 
+/// Sends requests at the same time.
+async fn at_once(cx: &Cx, requests: impl IntoIterator<Item = Request>) -> Outcome<Vec<Seen<Response>>> {
+    let send = |request| async move { cx.http().send(request).await };
+    try_join_all(requests.into_iter().map(send)).await
+}
+
 /// The id of a room that is shown, and one that is held, asked for where the room had to be refused for another reason as well.
 pub(super) async fn taken(cx: &Cx) -> Outcome {
     let plain = cx.name();
     let having = vec![told(&plain, "any", 0)];
     let draining = cx.snapshot().in_status(Status::Draining);
-    let mut agents = obedient(cx, [cx.snapshot().having(having), draining, cx.snapshot()]).await?;
+    let mut agents = obedient(cx, [cx.snapshot().having(having), draining]).await?;
+    // It answers no Poll behind the Ack, so that the id stays held for as long as it is not evicted.
+    let holder = Agent::obedient(cx, cx.snapshot()).await?;
+    holder.is_silent();
     let held = cx.name();
-    agents[2].is_silent();
-    let request = forced(cx, &agents[2], &held);
-    let seen = asked(cx, &mut agents, request).await?;
-    cx.need(FLEET_PLACEMENT_17, &seen, &[went(&agents, 2)])?;
+    let seen = cx.send(forced(cx, &holder, &held)).await?;
+    cx.need(FLEET_PLACEMENT_17, &seen, &[ok(201)])?;
+    let mut all = Vec::new();
     for id in [held, plain] {
-        let pinned =
-            |placement: Value| create(cx, &json!({"type": "any", "roomId": id, "placement": placement}));
+        let pinned = |placement: Value| {
+            let body = json!({"type": "any", "roomId": id, "placement": placement});
+            create(cx, &body)
+        };
         let requests = [
             anywhere(cx, &kind(&agents[0]), &id),
             anywhere(cx, &cx.name(), &id),
@@ -190,11 +201,17 @@ pub(super) async fn taken(cx: &Cx) -> Outcome {
             pinned(json!({"instanceId": agents[0].id})),
             forced(cx, &agents[1], &id),
         ];
-        for request in requests {
-            let seen = asked(cx, &mut agents, request).await?;
-            cx.expect(FLEET_PLACEMENT_23, &seen, &[nobody(Cause::RoomExists)])?;
+        for seen in at_once(cx, requests).await? {
+            cx.expect(FLEET_PLACEMENT_23, &seen, &[refused(Cause::RoomExists)])?;
+            all.push(seen);
         }
     }
+    let mut cmds = Vec::new();
+    for agent in &mut agents {
+        cmds.extend(up_to_now(cx, agent).await?);
+    }
+    let none = alternative("no Cmd for any of them", Vec::is_empty);
+    cx.expect(FLEET_PLACEMENT_23, &Seen::all(all).map(|_| cmds), &[none])?;
     Ok(())
 }
 
@@ -219,30 +236,35 @@ async fn becomes_stale(cx: &Cx, agent: &Agent) -> Outcome {
     }
 }
 
-/// One that answers no Polls: it gets rooms that are pinned to it with force, and no others.
+/// One that answers no Polls: it gets rooms that are pinned to it with force, and no others. All are asked for at the same
+/// time, for it is evicted soon.
 pub(super) async fn stale(cx: &Cx) -> Outcome {
-    let mut agents = obedient(cx, [cx.snapshot()]).await?;
-    let kind = kind(&agents[0]);
-    becomes_stale(cx, &agents[0]).await?;
-    let mut all = Vec::new();
-    for placement in [json!({}), json!({"force": true})] {
-        let body = json!({"type": kind, "placement": placement});
-        all.push((
-            FLEET_PLACEMENT_5,
-            asked(cx, &mut agents, create(cx, &body)).await?,
-            nobody(Cause::NoCandidate),
-        ));
-    }
-    for way in ways(&agents[0]) {
-        let seen = asked(cx, &mut agents, placed(cx, &way)).await?;
-        all.push((FLEET_PLACEMENT_20, seen, nobody(Cause::InstanceDisconnected)));
-        let seen = asked(cx, &mut agents, placed(cx, &with_force(way))).await?;
-        all.push((FLEET_PLACEMENT_20, seen, went(&agents, 0)));
-    }
+    let mut agent = Agent::obedient(cx, cx.snapshot()).await?;
+    let of_type = |placement: Value| {
+        let body = json!({"type": kind(&agent), "roomId": cx.name(), "placement": placement});
+        create(cx, &body)
+    };
+    let [by_id, by_uid] = ways(&agent);
+    let wherever = [json!({}), json!({"force": true}), json!({"strategy": "random"})].map(of_type);
+    let pinned = [&by_id, &by_uid].map(|way| placed(cx, way));
+    let forced = [&by_id, &by_uid].map(|way| placed(cx, &with_force(way.clone())));
+    becomes_stale(cx, &agent).await?;
+    let requests = wherever.into_iter().chain(pinned).chain(forced);
+    let mut answers = at_once(cx, requests).await?.into_iter();
     // It is there all the time, and was not evicted yet.
-    cx.need(FLEET_INSTANCES_2, &cx.send(instance(cx, &agents[0].id)).await?, &[ok(200)])?;
-    for (requirement, seen, right) in all {
-        cx.expect(requirement, &seen, &[right])?;
+    cx.need(FLEET_INSTANCES_2, &cx.send(instance(cx, &agent.id)).await?, &[ok(200)])?;
+    let cmds = came(&mut agent).await.len();
+    for seen in answers.by_ref().take(3) {
+        cx.expect(FLEET_PLACEMENT_5, &seen, &[refused(Cause::NoCandidate)])?;
+    }
+    for seen in answers.by_ref().take(2) {
+        cx.expect(FLEET_PLACEMENT_20, &seen, &[refused(Cause::InstanceDisconnected)])?;
+    }
+    for seen in answers {
+        cx.expect(FLEET_PLACEMENT_20, &seen, &[ok(201)])?;
+    }
+    if cmds != 2 {
+        return Err(cx.stop(&format!("{cmds} Cmds came for two rooms")));
     }
     Ok(())
 }
@@ -250,16 +272,17 @@ pub(super) async fn stale(cx: &Cx) -> Outcome {
 /// The id of a room that is shown, pinned to an instance that is stale.
 pub(super) async fn taken_and_stale(cx: &Cx) -> Outcome {
     let id = cx.name();
-    let mut agents = obedient(cx, [cx.snapshot().with_room(told(&id, "any", 0)), cx.snapshot()]).await?;
-    becomes_stale(cx, &agents[1]).await?;
-    let mut all = Vec::new();
-    for way in ways(&agents[1]) {
+    let _host = Agent::obedient(cx, cx.snapshot().with_room(told(&id, "any", 0))).await?;
+    let agent = Agent::obedient(cx, cx.snapshot()).await?;
+    let requests = ways(&agent).map(|way| {
         let body = json!({"type": "any", "roomId": id, "placement": way});
-        all.push(asked(cx, &mut agents, create(cx, &body)).await?);
-    }
-    cx.need(FLEET_INSTANCES_2, &cx.send(instance(cx, &agents[1].id)).await?, &[ok(200)])?;
-    for seen in all {
-        cx.expect(FLEET_PLACEMENT_23, &seen, &[nobody(Cause::RoomExists)])?;
+        create(cx, &body)
+    });
+    becomes_stale(cx, &agent).await?;
+    let answers = at_once(cx, requests).await?;
+    cx.need(FLEET_INSTANCES_2, &cx.send(instance(cx, &agent.id)).await?, &[ok(200)])?;
+    for seen in answers {
+        cx.expect(FLEET_PLACEMENT_23, &seen, &[refused(Cause::RoomExists)])?;
     }
     Ok(())
 }
