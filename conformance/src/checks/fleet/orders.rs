@@ -154,16 +154,17 @@ pub async fn up_to_now(cx: &Cx, agent: &mut Agent) -> Outcome<Vec<Cmd>> {
     let seen = cx.send(drain(cx, &agent.id, drains)).await?;
     agent.acks(before);
     let mut cmds = came(agent).await;
-    let last = cmds.iter().rposition(|cmd| cmd.op == op);
-    match last {
-        Some(last) if seen.look().is_ok_and(|response| response.status == 200) => {
-            cmds.remove(last);
-        }
-        _ if !cmds.is_empty() => {}
-        _ => {
-            cx.need(FLEET_COMMANDS_14, &seen, &[ok(200)])?;
-            return Err(cx.stop("an agent was not told what is sent behind all else"));
-        }
+    if seen.look().is_ok_and(|response| response.status == 200)
+        && let Some(last) = cmds.iter().rposition(|cmd| cmd.op == op)
+    {
+        cmds.remove(last);
+        return Ok(cmds);
+    }
+    // Its connection may have ended behind what is sent here.
+    cmds.retain(|cmd| cmd.op != op);
+    if cmds.is_empty() {
+        cx.need(FLEET_COMMANDS_14, &seen, &[ok(200)])?;
+        return Err(cx.stop("an agent was not told what is sent behind all else"));
     }
     Ok(cmds)
 }

@@ -4,7 +4,9 @@ use crate::{
     check::{Cx, Outcome, alternative},
     checks::fleet::{
         agent::{Agent, done},
-        orders::{anywhere, asked, asked_soon, came, forced, kind, nobody, obedient, up_to_now, went},
+        orders::{
+            anywhere, asked, asked_soon, came, forced, in_time, kind, nobody, obedient, up_to_now, went,
+        },
         setting::{Say, create, get, instance, ok, refused, told},
     },
     wire::{Seen, sse::Item},
@@ -181,12 +183,13 @@ pub(super) async fn taken(cx: &Cx) -> Outcome {
     let mut agents = obedient(cx, [cx.snapshot().having(having), draining]).await?;
     // It answers no Poll behind the Ack, so that the id stays held for as long as it is not evicted.
     let holder = Agent::obedient(cx, cx.snapshot()).await?;
+    let since = Instant::now();
     holder.is_silent();
     let held = cx.name();
     let seen = cx.send(forced(cx, &holder, &held)).await?;
     cx.need(FLEET_PLACEMENT_17, &seen, &[ok(201)])?;
     let mut all = Vec::new();
-    for id in [held, plain] {
+    for id in [plain, held] {
         let pinned = |placement: Value| {
             let body = json!({"type": "any", "roomId": id, "placement": placement});
             create(cx, &body)
@@ -201,7 +204,10 @@ pub(super) async fn taken(cx: &Cx) -> Outcome {
             pinned(json!({"instanceId": agents[0].id})),
             forced(cx, &agents[1], &id),
         ];
-        for seen in at_once(cx, requests).await? {
+        let answers = at_once(cx, requests).await?;
+        // With the eviction of its agent the hold ends.
+        in_time(cx, since, holder.heartbeat * 5 / 2)?;
+        for seen in answers {
             cx.expect(FLEET_PLACEMENT_23, &seen, &[refused(Cause::RoomExists)])?;
             all.push(seen);
         }
