@@ -149,12 +149,17 @@ impl Start {
     }
 }
 
-/// How long a client that dials again would take at most, on the first redial, in milliseconds; and as much again.
+/// How long a client that dials again would take at most, on the first redial, and half as much again.
 pub fn silence(cx: &Cx, interface: Interface) -> Duration {
+    silence_before(cx, interface, 0)
+}
+
+/// As [`silence`], before redial n: so much is waited for who dials again.
+pub fn silence_before(cx: &Cx, interface: Interface, n: u32) -> Duration {
     // Whether the setting reaches an iterator nobody can tell.
     let is_short = interface == Interface::Handler && cx.features().is("queue.delay-settings", "on");
     let base = if is_short { BASE_MS } else { DEFAULT_BASE_MS };
-    Duration::from_millis(base + base / 2 + LATE_MS)
+    Duration::from_millis((base << n) + base / 2 + LATE_MS)
 }
 
 /// A message as it is pushed, with its offset in its payload.

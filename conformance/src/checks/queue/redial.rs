@@ -7,6 +7,7 @@ mod law;
 
 use super::client::{
     Client, Connection, Interface, LATE_MS, RUNS, Start, beside_timers, dials, in_each, silence,
+    silence_before,
 };
 use crate::{
     check::{Alternative, Check, Cx, Lane, Need, Outcome, Waits, alternative},
@@ -30,6 +31,8 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Millis(4_000)),
     Check::new("queue/redial/refused", &[QUEUE_REDIAL_4], drives!(refused)).waits(Waits::Millis(3_500)),
     Check::new("queue/redial/final", &[QUEUE_REDIAL_5], drives!(finally)).waits(Waits::Millis(2_500)),
+    Check::new("queue/redial/final-unanswered", &[QUEUE_REDIAL_5], drives!(final_unanswered))
+        .waits(Waits::Millis(4_000)),
     Check::new("queue/redial/final-answer", &[QUEUE_REDIAL_5], drives!(final_answer))
         .waits(Waits::Millis(1_500)),
     Check::new("queue/redial/behind-4xxx", &[QUEUE_REDIAL_6], drives!(behind_4xxx))
@@ -186,6 +189,31 @@ async fn ends_for_good(cx: &Cx, interface: Interface) -> Outcome {
     Ok(())
 }
 
+/// Before the AuthResponse a code says as much as behind it.
+async fn final_unanswered(cx: &Cx) -> Outcome {
+    Interface::each(cx, |interface| ends_unanswered(cx, interface)).await
+}
+
+async fn ends_unanswered(cx: &Cx, interface: Interface) -> Outcome {
+    let ends = async |(code, is_redial)| {
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
+        let mut connection = client.connect(cx).await?;
+        if is_redial {
+            connection.welcome(&cx.token(8)).await;
+            connection = client.again(cx, connection).await?;
+        }
+        close(connection, code).await?;
+        // No success stands between this end and the one before it.
+        let length = silence_before(cx, interface, u32::from(is_redial));
+        let seen = client.still(cx, length).await?;
+        cx.expect(QUEUE_REDIAL_5, &seen, &[does_not_dial()])?;
+        Ok(())
+    };
+    let ways = [4000, 4001, 4100].into_iter().flat_map(|code| [(code, false), (code, true)]);
+    try_join_all(ways.map(ends)).await?;
+    Ok(())
+}
+
 async fn final_answer(cx: &Cx) -> Outcome {
     Interface::each(cx, async |interface| {
         let mut client = Client::start(cx, Start::new(cx, interface)).await?;
@@ -225,10 +253,13 @@ async fn behind_4xxx(cx: &Cx) -> Outcome {
         alternative("it does not dial again", Option::is_none),
     ];
     let length = silence(cx, Interface::any(cx));
-    let (mut closing, mut closed) = (Client::begin(cx).await?, Client::begin(cx).await?);
+    let (mut closing, mut closed, mut unanswered) =
+        (Client::begin(cx).await?, Client::begin(cx).await?, Client::begin(cx).await?);
     own_close(cx, &mut closing).await?;
     close(closed.join(cx).await?, 4100).await?;
-    let seen: Vec<Seen<_>> = try_join_all([closing.still(cx, length), closed.still(cx, length)]).await?;
+    close(unanswered.connect(cx).await?, 4100).await?;
+    let all = [&mut closing, &mut closed, &mut unanswered].map(|client| client.still(cx, length));
+    let seen: Vec<Seen<_>> = try_join_all(all).await?;
     for seen in &seen {
         cx.expect(QUEUE_REDIAL_6, seen, &ways)?;
     }

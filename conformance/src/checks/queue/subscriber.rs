@@ -21,6 +21,8 @@ use wireproof_spec::{
 
 /// What an iterator may take for a redial, in milliseconds, and a little.
 const REDIAL: Waits = Waits::Millis(1_700);
+/// As [`REDIAL`], for the redial behind one that failed.
+const REDIAL_1: Waits = Waits::Millis(3_800);
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/subscriber/path", &[QUEUE_SUBSCRIBER_1], drives!(path)),
@@ -49,12 +51,12 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/subscriber/failure-told", &[QUEUE_SUBSCRIBER_16], drives!(refusal::is_told)),
     Check::new("queue/subscriber/failure-ends", &[QUEUE_SUBSCRIBER_17], drives!(refusal::ends)),
     Check::new("queue/subscriber/failure-is-final", &[QUEUE_SUBSCRIBER_18], drives!(refusal::is_final))
-        .waits(REDIAL),
+        .waits(REDIAL_1),
     Check::new("queue/subscriber/unanswered", &[QUEUE_SUBSCRIBER_19], drives!(refusal::unanswered))
         .waits(Waits::Limit("answer-timeout-ms", 1)),
     Check::new("queue/subscriber/stopped", &[QUEUE_SUBSCRIBER_20], drives!(stop::says_so)),
     Check::new("queue/subscriber/stopped-for-good", &[QUEUE_SUBSCRIBER_21], drives!(stop::for_good))
-        .waits(REDIAL),
+        .waits(REDIAL_1),
     Check::new("queue/subscriber/stopped-in-between", &[QUEUE_SUBSCRIBER_22], drives!(stop::in_between))
         .waits(REDIAL),
     Check::new("queue/subscriber/iterator-left", &[QUEUE_SUBSCRIBER_23], drives!(stop::iterator_left)),

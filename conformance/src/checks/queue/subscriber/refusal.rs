@@ -3,7 +3,7 @@
 use super::{again, hears};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative},
-    checks::queue::client::{Client, Connection, Interface, Start, silence},
+    checks::queue::client::{Client, Connection, Interface, Start, silence_before},
     run::UNKNOWN_LIMIT_MS,
     wire::{Lost, Seen, ws::Frame},
 };
@@ -141,7 +141,8 @@ async fn refused(
         Behind::Resets => connection.peer.reset(),
         Behind::LeavesTheCloseUnanswered | Behind::LeavesAtOnce => connection.peer.leave(),
     }
-    client.still(cx, silence(cx, interface)).await
+    // A redial that was not let in counts: the next one is redial 1.
+    client.still(cx, silence_before(cx, interface, u32::from(redial))).await
 }
 
 pub(super) async fn unanswered(cx: &Cx) -> Outcome {

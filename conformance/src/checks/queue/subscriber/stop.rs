@@ -3,7 +3,7 @@
 use super::{again, hears, restart};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative},
-    checks::queue::client::{Client, Connection, DEFAULT_BASE_MS, Interface, LATE_MS, Start, silence},
+    checks::queue::client::{Client, Connection, DEFAULT_BASE_MS, Interface, LATE_MS, Start, silence_before},
     wire::{Seen, ws::Frame},
 };
 use futures_util::future::{join, try_join_all};
@@ -104,7 +104,8 @@ pub(super) async fn for_good(cx: &Cx) -> Outcome {
                 client
             }
         };
-        client.still(cx, silence(cx, interface)).await
+        let n = u32::from(moment == Moment::AgainUnanswered);
+        client.still(cx, silence_before(cx, interface, n)).await
     });
     for seen in try_join_all(silences).await? {
         cx.expect(QUEUE_SUBSCRIBER_21, &seen, &[still()])?;

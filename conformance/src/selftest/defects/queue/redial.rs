@@ -66,6 +66,8 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
+    boundary("queue/redial/final-once-let-in", QUEUE_REDIAL_5, Port, || outlives_unanswered(1)),
+    second("queue/redial/final-once-let-in-again", QUEUE_REDIAL_5, Port, || outlives_unanswered(2)),
     boundary("queue/redial/iterator-outlives-4100", QUEUE_REDIAL_5, Port, || {
         iterators(input(|_, input| {
             if let What::Closed(_, code @ 4100, _) = &mut input.what {
@@ -195,6 +197,18 @@ fn ends(when: impl Fn(&State, &What) -> bool + Send + 'static) -> ClientSeams {
         if when(state, &input.what) {
             decision.records = vec![Record::Ended];
             decision.effects = vec![Effect::Drop, Effect::Now(Status::Closed), Effect::End(None)];
+        }
+    })
+}
+
+/// On connections from this one on a final code is one only behind an AuthResponse.
+fn outlives_unanswered(from: u64) -> ClientSeams {
+    input(move |state, input| {
+        if let What::Closed(_, code @ 4000..5000, _) = &mut input.what
+            && state.dial() >= from
+            && matches!(state.phase(), Phase::Authenticating(_))
+        {
+            *code = 1011;
         }
     })
 }
