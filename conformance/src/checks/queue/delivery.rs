@@ -1,5 +1,6 @@
 //! Checks of "Delivery" in spec/queue.md.
 
+mod kept;
 mod passed;
 
 use super::client::{Client, Interface, Start, message, offsets, push};
@@ -31,6 +32,10 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/delivery/allowed-values", &[QUEUE_DELIVERY_10], drives!(allowed_values)),
     Check::new("queue/delivery/handler-fails", &[QUEUE_DELIVERY_11], drives!(handler_fails)),
     Check::new("queue/delivery/nobody-asks", &[QUEUE_DELIVERY_12], drives!(nobody_asks)),
+    Check::new("queue/delivery/kept-behind-an-end", &[QUEUE_DELIVERY_12], drives!(kept::behind_an_end))
+        .waits(Waits::Millis(3_000)),
+    Check::new("queue/delivery/kept-at-a-final-close", &[QUEUE_DELIVERY_13], drives!(kept::at_a_final_close))
+        .needs(&[Need::Feature("queue.final-4xxx", "on")]),
 ];
 
 /// What the owner is told, in its order: the offset of each message that is delivered, and whatever else happens, by which this
@@ -263,11 +268,15 @@ async fn nobody_asks(cx: &Cx) -> Outcome {
         connection.push([offset]).await;
     }
     connection.push(68..200).await;
+    for offset in 200..600 {
+        connection.push([offset]).await;
+    }
+    connection.push(600..700).await;
     // The pong comes when all was read; from a client that reads no further before it is asked, none comes.
     let _ = timeout(Duration::from_millis(300), connection.peer.ping(b"read")).await;
     client.app.ask("take", json!({})).await?;
-    let told = told_up_to(&mut client, 199).await?;
-    let expected: Vec<i64> = (2..200).collect();
+    let told = told_up_to(&mut client, 699).await?;
+    let expected: Vec<i64> = (2..700).collect();
     cx.expect(QUEUE_DELIVERY_12, &connection.told(told), &[delivered(&expected)])?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Defects of "Delivery".
 
 use super::client::{
-    ClientSeams, ClientTable, always, boundary, decide, delivered, heard, heard_json, race, second,
+    ClientSeams, ClientTable, always, boundary, decide, delivered, heard, heard_json, iterators, race, second,
     subscription, through,
 };
 use crate::{
@@ -194,6 +194,11 @@ pub(super) const TABLE: ClientTable = &[
     }),
     boundary("queue/delivery/rest-dropped", QUEUE_DELIVERY_11, Port, || decide(one_by_one(true))),
     race("queue/delivery/bounded-buffer", QUEUE_DELIVERY_12, Wire, || buffered(50)),
+    race("queue/delivery/buffer-of-the-connection", QUEUE_DELIVERY_12, Port, buffer_of_the_connection),
+    // Who sees the end before its owner has asked for what came before it.
+    race("queue/delivery/final-close-at-once", QUEUE_DELIVERY_13, Port, || {
+        iterators(subscription(Seams { hasty: true, ..Seams::honest() }))
+    }),
 ];
 
 /// Each message changed before it is delivered.
@@ -257,6 +262,33 @@ fn one_by_one(
         What::Returned(..) => decision.effects.extend(rest.pop_front()),
         _ => {}
     }
+}
+
+/// What waits for the owner goes with the connection on which it came, and its offset is sent all the same.
+fn buffer_of_the_connection() -> ClientSeams {
+    let (mut waiting, mut is_asked) = (VecDeque::new(), true);
+    let port = port::rewrite(move |_, input: &Input, decision: &mut Decision<SubscriberModel>| {
+        let (messages, others): (Vec<Effect>, Vec<Effect>) = take(&mut decision.effects)
+            .into_iter()
+            .partition(|effect| matches!(effect, Effect::Deliver(..)));
+        decision.effects = others;
+        waiting.extend(messages);
+        match input.what {
+            What::Returned(..) => is_asked = true,
+            What::Closed(..) => {
+                if let Some(Effect::Deliver(_, last)) = waiting.back() {
+                    decision.records.push(Record::Processed(last.offset.get()));
+                }
+                waiting.clear();
+            }
+            _ => {}
+        }
+        if is_asked && let Some(next) = waiting.pop_front() {
+            is_asked = false;
+            decision.effects.push(next);
+        }
+    });
+    iterators(subscription(Seams { hasty: true, port, ..Seams::honest() }))
 }
 
 /// An AuthResponse behind the first one for which this holds is an answer like that.
