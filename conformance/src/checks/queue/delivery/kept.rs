@@ -46,14 +46,14 @@ pub(super) async fn behind_an_end(cx: &Cx) -> Outcome {
     if !is_asked {
         client.app.ask("take", json!({})).await?;
     }
-    let told = client.delivered_up_to(6).await?;
+    let told: Vec<Value> = client.delivered_up_to(6).await?.into_iter().map(Value::from).collect();
     let all = alternative(
         "the offsets 3, 4, 5 and 6 delivered, in this order where each comes for the first time",
-        |told: &Vec<i64>| {
-            let mut first = TAKEN.to_vec();
+        |told: &Vec<Value>| {
+            let mut first = TAKEN.map(Value::from).to_vec();
             for offset in told {
                 if !first.contains(offset) {
-                    first.push(*offset);
+                    first.push(offset.clone());
                 }
             }
             first == [1, 2, 3, 4, 5, 6]
