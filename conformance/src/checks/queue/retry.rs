@@ -20,15 +20,15 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/retry/unavailable", &[QUEUE_RETRY_1], drives!(unavailable::unavailable))
         .waits(Waits::Millis(3_300)),
     Check::new("queue/retry/reset", &[QUEUE_RETRY_2], drives!(unavailable::reset))
-        .waits(Waits::Millis(6_600)),
+        .waits(Waits::Millis(9_900)),
     Check::new("queue/retry/refused", &[QUEUE_RETRY_2], drives!(unavailable::refused))
         .waits(Waits::Millis(3_600)),
     Check::new("queue/retry/refused-in-time", &[QUEUE_RETRY_2], drives!(refused::in_time))
         .waits(Waits::Millis(8_000)),
     Check::new("queue/retry/delays", &[QUEUE_RETRY_3], drives!(unavailable::delays))
-        .waits(Waits::Millis(6_600)),
+        .waits(Waits::Millis(9_900)),
     Check::new("queue/retry/many", &[QUEUE_RETRY_3, QUEUE_RETRY_4], drives!(unavailable::many))
-        .waits(Waits::Millis(36_000)),
+        .waits(Waits::Millis(54_000)),
     Check::new("queue/retry/window", &[QUEUE_RETRY_1, QUEUE_RETRY_5], drives!(unavailable::window))
         .needs(SETTINGS)
         .waits(Waits::Millis(7_500)),
@@ -41,15 +41,15 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/retry/conflicts", &[QUEUE_RETRY_7], drives!(conflict::conflicts)),
     Check::new("queue/retry/no-retries", &[QUEUE_RETRY_7], drives!(conflict::no_retries)).needs(SETTINGS),
     Check::new("queue/retry/conflict-delays", &[QUEUE_RETRY_8], drives!(conflict::delays))
-        .waits(Waits::Millis(4_000)),
+        .waits(Waits::Millis(6_000)),
     Check::new("queue/retry/retry-after", &[QUEUE_RETRY_9], drives!(conflict::retry_after))
-        .waits(Waits::Millis(8_000)),
+        .waits(Waits::Millis(12_000)),
     Check::new("queue/retry/retry-after-date", &[QUEUE_RETRY_9], drives!(conflict::retry_after_date))
-        .waits(Waits::Millis(15_000)),
+        .waits(Waits::Millis(22_500)),
     Check::new("queue/retry/rate-limit", &[QUEUE_RETRY_10], drives!(conflict::rate_limit))
-        .waits(Waits::Millis(8_000)),
+        .waits(Waits::Millis(12_000)),
     Check::new("queue/retry/header-order", &[QUEUE_RETRY_9, QUEUE_RETRY_10], drives!(conflict::order))
-        .waits(Waits::Millis(8_000)),
+        .waits(Waits::Millis(12_000)),
     Check::new("queue/retry/mixed", &[QUEUE_RETRY_17], drives!(conflict::mixed)).waits(Waits::Millis(7_500)),
     Check::new("queue/retry/broken-off", &[QUEUE_RETRY_20], drives!(conflict::broken_off))
         .waits(Waits::Millis(2_000)),
