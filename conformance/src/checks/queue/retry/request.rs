@@ -46,13 +46,15 @@ pub(super) async fn finals_later(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn stream(cx: &Cx) -> Outcome {
-    let asks = [409, 501, 502, 503].map(|status| async move {
+    let replies = [409, 501, 502, 503].map(|status| (format!("answered with {status}"), refuses(status)));
+    let reset = [("whose connection is reset".to_owned(), Reply::Reset)];
+    let asks = replies.into_iter().chain(reset).map(|(how, reply)| async move {
         let payload = json!({"payload": cx.token(8)}).to_string();
         let ask = Ask::new(cx, "stream").with("payload", payload);
-        Ok((status, ask.call(cx, &[refuses(status)]).await?))
+        Ok((how, ask.call(cx, &[reply]).await?))
     });
-    for (status, seen) in try_join_all(asks).await? {
-        let once = format!("one request, answered with {status}, and an error");
+    for (how, seen) in try_join_all(asks).await? {
+        let once = format!("one request, {how}, and an error");
         let once = alternative(once, |course: &Course| course.is_refused_with(1));
         let never = alternative("no request and an error", |course: &Course| course.is_refused_with(0));
         cx.expect(QUEUE_RETRY_12, &seen, &[once, never])?;

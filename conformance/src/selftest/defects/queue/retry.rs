@@ -181,7 +181,12 @@ pub(super) const TABLE: ClientTable = &[
     second("queue/retry/504-again-behind-a-409", QUEUE_RETRY_11, Port, || {
         again(|attempt, got| ((1..3).contains(&attempt) && status(got) == Some(504)).then_some(100))
     }),
-    boundary("queue/retry/stream-again-after-501", QUEUE_RETRY_12, Port, stream_again),
+    boundary("queue/retry/stream-again-after-501", QUEUE_RETRY_12, Port, || {
+        stream_again(|got| status(got) == Some(501))
+    }),
+    boundary("queue/retry/stream-again-after-a-reset", QUEUE_RETRY_12, Port, || {
+        stream_again(|got| matches!(got, Exchanged::Unreached(_)))
+    }),
     second("queue/retry/accepts-anything-later", QUEUE_RETRY_13, Wire, || {
         request(|attempt, request| {
             if attempt > 0 {
@@ -301,15 +306,14 @@ fn headers(change: impl Fn(&mut Fields) + Send + Sync + 'static) -> ClientSeams 
 }
 
 /// Takes a stream whose call is answered with 501 for a body that it can send again; what is left of it is nothing.
-fn stream_again() -> ClientSeams {
+fn stream_again(when: fn(&Exchanged) -> bool) -> ClientSeams {
     let is_stream = Arc::new(AtomicBool::new(false));
     let noted = is_stream.clone();
     let noting = exchanged(move |_, request, _| {
         noted.store(request.method == "POST" && request.body.is_empty(), Relaxed);
     });
-    let again = again(move |attempt, got| {
-        (attempt == 0 && is_stream.load(Relaxed) && status(got) == Some(501)).then_some(75)
-    });
+    let again =
+        again(move |attempt, got| (attempt == 0 && is_stream.load(Relaxed) && when(got)).then_some(75));
     let calls = CallSeams { exchanged: noting.calls.exchanged, ..again.calls };
     ClientSeams { calls, ..ClientSeams::honest() }
 }
