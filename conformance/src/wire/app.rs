@@ -420,9 +420,9 @@ impl Shared {
             },
             Line::Told(session, told) => {
                 let Some(ear) = state.sessions.get_mut(&session) else { return false };
-                let Some(out) = &ear.told else { return true };
+                let Some(out) = &ear.told else { return false };
                 heard(&ear.link.log, ear.conn);
-                if ear.link.heard(text.len()).is_err() || out.try_send(told).is_err() {
+                if ear.link.heard(text.len().max(limit::LINE_LEAST)).is_err() || out.try_send(told).is_err() {
                     ear.told = None;
                 }
                 true

@@ -16,6 +16,8 @@ pub const EVENT: usize = 6 * 1024 * 1024;
 pub const NARROW: u32 = 2 * 1024;
 /// The longest line of an adapter, in bytes.
 pub const LINE: usize = 1024 * 1024;
+/// So much a line of an adapter takes at least of what a check may be told, in bytes: what is made of a short one.
+pub const LINE_LEAST: usize = 1_024;
 /// So many lines of an adapter are passed over while one is awaited.
 pub const LINES: usize = 1_000;
 /// The longest text of an error or a close reason that goes into an event, in bytes.

@@ -26,6 +26,8 @@ enum Manner {
     Sleeps,
     /// Connects and sends without end.
     Floods,
+    /// Connects and tells without end, in short lines.
+    Tells,
     /// Says no to everything.
     Declines,
     /// Says that it can do nothing.
@@ -39,6 +41,7 @@ pub(super) fn all(operations: &'static [Operation]) -> Vec<(String, Target)> {
         ("null/never-connects", Manner::NeverConnects),
         ("null/sleeps", Manner::Sleeps),
         ("null/floods", Manner::Floods),
+        ("null/tells", Manner::Tells),
         ("null/declines", Manner::Declines),
         ("null/lists-nothing", Manner::ListsNothing),
     ]
@@ -64,7 +67,19 @@ async fn adapter(pipe: DuplexStream, manner: Manner, operations: &[Operation]) -
     let (read, mut write) = split(pipe);
     let mut lines = BufReader::new(read).lines();
     let mut connections = JoinSet::new();
-    while let Some(line) = lines.next_line().await? {
+    // The session to which something is told, again and again.
+    let mut telling: Option<Value> = None;
+    loop {
+        let line = tokio::select! {
+            biased;
+            line = lines.next_line() => line?,
+            () = std::future::ready(()), if telling.is_some() => {
+                let told = json!({"session": telling, "event": "delivered", "data": {}});
+                write.write_all(format!("{told}\n").as_bytes()).await?;
+                continue;
+            }
+        };
+        let Some(line) = line else { return Ok(()) };
         let request: Value = serde_json::from_str(&line)?;
         let reply = match manner {
             Manner::ListsNothing => json!({"id": request["id"], "ok": {"operations": {}}}),
@@ -72,12 +87,16 @@ async fn adapter(pipe: DuplexStream, manner: Manner, operations: &[Operation]) -
             Manner::Declines => json!({"id": request["id"], "error": "declined"}),
             _ => json!({"id": request["id"], "ok": {}}),
         };
-        if let (Manner::Sleeps | Manner::Floods, Some(url)) = (manner, request["args"]["url"].as_str()) {
+        if let (Manner::Sleeps | Manner::Floods | Manner::Tells, Some(url)) =
+            (manner, request["args"]["url"].as_str())
+        {
             connections.spawn(connect(url.to_owned(), manner == Manner::Floods));
+            if manner == Manner::Tells {
+                telling = Some(request["session"].clone());
+            }
         }
         write.write_all(format!("{reply}\n").as_bytes()).await?;
     }
-    Ok(())
 }
 
 /// What somebody says who can do everything.
