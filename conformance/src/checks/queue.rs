@@ -274,17 +274,18 @@ fn shape(request: &Request, response: &Response) -> Option<(RequirementId, &'sta
     Some((requirement, reply))
 }
 
-/// An AuthResponse or a Push; everything else is a keep-alive.
+/// An AuthRequest, an AuthResponse or a Push; everything else is a keep-alive.
 fn frame_shape(payload: Payload<'_>) -> Option<Framed> {
     let Payload::Text(text) = payload else { return None };
     let frame: Value = serde_json::from_str(text).ok()?;
     let has = |name: &str| frame.get(name).is_some();
-    if has("success") {
+    // First what no server says, whatever else a client says with it.
+    if has("authorization") {
+        Some(Framed::text(QUEUE_MESSAGE_24, "queue/auth-request"))
+    } else if has("success") {
         Some(Framed::text(QUEUE_MESSAGE_1, "queue/auth-response"))
     } else if ["type", "queue_id", "messages"].into_iter().any(has) {
         Some(Framed::text(QUEUE_MESSAGE_2, "queue/push"))
-    } else if has("authorization") {
-        Some(Framed::text(QUEUE_MESSAGE_24, "queue/auth-request"))
     } else {
         None
     }

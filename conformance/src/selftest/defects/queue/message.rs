@@ -250,6 +250,15 @@ pub(super) const CLIENTS: ClientTable = &[
         })
     })
     .shape(FORM),
+    client::second("queue/message/typed-with-offset-as-text", QUEUE_MESSAGE_24, Wire, || {
+        client::auth(|_, auth| {
+            auth["type"] = json!("auth");
+            if let Some(offset) = auth["last_offset"].as_i64() {
+                auth["last_offset"] = json!(offset.to_string());
+            }
+        })
+    })
+    .shape(FORM),
     client::second("queue/message/offset-as-text", QUEUE_MESSAGE_24, Wire, || {
         client::auth(|_, auth| {
             if let Some(offset) = auth["last_offset"].as_i64() {
