@@ -22,6 +22,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/resume/offset-0", &[QUEUE_RESUME_3], drives!(offset_0)).waits(Waits::Millis(3_000)),
     Check::new("queue/resume/nothing-processed", &[QUEUE_RESUME_4], drives!(nothing_processed))
         .waits(Waits::Millis(3_000)),
+    Check::new("queue/resume/first-failed", &[QUEUE_RESUME_4], drives!(first_failed))
+        .needs(&[Need::Feature("queue.handler", "on")]),
     Check::new("queue/resume/no-client-id", &[QUEUE_RESUME_5], drives!(no_client_id))
         .waits(Waits::Millis(4_000)),
     Check::new("queue/resume/another-client-id", &[QUEUE_RESUME_6], drives!(another_client_id))
@@ -215,16 +217,35 @@ async fn another_client_id(cx: &Cx) -> Outcome {
 }
 
 async fn handler_failed(cx: &Cx) -> Outcome {
-    // In the Push of the one before it, and in one of its own.
-    for pushes in [[1..=3, 4..=4], [1..=2, 3..=4]] {
-        let start = Start::new(cx, Interface::Handler).with("fails_at", json!([4]));
+    // In the Push of the one before it, and in one of its own; and where offsets lie apart.
+    let courses: [(&[&[i64]], i64, i64); 4] = [
+        (&[&[1, 2, 3], &[4]], 3, 4),
+        (&[&[1, 2], &[3, 4]], 3, 4),
+        (&[&[5], &[9, 20]], 9, 20),
+        (&[&[5, 9], &[20]], 9, 20),
+    ];
+    for (pushes, last, failing) in courses {
+        let start = Start::new(cx, Interface::Handler).with("fails_at", json!([failing]));
         let mut client = Client::start(cx, start).await?;
         let mut connection = client.join(cx).await?;
         for offsets in pushes {
-            pushed(cx, &mut client, &mut connection, offsets).await?;
+            pushed(cx, &mut client, &mut connection, offsets.iter().copied()).await?;
         }
         let connection = client.again(cx, connection).await?;
-        cx.expect(QUEUE_RESUME_7, &connection.auth, &[carries("last_offset", 3)])?;
+        cx.expect(QUEUE_RESUME_7, &connection.auth, &[carries("last_offset", last)])?;
+    }
+    Ok(())
+}
+
+/// The handler has failed for the first message that came: none was processed.
+async fn first_failed(cx: &Cx) -> Outcome {
+    for offset in [0, 7] {
+        let start = Start::new(cx, Interface::Handler).with("fails_at", json!([offset]));
+        let mut client = Client::start(cx, start).await?;
+        let mut connection = client.join(cx).await?;
+        pushed(cx, &mut client, &mut connection, [offset]).await?;
+        let connection = client.again(cx, connection).await?;
+        cx.expect(QUEUE_RESUME_4, &connection.auth, &[lacks("last_offset")])?;
     }
     Ok(())
 }
@@ -276,6 +297,15 @@ async fn given(cx: &Cx) -> Outcome {
             let start = Start::new(cx, interface).with("client_id", id.clone()).with("last_offset", last);
             let connection = Client::start(cx, start).await?.connect(cx).await?;
             cx.expect(QUEUE_RESUME_9, &connection.auth, &[carries_both(&id, last)])?;
+        }
+        // Each without the other.
+        let mine = format!("mine-{}", cx.token(8));
+        for (member, value) in
+            [("client_id", json!(mine)), ("last_offset", json!(17)), ("last_offset", json!(0))]
+        {
+            let start = Start::new(cx, interface).with(member, value.clone());
+            let connection = Client::start(cx, start).await?.connect(cx).await?;
+            cx.expect(QUEUE_RESUME_9, &connection.auth, &[carries(member, value)])?;
         }
     }
     Ok(())

@@ -85,6 +85,24 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
+    boundary("queue/resume/failed-less-one", QUEUE_RESUME_7, Port, || {
+        decide(|state, input, decision| {
+            if let What::Returned(_, offset, Err(_)) = &input.what
+                && state.last_offset().is_some()
+            {
+                decision.records = vec![Record::Processed(offset.get() - 1)];
+            }
+        })
+    }),
+    boundary("queue/resume/failed-first-counts", QUEUE_RESUME_4, Port, || {
+        decide(|state, input, decision| {
+            if let What::Returned(_, offset, Err(_)) = &input.what
+                && state.last_offset().is_none()
+            {
+                decision.records = vec![Record::Processed(offset.get())];
+            }
+        })
+    }),
     race("queue/resume/counts-when-handed-over", QUEUE_RESUME_8, Port, || {
         let port = port::rewrite(|_, _, decision| {
             let handed = decision.effects.iter().filter_map(|effect| match effect {
@@ -98,6 +116,20 @@ pub(super) const TABLE: ClientTable = &[
     }),
     boundary("queue/resume/given-zero-is-none", QUEUE_RESUME_9, Port, || {
         owner(|_, subscribe| subscribe.last_offset = subscribe.last_offset.filter(|last| *last != 0))
+    }),
+    boundary("queue/resume/given-offset-needs-an-id", QUEUE_RESUME_9, Port, || {
+        owner(|_, subscribe| {
+            if subscribe.client_id.is_none() {
+                subscribe.last_offset = None;
+            }
+        })
+    }),
+    boundary("queue/resume/given-id-needs-an-offset", QUEUE_RESUME_9, Port, || {
+        owner(|_, subscribe| {
+            if subscribe.last_offset.is_none() {
+                subscribe.client_id = None;
+            }
+        })
     }),
     always("queue/resume/given-offset-alone", QUEUE_RESUME_9, Port, || {
         owner(|_, subscribe| subscribe.client_id = None)
