@@ -181,6 +181,7 @@ fn payloads() -> Vec<Value> {
         json!(-1.5),
         json!(9_007_199_254_740_991_i64),
         json!(false),
+        json!(null),
         json!({"id": "another", "offset": 0, "payload": "inner", "type": "message"}),
     ]
 }

@@ -1,8 +1,8 @@
 //! Defects of "Delivery".
 
 use super::client::{
-    ClientSeams, ClientTable, always, boundary, decide, delivered, heard, heard_json, iterators, race, second,
-    subscription, through,
+    ClientSeams, ClientTable, always, boundary, decide, delivered, heard, heard_json, iterators, race,
+    second, subscription, through,
 };
 use crate::{
     embed::reference::{
@@ -77,6 +77,13 @@ pub(super) const TABLE: ClientTable = &[
                 && let Ok(inner) = serde_json::from_str::<Value>(&text)
             {
                 message.payload = Any::from(inner);
+            }
+        })
+    }),
+    boundary("queue/delivery/null-as-an-object", QUEUE_DELIVERY_4, Port, || {
+        each(|message| {
+            if message.payload.get() == "null" {
+                message.payload = Any::from(json!({}));
             }
         })
     }),
@@ -268,9 +275,8 @@ fn one_by_one(
 fn buffer_of_the_connection() -> ClientSeams {
     let (mut waiting, mut is_asked) = (VecDeque::new(), true);
     let port = port::rewrite(move |_, input: &Input, decision: &mut Decision<SubscriberModel>| {
-        let (messages, others): (Vec<Effect>, Vec<Effect>) = take(&mut decision.effects)
-            .into_iter()
-            .partition(|effect| matches!(effect, Effect::Deliver(..)));
+        let (messages, others): (Vec<Effect>, Vec<Effect>) =
+            take(&mut decision.effects).into_iter().partition(|effect| matches!(effect, Effect::Deliver(..)));
         decision.effects = others;
         waiting.extend(messages);
         match input.what {
