@@ -7,7 +7,7 @@ mod stop;
 
 use super::client::{self, Client, Connection, Interface, Start, offsets, silence};
 use crate::{
-    check::{Alternative, Check, Cx, Outcome, Waits, alternative},
+    check::{Alternative, Check, Cx, Need, Outcome, Waits, alternative},
     drives,
     wire::{Lost, Seen, app::App, listen::HELLO},
 };
@@ -38,7 +38,16 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/subscriber/first-frame", &[QUEUE_SUBSCRIBER_7], drives!(auth::first_frame)),
     Check::new("queue/subscriber/raw-key", &[QUEUE_SUBSCRIBER_8], drives!(auth::raw_key)),
     Check::new("queue/subscriber/fresh", &[QUEUE_SUBSCRIBER_9], drives!(auth::fresh)),
-    Check::new("queue/subscriber/no-more-data", &[QUEUE_SUBSCRIBER_10], drives!(frames::no_more_data)),
+    Check::new("queue/subscriber/no-more-data", &[QUEUE_SUBSCRIBER_10], drives!(frames::no_more_data))
+        .waits(Waits::Millis(2_200)),
+    Check::new(
+        "queue/subscriber/no-more-data-again",
+        &[QUEUE_SUBSCRIBER_10],
+        drives!(frames::no_more_data_again),
+    )
+    .waits(Waits::Millis(3_800)),
+    Check::new("queue/subscriber/no-refusal", &[QUEUE_SUBSCRIBER_10], drives!(frames::no_refusal))
+        .needs(&[Need::Feature("queue.handler", "on")]),
     Check::new("queue/subscriber/organisation", &[QUEUE_SUBSCRIBER_11], drives!(auth::organisation)),
     Check::new(
         "queue/subscriber/pushed-before-success",
@@ -46,18 +55,25 @@ pub(super) const CHECKS: &[Check] = &[
         drives!(frames::pushed_before_success),
     ),
     Check::new("queue/subscriber/success", &[QUEUE_SUBSCRIBER_13], drives!(auth::success)),
-    Check::new("queue/subscriber/malformed-answer", &[QUEUE_SUBSCRIBER_14], drives!(auth::malformed)),
+    Check::new("queue/subscriber/malformed-answer", &[QUEUE_SUBSCRIBER_14], drives!(auth::malformed))
+        .waits(REDIAL),
     Check::new("queue/subscriber/failure", &[QUEUE_SUBSCRIBER_15], drives!(refusal::closes)),
     Check::new("queue/subscriber/failure-told", &[QUEUE_SUBSCRIBER_16], drives!(refusal::is_told)),
     Check::new("queue/subscriber/failure-ends", &[QUEUE_SUBSCRIBER_17], drives!(refusal::ends)),
     Check::new("queue/subscriber/failure-is-final", &[QUEUE_SUBSCRIBER_18], drives!(refusal::is_final))
         .waits(REDIAL_1),
-    Check::new("queue/subscriber/unanswered", &[QUEUE_SUBSCRIBER_19], drives!(refusal::unanswered))
-        .waits(Waits::Limit("answer-timeout-ms", 1)),
+    Check::new(
+        "queue/subscriber/unanswered",
+        &[QUEUE_SUBSCRIBER_19, QUEUE_SUBSCRIBER_10],
+        drives!(refusal::unanswered),
+    )
+    .waits(Waits::Limit("answer-timeout-ms", 1)),
     Check::new("queue/subscriber/stopped", &[QUEUE_SUBSCRIBER_20], drives!(stop::says_so)),
     Check::new("queue/subscriber/stopped-for-good", &[QUEUE_SUBSCRIBER_21], drives!(stop::for_good))
         .waits(REDIAL_1),
     Check::new("queue/subscriber/stopped-in-between", &[QUEUE_SUBSCRIBER_22], drives!(stop::in_between))
+        .waits(REDIAL),
+    Check::new("queue/subscriber/stopped-in-handshake", &[QUEUE_SUBSCRIBER_30], drives!(stop::in_handshake))
         .waits(REDIAL),
     Check::new("queue/subscriber/iterator-left", &[QUEUE_SUBSCRIBER_23], drives!(stop::iterator_left)),
     Check::new("queue/subscriber/illegal-name", &[QUEUE_SUBSCRIBER_24], drives!(illegal_name)),
@@ -216,8 +232,10 @@ async fn shakes_bare_hands(cx: &Cx, interface: Interface) -> Outcome {
 
 async fn illegal_name(cx: &Cx) -> Outcome {
     let long = "z".repeat(257);
-    let names =
-        ["", "Orders", "oRders", "1orders", "-orders", &long, "or/ders", "or ders", "or?ders", "örders"];
+    let names = [
+        "", "Orders", "oRders", "1orders", "-orders", &long, "or/ders", "or ders", "or?ders", "örders",
+        "orders\n",
+    ];
     let starts = Interface::all(cx)
         .into_iter()
         .flat_map(|interface| names.iter().map(move |name| Start::new(cx, interface).with("queue", *name)));

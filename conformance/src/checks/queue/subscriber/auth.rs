@@ -149,10 +149,18 @@ async fn malformed_answers(cx: &Cx, interface: Interface) -> Outcome {
         "{\"success\":false,\"error\":null}".into(),
         push("message", &[message(0)]).to_string(),
     ];
-    let closes = answers.iter().map(async |answer| {
+    // Behind a redial a client that was let in before is not let in either.
+    let redials = ["{\"success\":\"true\"}", "{}", "welcome"].map(|answer| (answer.to_owned(), true));
+    let redials = redials.into_iter().chain([(push("message", &[message(1)]).to_string(), true)]);
+    let cases = answers.into_iter().map(|answer| (answer, false)).chain(redials);
+    let closes = cases.map(async |(answer, is_redial)| {
         let mut client = Client::start(cx, Start::new(cx, interface)).await?;
         let mut connection: Connection = client.connect(cx).await?;
-        connection.peer.send_text(answer).await;
+        if is_redial {
+            connection.welcome(&cx.token(8)).await;
+            connection = again(cx, &mut client, connection).await?;
+        }
+        connection.peer.send_text(&answer).await;
         connection.ended().await
     });
     for seen in try_join_all(closes).await? {

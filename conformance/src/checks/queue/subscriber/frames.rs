@@ -1,39 +1,94 @@
 //! What comes on the connections of a client, and what it says to that.
 
-use super::{delivers, hears, restart};
+use super::{again, delivers, hears, restart};
 use crate::{
-    check::{Cx, Outcome, alternative},
-    checks::queue::client::{Client, Interface, Start, message, offsets, push},
-    wire::ws::Frame,
+    check::{Alternative, Cx, Outcome, alternative},
+    checks::queue::client::{Client, Connection, Interface, Start, message, offsets, push},
+    wire::{Lost, ws::Frame},
 };
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use std::time::Duration;
 use wireproof_spec::queue::requirements::*;
 
 /// How long a client has to say what it should not.
 const QUIET: Duration = Duration::from_millis(250);
+/// As [`QUIET`], for what says something each second or two.
+const LONG_QUIET: Duration = Duration::from_millis(2_100);
+
+/// That no data frame came; nothing, or the end of the connection.
+fn says_nothing() -> Alternative<Result<Option<Frame>, Lost>> {
+    alternative("no data frame", |came: &Result<Option<Frame>, Lost>| {
+        matches!(came, Ok(None | Some(Frame::Close(_))) | Err(Lost::Closed(_)))
+    })
+}
+
+/// Claims that a client which is pushed to says nothing for so long.
+pub(super) async fn is_silent(cx: &Cx, connection: &mut Connection, length: Duration) -> Outcome {
+    let quiet = connection.peer.quiet(length).await?.or_lost();
+    cx.expect(QUEUE_SUBSCRIBER_10, &quiet, &[says_nothing()])?;
+    Ok(())
+}
+
+/// Pushes what a client delivers, five messages from this offset on, and what it passes over.
+async fn push_all(cx: &Cx, client: &mut Client, connection: &mut Connection, from: i64) -> Outcome {
+    connection.push([from]).await;
+    connection.push([from + 1, from + 2]).await;
+    connection.send(&push("replay", &[message(from + 3)])).await;
+    connection.send(&push("message", &[])).await;
+    connection.send(&push("message", &[json!({"id": "qmsg_1", "offset": 9})])).await;
+    connection.send(&json!({"type": "ping"})).await;
+    connection.peer.send_text("ping").await;
+    connection.send(&json!({"success": true, "client_id": cx.token(8)})).await;
+    connection.push([from + 4]).await;
+    let told = client.delivered(5).await?;
+    cx.need(QUEUE_DELIVERY_1, &connection.told(told), &[delivers((from..from + 5).collect())])?;
+    Ok(())
+}
 
 pub(super) async fn no_more_data(cx: &Cx) -> Outcome {
-    for interface in Interface::all(cx) {
+    Interface::each(cx, async |interface| {
         let mut client = Client::start(cx, Start::new(cx, interface)).await?;
         let mut connection = client.join(cx).await?;
+        push_all(cx, &mut client, &mut connection, 0).await?;
+        is_silent(cx, &mut connection, LONG_QUIET).await
+    })
+    .await
+}
+
+/// As on the first connection; who resumes could say so, or tell what it has.
+pub(super) async fn no_more_data_again(cx: &Cx) -> Outcome {
+    Interface::each(cx, async |interface| {
+        let mut client = Client::start(cx, Start::new(cx, interface)).await?;
+        let mut connection = client.join(cx).await?;
+        hears(cx, &mut client, &mut connection, 0).await?;
+        connection = again(cx, &mut client, connection).await?;
+        is_silent(cx, &mut connection, QUIET).await?;
+        connection.welcome(&cx.token(8)).await;
+        push_all(cx, &mut client, &mut connection, 10).await?;
+        is_silent(cx, &mut connection, LONG_QUIET).await
+    })
+    .await
+}
+
+/// The handler fails, for a message alone in its Push, and for the first and the last of three. Who ends the connection for that
+/// has said nothing either.
+pub(super) async fn no_refusal(cx: &Cx) -> Outcome {
+    let cases = [(1..=1, 1), (1..=3, 1), (1..=3, 3)];
+    let courses = cases.map(async |(offsets, failing)| {
+        let start = Start::new(cx, Interface::Handler).with("fails_at", json!([failing]));
+        let mut client = Client::start(cx, start).await?;
+        let mut connection = client.join(cx).await?;
         connection.push([0]).await;
-        connection.push([1, 2]).await;
-        connection.send(&push("replay", &[message(3)])).await;
-        connection.send(&push("message", &[])).await;
-        connection.send(&json!({"type": "ping"})).await;
-        connection.peer.send_text("ping").await;
-        connection.send(&json!({"success": true, "client_id": cx.token(8)})).await;
-        connection.push([4]).await;
-        let told = client.delivered(5).await?;
-        cx.need(QUEUE_DELIVERY_1, &connection.told(told), &[delivers((0..5).collect())])?;
-        let quiet = connection.peer.quiet(QUIET).await?;
-        let nothing = alternative("no data frame", |frame: &Option<Frame>| {
-            !matches!(frame, Some(Frame::Text(_) | Frame::Binary(_)))
-        });
-        cx.expect(QUEUE_SUBSCRIBER_10, &quiet, &[nothing])?;
-    }
+        connection.push(offsets).await;
+        let told = client.delivered_up_to(failing).await?;
+        let told = connection.told(told.last().map(|offset| json!(offset)));
+        let is_there = alternative("the message is delivered", Option::<Value>::is_some);
+        cx.need(QUEUE_DELIVERY_1, &told, &[is_there])?;
+        is_silent(cx, &mut connection, QUIET).await
+    });
+    try_join_all(courses).await?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! What a client does that is not let in.
 
-use super::{again, hears};
+use super::{again, frames::is_silent, hears};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative},
     checks::queue::client::{Client, Connection, Interface, Start, silence_before},
@@ -151,8 +151,7 @@ pub(super) async fn unanswered(cx: &Cx) -> Outcome {
     let stays = async {
         let (mut client, mut connection) = connection(cx, Interface::any(cx), false).await?;
         connection.welcome(&cx.token(8)).await;
-        let nothing = alternative("nothing", |frame: &Option<Frame>| frame.is_none());
-        cx.need(QUEUE_SUBSCRIBER_10, &connection.peer.quiet(limit).await?, &[nothing])?;
+        is_silent(cx, &mut connection, limit).await?;
         hears(cx, &mut client, &mut connection, 0).await
     };
     let cases = Interface::all(cx).into_iter().flat_map(|interface| [(interface, false), (interface, true)]);

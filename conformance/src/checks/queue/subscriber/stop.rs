@@ -4,7 +4,10 @@ use super::{again, hears, restart};
 use crate::{
     check::{Alternative, Cx, Outcome, alternative},
     checks::queue::client::{Client, Connection, DEFAULT_BASE_MS, Interface, LATE_MS, Start, silence_before},
-    wire::{Seen, ws::Frame},
+    wire::{
+        Lost, Seen,
+        ws::{Frame, Peer},
+    },
 };
 use futures_util::future::{join, try_join_all};
 use serde_json::json;
@@ -97,7 +100,7 @@ pub(super) async fn for_good(cx: &Cx) -> Outcome {
     });
     let silences = cases.map(async |(interface, moment, in_order)| {
         let mut client = match moment {
-            Moment::Handshake => stopped_in_handshake(cx, interface, in_order).await?,
+            Moment::Handshake => stopped_in_handshake(cx, interface, in_order, true).await?.0,
             _ => {
                 let (mut client, connection) = come_to(cx, interface, moment).await?;
                 let _ = stop(&mut client, connection, in_order).await?;
@@ -113,39 +116,85 @@ pub(super) async fn for_good(cx: &Cx) -> Outcome {
     Ok(())
 }
 
+/// That the connection ends, with the code of who is stopped or without a word; an AuthRequest may come before that.
+fn ends() -> Alternative<Vec<Result<Frame, Lost>>> {
+    alternative(
+        "the end of the connection, with the code 1000 if with a close frame, behind an AuthRequest at most",
+        |came: &Vec<Result<Frame, Lost>>| {
+            let end = match came.as_slice() {
+                [end] => end,
+                [Ok(Frame::Text(text)), end] if text.contains("\"authorization\"") => end,
+                _ => return false,
+            };
+            matches!(end, Ok(Frame::Close(Some((1000, _)))) | Err(Lost::Closed(_)))
+        },
+    )
+}
+
+pub(super) async fn in_handshake(cx: &Cx) -> Outcome {
+    let cases =
+        Interface::all(cx).into_iter().flat_map(|interface| [true, false].map(|first| (interface, first)));
+    let courses =
+        cases.map(async |(interface, first)| Ok(stopped_in_handshake(cx, interface, true, first).await?.1));
+    for seen in try_join_all(courses).await? {
+        cx.expect(QUEUE_SUBSCRIBER_30, &seen, &[ends()])?;
+    }
+    Ok(())
+}
+
+/// What comes up to the end of a connection, an AuthRequest in front of it, which is let in.
+async fn up_to_the_end(cx: &Cx, peer: &mut Peer) -> Outcome<Seen<Vec<Result<Frame, Lost>>>> {
+    let first = peer.next().await?.or_lost();
+    if !matches!(first.look(), Ok(Ok(Frame::Text(_)))) {
+        return Ok(first.map(|came| vec![came]));
+    }
+    peer.send_text(&json!({"success": true, "client_id": cx.token(8)}).to_string()).await;
+    Ok(first.and(peer.next().await?.or_lost()).map(|(first, second)| vec![first, second]))
+}
+
 /// A client that was stopped while its handshake was not answered; it is answered then, which a client may wait for, and what
-/// it says to that is answered or not.
-async fn stopped_in_handshake(cx: &Cx, interface: Interface, in_order: bool) -> Outcome<Client> {
+/// it says to that is answered or not. Its first dial, or one behind a restart. What came behind the handshake.
+async fn stopped_in_handshake(
+    cx: &Cx,
+    interface: Interface,
+    in_order: bool,
+    first: bool,
+) -> Outcome<(Client, Seen<Vec<Result<Frame, Lost>>>)> {
     /// How long an adapter may take to hand on an order.
     const HEARD: Duration = Duration::from_millis(200);
     let mut client = Client::start(cx, Start::new(cx, interface)).await?;
+    if !first {
+        let mut connection = client.join(cx).await?;
+        hears(cx, &mut client, &mut connection, 0).await?;
+        restart(connection).await?;
+    }
     let (_, call) = client.dial(cx).await?;
-    {
+    let seen = {
         let mut asked = pin!(client.app.ask("close", json!({})));
         let early = timeout(HEARD, &mut asked).await;
         let mut peer = call.upgrade().await?;
         // A close frame, or the end of the connection.
         let ended = async {
-            let _ = peer.next().await?;
+            let seen = up_to_the_end(cx, &mut peer).await?;
             if in_order {
                 peer.close(1000, "").await;
             }
             peer.leave();
-            Ok(())
+            Ok(seen)
         };
         match early {
             Ok(asked) => {
                 asked?;
-                ended.await?;
+                ended.await?
             }
             Err(_) => {
                 let (asked, ended) = join(asked, ended).await;
                 asked?;
-                ended?;
+                ended?
             }
         }
-    }
-    Ok(client)
+    };
+    Ok((client, seen))
 }
 
 pub(super) async fn in_between(cx: &Cx) -> Outcome {

@@ -9,7 +9,7 @@ use crate::{
         model::Decision,
         queue::client::{
             Seams,
-            model::{Effect, Input, Phase, Record, State, SubscriberModel, What},
+            model::{Effect, Input, Phase, Record, State, Status, SubscriberModel, What},
             seams::{Dial, Frame, MapSaid},
         },
     },
@@ -117,6 +117,28 @@ pub(super) const TABLE: ClientTable = &[
     }),
     second("queue/subscriber/second-push-acknowledged", QUEUE_SUBSCRIBER_10, Wire, || says_more(false)),
     second("queue/subscriber/second-push-authenticates", QUEUE_SUBSCRIBER_10, Port, || says_more(true)),
+    second("queue/subscriber/acknowledged-in-batches", QUEUE_SUBSCRIBER_10, Port, || {
+        let mut pushes = 0_u32;
+        says(json!({"ack": "up to here"}), Duration::from_millis(1_500), move |_, _, decision| {
+            pushes += u32::from(decision.effects.iter().any(|effect| matches!(effect, Effect::Deliver(..))));
+            pushes == 4
+        })
+    }),
+    second("queue/subscriber/says-that-it-resumes", QUEUE_SUBSCRIBER_10, Port, || {
+        says(json!({"resume": true}), Duration::ZERO, |state, _, decision| {
+            state.dial() > 1 && decision.records.iter().any(|record| matches!(record, Record::LetIn(_)))
+        })
+    })
+    .wide("every check that reads what a client says behind a redial, its close frame say, reads this before it"),
+    boundary("queue/subscriber/says-that-its-handler-failed", QUEUE_SUBSCRIBER_10, Port, || {
+        says(json!({"nack": 1}), Duration::ZERO, |_, input, _| matches!(input.what, What::Returned(_, _, Err(_))))
+    }),
+    boundary("queue/subscriber/complains-of-a-push", QUEUE_SUBSCRIBER_10, Port, || {
+        says(json!({"error": "no Push"}), Duration::ZERO, |state, input, _| {
+            matches!((state.phase(), &input.what), (Phase::Connected, What::Text(_, text))
+                if text.contains("\"messages\"") && Push::decode(text.as_bytes()).is_err())
+        })
+    }),
     boundary("queue/subscriber/organisation-in-other-letters", QUEUE_SUBSCRIBER_11, Wire, || {
         auth(|_, auth| {
             if let Some(id) = auth.as_object_mut().and_then(|members| members.remove("orgId")) {
@@ -177,6 +199,18 @@ pub(super) const TABLE: ClientTable = &[
         heard_json(|_, frame| {
             if let Some(members) = frame.as_object_mut().filter(|members| members.contains_key("success")) {
                 members.retain(|_, value| !value.is_null());
+            }
+        })
+    }),
+    second("queue/subscriber/redialled-takes-any-answer", QUEUE_SUBSCRIBER_14, Wire, || {
+        let answered = Mutex::new(BTreeSet::new());
+        heard(move |number, frame| {
+            if let Frame::Text(text) = frame
+                && number > 1
+                && answered.lock().unwrap_or_else(PoisonError::into_inner).insert(number)
+                && !text.contains("\"success\":false")
+            {
+                *text = json!({"success": true}).to_string();
             }
         })
     }),
@@ -247,6 +281,11 @@ pub(super) const TABLE: ClientTable = &[
     race("queue/subscriber/stop-in-handshake-lost", QUEUE_SUBSCRIBER_21, Port, || {
         stop_is_lost(|_, phase| matches!(phase, Phase::Connecting(_)))
     }),
+    // It remembers that it is not to dial again, and nothing else.
+    race("queue/subscriber/stopped-in-handshake-stays", QUEUE_SUBSCRIBER_30, Port, || stays_to_the_end(1)),
+    race("queue/subscriber/stopped-in-second-handshake-stays", QUEUE_SUBSCRIBER_30, Port, || {
+        stays_to_the_end(2)
+    }),
     race("queue/subscriber/stop-in-between-lost", QUEUE_SUBSCRIBER_22, Port, || {
         stop_is_lost(|_, phase| matches!(phase, Phase::Waiting(_)))
     }),
@@ -266,6 +305,10 @@ pub(super) const TABLE: ClientTable = &[
     }),
     boundary("queue/subscriber/name-in-small-letters", QUEUE_SUBSCRIBER_24, Port, || {
         owner(|_, to| to.queue = to.queue.to_lowercase())
+    }),
+    // As where an expression takes the end of a line for the end.
+    boundary("queue/subscriber/line-feed-behind-a-name", QUEUE_SUBSCRIBER_24, Port, || {
+        owner(|_, to| to.queue = to.queue.trim_end_matches('\n').into())
     }),
     boundary("queue/subscriber/long-name-cut", QUEUE_SUBSCRIBER_24, Port, || {
         owner(|_, to| to.queue.truncate(256))
@@ -372,6 +415,38 @@ fn says_more(again: bool) -> ClientSeams {
     subscription(Seams { port, said, ..Seams::honest() })
 }
 
+/// Says this on its connection, so long behind each decision for which that holds. It reads nothing meanwhile.
+fn says(
+    words: Value,
+    behind: Duration,
+    mut when: impl FnMut(&State, &Input, &Decision<SubscriberModel>) -> bool + Send + 'static,
+) -> ClientSeams {
+    let mut request = None;
+    let port = port::rewrite(move |state, input, decision: &mut Decision<SubscriberModel>| {
+        for effect in &decision.effects {
+            if let Effect::Authenticate(first) = effect {
+                request = Some(first.clone());
+            }
+        }
+        if when(state, input, decision)
+            && let Some(request) = &request
+        {
+            // The model has a word for one text alone; which text it is, is said below.
+            decision.effects.push(Effect::Authenticate(request.clone()));
+        }
+    });
+    let seen = Mutex::new(BTreeSet::new());
+    let said: MapSaid = Box::new(move |number: u64, frames: &mut Vec<Frame>| {
+        if let Some(Frame::Text(text)) = frames.first_mut()
+            && !seen.lock().unwrap_or_else(PoisonError::into_inner).insert(number)
+        {
+            *text = words.to_string();
+            frames.insert(0, Frame::Pause(behind));
+        }
+    });
+    subscription(Seams { port, said: Some(said), ..Seams::honest() })
+}
+
 /// Delivers a Push on connections from this one on before they are authenticated.
 fn delivers_before(from: u64) -> ClientSeams {
     decide(move |state, input, decision| {
@@ -442,6 +517,23 @@ fn stop_is_lost(when: impl Fn(u64, Phase) -> bool + Send + 'static) -> ClientSea
         if input.what == What::Close && when(state.dial(), state.phase()) {
             decision.records.clear();
             decision.effects.clear();
+        }
+    })
+}
+
+/// Who is stopped during a handshake, of this dial or a later one, does not dial again, and stays where it is until then.
+fn stays_to_the_end(from: u64) -> ClientSeams {
+    let mut is_stopped = false;
+    decide(move |state, input, decision| {
+        if input.what == What::Close && state.dial() >= from && matches!(state.phase(), Phase::Connecting(_))
+        {
+            is_stopped = true;
+            decision.records.clear();
+            decision.effects.clear();
+        }
+        if is_stopped && decision.records.iter().any(|record| matches!(record, Record::Waiting { .. })) {
+            decision.records = vec![Record::Ended];
+            decision.effects = vec![Effect::Drop, Effect::Now(Status::Closed), Effect::End(None)];
         }
     })
 }
