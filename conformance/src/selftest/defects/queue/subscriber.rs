@@ -128,10 +128,11 @@ pub(super) const TABLE: ClientTable = &[
         says(json!({"resume": true}), Duration::ZERO, |state, _, decision| {
             state.dial() > 1 && decision.records.iter().any(|record| matches!(record, Record::LetIn(_)))
         })
-    })
-    .wide("every check that reads what a client says behind a redial, its close frame say, reads this before it"),
+    }),
     boundary("queue/subscriber/says-that-its-handler-failed", QUEUE_SUBSCRIBER_10, Port, || {
-        says(json!({"nack": 1}), Duration::ZERO, |_, input, _| matches!(input.what, What::Returned(_, _, Err(_))))
+        says(json!({"nack": 1}), Duration::ZERO, |_, input, _| {
+            matches!(input.what, What::Returned(_, _, Err(_)))
+        })
     }),
     boundary("queue/subscriber/complains-of-a-push", QUEUE_SUBSCRIBER_10, Port, || {
         says(json!({"error": "no Push"}), Duration::ZERO, |state, input, _| {
