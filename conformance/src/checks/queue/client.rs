@@ -2,7 +2,7 @@
 
 mod late;
 
-pub use late::{RUNS, beside_timers, in_each};
+pub use late::{RUNS, TRIES, beside_timers, in_each, is_calm, restless};
 
 use crate::{
     check::{Alternative, Cx, Outcome, Stop, alternative},

@@ -6,8 +6,8 @@ mod iterator;
 mod law;
 
 use super::client::{
-    Client, Connection, Interface, LATE_MS, RUNS, Start, beside_timers, dials, in_each, silence,
-    silence_before,
+    Client, Connection, Interface, LATE_MS, RUNS, Start, TRIES, beside_timers, dials, in_each, is_calm,
+    restless, silence, silence_before,
 };
 use crate::{
     check::{Alternative, Check, Cx, Lane, Need, Outcome, Waits, alternative},

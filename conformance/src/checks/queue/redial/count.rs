@@ -29,7 +29,17 @@ impl Behind {
     /// The successes behind which most sessions came later than a redial 0 may: a wrong count is late in all, and a few that were
     /// held up are no sign.
     fn late(&self) -> BTreeSet<usize> {
-        let late = Duration::from_millis(LATE_MS) + self.stall;
+        self.later_than(self.stall)
+    }
+
+    /// Whether nothing can be told of it: something is late, and the machine held up too much.
+    fn is_unclear(&self) -> bool {
+        !is_calm(self.stall) && !self.later_than(Duration::ZERO).is_empty()
+    }
+
+    /// As [`Behind::late`], with so much allowed for.
+    fn later_than(&self, stall: Duration) -> BTreeSet<usize> {
+        let late = Duration::from_millis(LATE_MS) + stall;
         let is_late = |nth: usize, session: &&Vec<Delay>| {
             session.get(nth).is_some_and(|delay| delay.is_late(self.law, late))
         };
@@ -48,12 +58,16 @@ pub(super) async fn begins_anew(cx: &Cx) -> Outcome {
         let law = Law::of(cx, interface, 400, 30_000);
         let mut runs: Vec<Seen<Behind>> = Vec::new();
         let late = |runs: &[Behind]| in_each(runs.iter().map(Behind::late));
-        for run in 1..=RUNS {
+        for _ in 0..TRIES {
             let sessions = try_join_all((0..SESSIONS).map(|_| successes(cx, interface, law)));
             let (sessions, stall) = beside_timers(sessions).await?;
-            runs.push(Seen::all(sessions).map(|sessions| Behind { sessions, law, stall }));
+            let run = Seen::all(sessions).map(|sessions| Behind { sessions, law, stall });
+            if run.look().is_ok_and(Behind::is_unclear) {
+                continue;
+            }
+            runs.push(run);
             let seen = Seen::all(runs.clone());
-            if run == RUNS || seen.look().is_ok_and(|runs| late(runs).is_empty()) {
+            if runs.len() == RUNS || seen.look().is_ok_and(|runs| late(runs).is_empty()) {
                 let none = alternative(
                     "no success behind which most redials of each of three runs came later than a redial 0",
                     move |runs: &Vec<Behind>| late(runs).is_empty(),
@@ -61,7 +75,7 @@ pub(super) async fn begins_anew(cx: &Cx) -> Outcome {
                 return cx.expect(QUEUE_REDIAL_11, &seen, &[none]).map(|_| ());
             }
         }
-        Ok(())
+        Err(restless(cx))
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! What checks of calls start from: a call of the client under test, answered as the check likes, and its whole course.
 
-use super::super::client::{RUNS, beside_timers, cannot, in_each};
+use super::super::client::{RUNS, TRIES, beside_timers, cannot, in_each, is_calm, restless};
 use crate::{
     check::{Alternative, Cx, Outcome, Shown, alternative},
     wire::{
@@ -260,7 +260,8 @@ impl Ask {
         Ok(Seen::all(seen).map(course))
     }
 
-    /// As [`Ask::call`], up to three times as long as one and the same delay is late: a busy machine is no sign. Each time anew it
+    /// As [`Ask::call`], up to three times as long as one and the same delay is late: a busy machine is no sign, and one that
+    /// stands still says nothing at all. Each time anew it
     /// is said how the call is answered, and when it is due again.
     ///
     /// # Errors
@@ -278,15 +279,18 @@ impl Ask {
         // One behind the other: what holds up the client for a moment holds up all that runs at that moment.
         let mut runs: Vec<Seen<Timed>> = Vec::new();
         let mut late: Vec<BTreeSet<usize>> = Vec::new();
-        while runs.len() < RUNS {
+        for _ in 0..TRIES {
             let seen = run().await?;
+            if seen.look().is_ok_and(Timed::is_unclear) {
+                continue;
+            }
             late.push(seen.look().map(Timed::late).unwrap_or_default());
             runs.push(seen);
-            if in_each(late.clone()).is_empty() {
-                break;
+            if runs.len() == RUNS || in_each(late.clone()).is_empty() {
+                return Ok(Seen::all(runs));
             }
         }
-        Ok(Seen::all(runs))
+        Err(restless(cx))
     }
 }
 
@@ -477,8 +481,18 @@ impl Timed {
 
     /// The delays that were too long.
     fn late(&self) -> BTreeSet<usize> {
+        self.later_than(self.stall)
+    }
+
+    /// The delays that were too long, with so much allowed for.
+    fn later_than(&self, stall: Duration) -> BTreeSet<usize> {
         let all = self.due.iter().zip(&self.course.delays).enumerate();
-        all.filter(|(_, (due, delay))| due.is_late(delay, self.stall)).map(|(k, _)| k).collect()
+        all.filter(|(_, (due, delay))| due.is_late(delay, stall)).map(|(k, _)| k).collect()
+    }
+
+    /// Whether nothing can be told of it: something is late, and the machine held up too much.
+    fn is_unclear(&self) -> bool {
+        !is_calm(self.stall) && self.is_not_soon() && !self.later_than(Duration::ZERO).is_empty()
     }
 
     /// Whether every request came that was due, and none too soon.
