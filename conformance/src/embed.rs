@@ -111,6 +111,8 @@ struct Process {
     data: Option<Directory>,
     start: Start,
     running: Mutex<Option<Running>>,
+    /// Whether it is worth starting again: it keeps its state, or nothing that its clients count on.
+    restarts: bool,
 }
 
 impl Process {
@@ -123,12 +125,19 @@ impl Process {
         + 'static,
     ) -> Result<(Arc<Self>, String), String> {
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut process = Self { addr, data, start: Box::new(start), running: Mutex::default() };
+        let restarts = data.is_some();
+        let mut process = Self { addr, data, start: Box::new(start), running: Mutex::default(), restarts };
         let running = process.started().await?;
         let root = running.root.clone();
         process.addr = running.addr;
         process.running = Mutex::new(Some(running));
         Ok((Arc::new(process), root))
+    }
+
+    /// The same, of a protocol whose servers keep nothing: their clients come again and say everything anew.
+    fn forgetful(process: Arc<Self>) -> Result<Arc<Self>, String> {
+        let process = Arc::into_inner(process).ok_or("somebody else has the process already")?;
+        Ok(Arc::new(Self { restarts: true, ..process }))
     }
 
     async fn started(&self) -> Result<Running, String> {
@@ -138,7 +147,7 @@ impl Process {
 
 impl Hooks for Process {
     fn offers(&self, _: Hook) -> bool {
-        self.data.is_some()
+        self.restarts
     }
 
     fn act(&self, hook: Hook) -> BoxFuture<'_, Result<(), Fault>> {

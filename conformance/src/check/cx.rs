@@ -207,6 +207,14 @@ impl Cx {
         sse::Reader::open_narrow(&self.link, request).await
     }
 
+    /// As [`Cx::sse`], without the headers which the owner of the target gave us, its credentials among them.
+    ///
+    /// # Errors
+    /// As [`Cx::sse`].
+    pub async fn sse_stranger(&self, request: Request) -> Outcome<sse::Reader> {
+        sse::Reader::open(&self.link.without_headers(), request).await
+    }
+
     /// Another TCP connection, for bytes that no library would send.
     ///
     /// # Errors

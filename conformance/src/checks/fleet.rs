@@ -7,6 +7,7 @@ mod conditional;
 mod connect;
 mod dial;
 mod drain;
+pub mod ear;
 mod events;
 mod execute;
 mod frames;
@@ -17,6 +18,7 @@ mod http;
 mod ids;
 mod instances;
 mod liveness;
+pub mod look;
 mod message;
 pub mod orders;
 mod placement;
@@ -181,8 +183,6 @@ pub static PROTOCOL: Protocol = Protocol {
         "violations",
         "snapshot",
         "instances",
-        "ids",
-        "conditional",
         "events",
         "startup",
         "hash",

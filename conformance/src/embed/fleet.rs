@@ -34,6 +34,11 @@ const ORIGIN: &str = "https://pages.example";
 pub const HEARTBEAT_MS: u64 = 300;
 /// T of the embedded references, in milliseconds.
 pub const COMMAND_MS: u64 = 1_000;
+/// How far apart the pings of event streams of the embedded references are, in milliseconds.
+pub const EVENT_PING_MS: u64 = 1_000;
+/// How long an orderly end of the embedded references takes at most, in milliseconds: less than what an end that waits for
+/// somebody takes.
+const SHUTDOWN_MS: u64 = 3_000;
 
 /// What a server of the variant is started with; none if there is no such variant.
 pub fn variant(name: &str) -> Option<Options> {
@@ -62,7 +67,7 @@ fn declare(options: &Options, target: Target) -> Target {
         .declare("heartbeat-ms", options.limits.heartbeat_ms.to_string())
         .declare("command-timeout-ms", options.limits.command_timeout_ms.to_string())
         .declare("snapshot-bytes", "4000000")
-        .declare("shutdown-ms", "5000");
+        .declare("shutdown-ms", SHUTDOWN_MS.to_string());
     let keys = [(Identity::First, AGENT_KEY, ADMIN_KEY), (Identity::Second, AGENT_KEY_2, ADMIN_KEY_2)];
     keys.into_iter().fold(target, |target, (who, agent, admin)| {
         let target = target.header(who, "sec-websocket-protocol", agent);
@@ -89,6 +94,7 @@ impl Reference for Fleet {
                 Box::pin(async move { Server::start(options?).await.map_err(|e| e.to_string()) })
             };
             let (process, root) = Process::begin(None, start).await?;
+            let process = Process::forgetful(process)?;
             Ok(declare(&options, Target::server(&root)?).hooks(process))
         })
     }
@@ -97,7 +103,12 @@ impl Reference for Fleet {
 /// What the embedded reference is started with.
 fn options(name: &str) -> Result<Options, String> {
     let options = variant(name).ok_or_else(|| format!("there is no variant {name}"))?;
-    let limits = Limits { heartbeat_ms: HEARTBEAT_MS, command_timeout_ms: COMMAND_MS, ..options.limits };
+    let limits = Limits {
+        heartbeat_ms: HEARTBEAT_MS,
+        command_timeout_ms: COMMAND_MS,
+        event_ping_ms: EVENT_PING_MS,
+        ..options.limits
+    };
     Ok(Options { limits, ..options })
 }
 

@@ -49,6 +49,15 @@ pub enum Item {
     End,
 }
 
+/// What a reader finds that looks at the text of an event stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// The lines up to an empty one, comments among them, each with LF at its end, and when they were complete.
+    Lines(String, Instant),
+    /// The event stream was ended by the target.
+    End,
+}
+
 /// One event stream on a connection of its own.
 pub struct Reader {
     link: Link,
@@ -58,6 +67,8 @@ pub struct Reader {
     sent: u64,
     started: Instant,
     stage: Stage,
+    /// What was read as text and is no block yet.
+    text: BytesMut,
     _waiting: Waiting,
 }
 
@@ -107,6 +118,15 @@ impl Shown for Event {
     }
 }
 
+impl Shown for Block {
+    fn shown(&self) -> String {
+        match self {
+            Block::Lines(lines, _) => format!("the lines {:?}", words(lines)),
+            Block::End => "the end of the event stream".into(),
+        }
+    }
+}
+
 impl Reader {
     /// Sends the request and returns when it has left.
     pub(crate) async fn open(link: &Link, request: Request) -> Result<Self, Stop> {
@@ -122,7 +142,8 @@ impl Reader {
     async fn ask(link: &Link, request: Request, manner: Manner) -> Result<Self, Stop> {
         link.proper(&request)?;
         let (conn, sent, started, stage) = leave(link, &request, manner).await?;
-        Ok(Self { link: link.clone(), request, manner, conn, sent, started, stage, _waiting: link.waiting() })
+        let (text, _waiting) = (BytesMut::new(), link.waiting());
+        Ok(Self { link: link.clone(), request, manner, conn, sent, started, stage, text, _waiting })
     }
 
     /// A reader that waits so long for the head and for each event.
@@ -293,6 +314,70 @@ impl Reader {
         }
     }
 
+    /// Waits up to this moment for the next block of lines, as they stand, or for the end. Who reads blocks reads no events.
+    ///
+    /// # Errors
+    /// As [`Reader::next_by`].
+    pub async fn block_by(&mut self, until: Instant) -> Result<Seen<Block>, Stop> {
+        let since = Instant::now();
+        let until = self.link.deadline.min(until);
+        let head = self.head().await?;
+        let Stage::Open { body, .. } = &mut self.stage else {
+            return Ok(no_events(head).map(|_| Block::End));
+        };
+        loop {
+            if let Some(lines) = block(&mut self.text) {
+                let message = Message::Raw { bytes: Kept::keep(lines.as_bytes()) };
+                let on = self.link.log.record(What::Received { conn: self.conn, message, answers: None });
+                return Ok(Seen::new(on, Block::Lines(lines, Instant::now())));
+            }
+            if self.text.len() > limit::EVENT {
+                return self.link.lost(self.conn, since.elapsed(), Lost::TooLong(limit::EVENT as u64)).await;
+            }
+            match timeout_at(until, body.frame()).await {
+                Err(_) => {
+                    let why = Lost::Silence(millis(since.elapsed()));
+                    return self.link.lost(self.conn, since.elapsed(), why).await;
+                }
+                Ok(Some(Ok(frame))) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.link.heard(data.len())?;
+                    self.text.extend_from_slice(&data);
+                }
+                Ok(None) => {
+                    let how = "the target ended the event stream".into();
+                    let ended = What::Closed { conn: self.conn, how, code: None };
+                    return Ok(Seen::new(self.link.log.record(ended), Block::End));
+                }
+                Ok(Some(Err(e))) => return self.link.lost(self.conn, since.elapsed(), http::lost(e)).await,
+            }
+        }
+    }
+
+    /// Reads on until the target ends the event stream, in whatever way, and nobody asks whether it is alive: how long that
+    /// took, or none if the stream is open at this moment.
+    ///
+    /// # Errors
+    /// As [`Reader::head`].
+    pub async fn ends_by(&mut self, until: Instant) -> Result<Seen<Option<Duration>>, Stop> {
+        let since = Instant::now();
+        let head = self.head().await?;
+        let Stage::Open { body, .. } = &mut self.stage else {
+            return Ok(no_events(head).map(|_| None));
+        };
+        let ended = async {
+            while let Some(Ok(frame)) = body.frame().await {
+                let _ = frame;
+            }
+        };
+        let what = match timeout_at(until, ended).await {
+            Ok(()) => What::Closed { conn: self.conn, how: "the event stream has ended".into(), code: None },
+            Err(_) => What::Silence { conn: self.conn, ms: millis(since.elapsed()), alive: Vec::new() },
+        };
+        let took = matches!(what, What::Closed { .. }).then(|| since.elapsed());
+        Ok(Seen::new(self.link.log.record(what), took))
+    }
+
     fn saw(&self, event: Event) -> Seen<Item> {
         let message = Message::Event {
             name: words(&event.name),
@@ -321,6 +406,28 @@ async fn leave(link: &Link, request: &Request, manner: Manner) -> Result<(u32, u
     // Ends too if the connection does, and then the answer says so.
     let _ = timeout_at(link.until(manner.wait), passed.beyond(0)).await;
     Ok((conn.number, sent, started, Stage::Asked(Answer(answer))))
+}
+
+/// Takes the lines up to the first empty one, if it came. A line ends with CR LF, LF or CR; a CR at the end may be half of one.
+fn block(text: &mut BytesMut) -> Option<String> {
+    let (mut lines, mut at) = (String::new(), 0);
+    while let Some(length) = text[at..].iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
+        let end = at + length;
+        let width = match text[end..] {
+            [b'\r', b'\n', ..] => 2,
+            [b'\r'] => return None,
+            _ => 1,
+        };
+        let line = String::from_utf8_lossy(&text[at..end]).into_owned();
+        at = end + width;
+        if line.is_empty() {
+            let _ = text.split_to(at);
+            return Some(lines);
+        }
+        lines.push_str(&line);
+        lines.push('\n');
+    }
+    None
 }
 
 fn is_event_stream(response: &Response) -> bool {

@@ -21,6 +21,7 @@ mod placement;
 mod poll;
 mod redial;
 mod report;
+mod shown;
 mod snapshot;
 mod startup;
 mod violations;

@@ -118,6 +118,11 @@ impl State {
         self.ids.get(id).copied()
     }
 
+    /// The id that a connection has, or will have, as an instance.
+    pub fn id(&self, connection: u64) -> Option<&str> {
+        self.connections.get(&connection).map(|connection| connection.id.as_ref())
+    }
+
     /// What operators see of a connection; none before its first snapshot was applied.
     pub fn instance(&self, connection: u64) -> Option<&Arc<InstanceInfo>> {
         self.connections.get(&connection)?.instance.as_ref().map(|instance| &instance.info)
@@ -156,6 +161,11 @@ impl State {
     /// Who listens to events.
     pub fn listeners(&self) -> impl Iterator<Item = u64> + '_ {
         self.listeners.iter().copied()
+    }
+
+    /// Takes each connection for one that came at another moment than it did: what is decided on it goes by this.
+    pub fn reorder(&mut self, order: impl Fn(u64) -> u64) {
+        self.connections.values_mut().for_each(|connection| connection.join = order(connection.join));
     }
 
     /// The state hash, made anew from what is shown and not from what was kept of it.
