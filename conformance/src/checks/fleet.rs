@@ -2,6 +2,7 @@
 
 mod access;
 pub mod agent;
+pub mod by_hand;
 mod commands;
 mod conditional;
 mod connect;
@@ -180,7 +181,6 @@ pub static PROTOCOL: Protocol = Protocol {
         "frames",
         "poll",
         "liveness",
-        "violations",
         "snapshot",
         "instances",
         "events",

@@ -2,7 +2,7 @@
 
 use super::{BARE, FULL, Process, Serve, found, reference};
 use crate::{
-    check::BoxFuture,
+    check::{BoxFuture, Need},
     protocol::Reference,
     selftest::defects::{self, Breakage},
     target::{Identity, Target},
@@ -23,6 +23,9 @@ pub const OPEN: &str = "open";
 
 /// The key of the first operator, for defects that know it.
 pub const OPERATOR_KEY: &str = ADMIN_KEY;
+
+/// That looks whether snapshots have the hash that they tell.
+pub const STRICT: &str = "strict";
 
 /// The second key for agents, and the second one for operators.
 const AGENT_KEY_2: &str = "agent-6f70656e2d746865-666c656574-0003";
@@ -51,6 +54,7 @@ pub fn variant(name: &str) -> Option<Options> {
         FULL => options,
         BARE => Options { api: false, admin_keys: Vec::new(), ..options },
         OPEN => Options { cors: vec![ORIGIN.into()], sse_query_auth: true, trust_proxy: true, ..options },
+        STRICT => Options { hash_verified: true, ..options },
         _ => return None,
     })
 }
@@ -64,6 +68,7 @@ fn declare(options: &Options, target: Target) -> Target {
         .declare("fleet.cors", cors)
         .declare("fleet.sse-query-auth", switch(options.sse_query_auth))
         .declare("fleet.trust-proxy", switch(options.trust_proxy))
+        .declare("fleet.hash-verified", switch(options.hash_verified))
         .declare("heartbeat-ms", options.limits.heartbeat_ms.to_string())
         .declare("command-timeout-ms", options.limits.command_timeout_ms.to_string())
         .declare("snapshot-bytes", "4000000")
@@ -77,7 +82,11 @@ fn declare(options: &Options, target: Target) -> Target {
 
 impl Reference for Fleet {
     fn variants(&self) -> &'static [&'static str] {
-        &[FULL, BARE, OPEN]
+        &[FULL, BARE, OPEN, STRICT]
+    }
+
+    fn about(&self, variant: &str) -> Option<Need> {
+        (variant == STRICT).then_some(Need::Feature("fleet.hash-verified", "on"))
     }
 
     fn start<'a>(&'a self, name: &'a str, defect: Option<&'a str>) -> BoxFuture<'a, Result<Target, String>> {

@@ -49,8 +49,9 @@ impl Model for FleetModel {
     fn decide(state: &State, now: u64, input: &Input) -> Decision<Self> {
         let mut decision = Decision::default();
         match input {
-            Input::Joined { connection, heartbeat_ms, random } => {
-                connections::joined(state, now, *connection, *heartbeat_ms, *random, &mut decision);
+            Input::Joined { connection, heartbeat_ms, verified, random } => {
+                let terms = (*heartbeat_ms, *verified);
+                connections::joined(state, now, *connection, terms, *random, &mut decision);
             }
             Input::Heard { connection, heard } => {
                 violations::heard(state, now, *connection, heard, &mut decision);

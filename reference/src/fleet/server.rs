@@ -67,8 +67,18 @@ impl Server {
     /// It cannot be set up so, or the address cannot be used.
     pub async fn start(options: Options) -> Result<Running, StartError> {
         settings::check(&options, false)?;
-        let Options { addr, agent_keys, admin_keys, api, cors, sse_query_auth, trust_proxy, limits, seams } =
-            options;
+        let Options {
+            addr,
+            agent_keys,
+            admin_keys,
+            api,
+            cors,
+            sse_query_auth,
+            trust_proxy,
+            hash_verified,
+            limits,
+            seams,
+        } = options;
         let core = Core::<FleetModel>::open(None, None, seams.port).map_err(shell::Error::from)?;
         let listener = listen(addr).map_err(|error| shell::Error::Listen(addr, error))?;
         let addr = listener.local_addr().map_err(|error| shell::Error::Listen(addr, error))?;
@@ -83,6 +93,7 @@ impl Server {
             api,
             sse_query_auth,
             trust_proxy,
+            hash_verified,
             agents: Keys::new(&agent_keys),
             admins: Keys::new(&admin_keys),
             cors: Cors::new(cors),
@@ -196,6 +207,7 @@ pub(super) struct Shared {
     pub(super) api: bool,
     sse_query_auth: bool,
     pub(super) trust_proxy: bool,
+    pub(super) hash_verified: bool,
     pub(super) agents: Keys,
     admins: Keys,
     pub(super) cors: Cors,

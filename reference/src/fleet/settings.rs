@@ -32,6 +32,8 @@ pub struct Options {
     pub sse_query_auth: bool,
     /// Whether the address of an operator is the first one in `X-Forwarded-For`.
     pub trust_proxy: bool,
+    /// Whether a snapshot is rejected whose hash is not the one under "Hash".
+    pub hash_verified: bool,
     /// The bounds.
     pub limits: Limits,
     /// Where it is broken.
@@ -49,6 +51,7 @@ impl Default for Options {
             cors: Vec::new(),
             sse_query_auth: false,
             trust_proxy: false,
+            hash_verified: false,
             limits: Limits::default(),
             seams: Seams::honest(),
         }

@@ -242,7 +242,10 @@ pub(super) async fn serve(
     }
     let (waiting, ends) = shared.lines.open(connection);
     let joined = Joined { shared: Arc::clone(&shared), connection };
-    let joining = Input::Joined { connection, heartbeat_ms: limits.heartbeat_ms, random: random() };
+    let joining = {
+        let (heartbeat_ms, verified) = (limits.heartbeat_ms, shared.hash_verified);
+        Input::Joined { connection, heartbeat_ms, verified, random: random() }
+    };
     if shared.inputs.send(joining).await.is_err() {
         return;
     }

@@ -28,12 +28,15 @@ fn a_hello_comes_first_and_a_poll_behind_it() {
 fn no_two_connections_have_one_id_whatever_was_drawn() {
     let mut world = World::new();
     for connection in [5, 6, 7] {
-        world.input(&Input::Joined { connection, heartbeat_ms: H, random: [0xff; 8] });
+        world.input(&Input::Joined { connection, heartbeat_ms: H, verified: false, random: [0xff; 8] });
     }
     assert_eq!(world.state.connection("ffffffffffffffff"), Some(5));
     assert_eq!(world.state.connection("0000000000000000"), Some(6));
     assert_eq!(world.state.connection("0000000000000001"), Some(7));
-    assert_eq!(world.input(&Input::Joined { connection: 5, heartbeat_ms: H, random: [1; 8] }), []);
+    assert_eq!(
+        world.input(&Input::Joined { connection: 5, heartbeat_ms: H, verified: false, random: [1; 8] }),
+        []
+    );
 }
 
 #[test]
@@ -80,6 +83,20 @@ fn a_poll_tells_what_was_applied_last() {
     world.say(connection, &empty);
     let poll = world.poll(connection);
     assert_eq!((poll.known_hash.as_deref(), poll.status), (Some(""), Status::Active));
+}
+
+#[test]
+fn a_hash_is_looked_at_where_that_is_asked_for() {
+    let mut world = World::new();
+    let connection = 9;
+    world.input(&Input::Joined { connection, heartbeat_ms: H, verified: true, random: [9; 8] });
+    let other = State { hash: snapshot("b").hash(), ..world.answer(connection, Some(&snapshot("a"))) };
+    let effects = world.say(connection, &other);
+    assert_eq!(closed(&effects, connection), None);
+    assert_eq!(world.poll(connection).known_hash, None);
+    assert_eq!(world.state.instance(connection), None);
+    world.reply(connection, &snapshot("a"));
+    assert_eq!(world.poll(connection).known_hash, Some(snapshot("a").hash()));
 }
 
 #[test]

@@ -370,7 +370,7 @@ proptest! {
             let session = lost % 8;
             let encode = |topic, inner: Vec<u8>| Heard::Binary(Outer::encode(topic, &inner));
             let input = match step {
-                Step::Join => Input::Joined { connection: lost % 5, heartbeat_ms: lost % 3 * H, random: [0; 8] },
+                Step::Join => Input::Joined { connection: lost % 5, heartbeat_ms: lost % 3 * H, verified: false, random: [0; 8] },
                 Step::Leave(index) => Input::Left { connection: which(index) },
                 Step::Reply(index, snapshot) => {
                     let connection = which(index);

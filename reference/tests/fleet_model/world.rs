@@ -55,7 +55,7 @@ impl World {
     pub(crate) fn join(&mut self) -> (u64, Vec<Effect>) {
         self.connections += 1;
         let (connection, random) = (self.connections, self.connections.to_be_bytes());
-        (connection, self.input(&Input::Joined { connection, heartbeat_ms: H, random }))
+        (connection, self.input(&Input::Joined { connection, heartbeat_ms: H, verified: false, random }))
     }
 
     /// An agent connects and answers its first Poll with this snapshot.

@@ -219,7 +219,7 @@ impl Say for Snapshot {
 }
 
 /// How long the id of a room is that fills a snapshot: what is around it has the same length for this and for shorter ones.
-const FILLER: usize = 120;
+const FILLER: usize = 110;
 
 fn pad(snapshot: &mut Snapshot, size: usize, req_id: &str) {
     let length = |snapshot: &Snapshot| {

@@ -10,7 +10,7 @@ pub(super) fn joined(
     state: &State,
     now: u64,
     connection: u64,
-    heartbeat_ms: u64,
+    (heartbeat_ms, verified): (u64, bool),
     random: [u8; 8],
     decision: &mut Decision<FleetModel>,
 ) {
@@ -25,7 +25,7 @@ pub(super) fn joined(
     // A look that is due at once would be due for ever.
     let heartbeat_ms = heartbeat_ms.max(1);
     let id = id(state, random);
-    decision.records.push(Record::Joined { connection, id: id.clone(), heartbeat_ms, at: now });
+    decision.records.push(Record::Joined { connection, id: id.clone(), heartbeat_ms, verified, at: now });
     let hello = Hello {
         instance_id: id.as_ref().to_owned(),
         protocol_version: VERSION,

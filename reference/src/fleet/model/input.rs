@@ -12,6 +12,8 @@ pub enum Input {
         connection: u64,
         /// How long after a poll the next one comes, in milliseconds.
         heartbeat_ms: u64,
+        /// Whether its snapshots are rejected if they tell another hash than theirs.
+        verified: bool,
         /// From which the id of the instance is derived.
         random: [u8; 8],
     },

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::model::Decision;
 use std::sync::Arc;
-use wireproof_spec::fleet::{self, Poll, Status};
+use wireproof_spec::fleet::{self, Poll, Snapshot, Status};
 
 /// Of so many Polls of a connection the first one asks for a snapshot in any case.
 pub const FORCED: u64 = 12;
@@ -51,9 +51,9 @@ pub(super) fn state(
         decision.records.push(Record::Released { connection });
     }
     let newer = known.applied.as_ref().is_none_or(|(seq, _)| said.seq > *seq);
-    let Some(snapshot) = said.snapshot.filter(|snapshot| newer && snapshot::check(snapshot).is_ok()) else {
-        return;
-    };
+    let is_right = |snapshot: &Snapshot| !known.verified || snapshot.hash() == said.hash;
+    let keeps = |snapshot: &Snapshot| newer && snapshot::check(snapshot).is_ok() && is_right(snapshot);
+    let Some(snapshot) = said.snapshot.filter(keeps) else { return };
     let hash: Arc<str> = said.hash.into();
     decision.records.push(Record::Applied { connection, seq: said.seq, hash });
     if known.target.as_ref() == Some(&snapshot.status) {

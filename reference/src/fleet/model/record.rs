@@ -26,6 +26,8 @@ pub enum Record {
         id: Arc<str>,
         /// H, in milliseconds.
         heartbeat_ms: u64,
+        /// Whether its snapshots are rejected if they tell another hash than theirs.
+        verified: bool,
         /// When: milliseconds since 1970.
         at: u64,
     },
@@ -151,8 +153,8 @@ impl State {
     /// Changes the state. A record about what is not there changes nothing.
     pub(super) fn apply(&mut self, record: &Record) {
         match record {
-            Record::Joined { connection, id, heartbeat_ms, at } => {
-                self.join(*connection, id, *heartbeat_ms, *at);
+            Record::Joined { connection, id, heartbeat_ms, verified, at } => {
+                self.join(*connection, id, (*heartbeat_ms, *verified), *at);
             }
             Record::Polled { connection, number } => {
                 self.polls = self.polls.max(*number);
@@ -215,7 +217,7 @@ impl State {
         }
     }
 
-    fn join(&mut self, connection: u64, id: &Arc<str>, heartbeat_ms: u64, at: u64) {
+    fn join(&mut self, connection: u64, id: &Arc<str>, (heartbeat_ms, verified): (u64, bool), at: u64) {
         self.remove(connection);
         let join = self.joined;
         let look_at = at.saturating_add(heartbeat_ms);
@@ -227,6 +229,7 @@ impl State {
             join,
             id: id.clone(),
             heartbeat_ms,
+            verified,
             look_at,
             polls: 0,
             outstanding: None,

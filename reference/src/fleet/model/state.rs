@@ -62,6 +62,8 @@ pub struct Connection {
     pub(super) id: Arc<str>,
     /// H, in milliseconds.
     pub(super) heartbeat_ms: u64,
+    /// Whether its snapshots are rejected if they tell another hash than theirs.
+    pub(super) verified: bool,
     /// When the orchestrator looks at it next.
     pub(super) look_at: u64,
     /// How many Polls were sent on it.
