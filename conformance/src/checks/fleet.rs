@@ -20,6 +20,7 @@ mod ids;
 mod instances;
 mod liveness;
 pub mod look;
+pub mod manual;
 mod message;
 pub mod orders;
 mod placement;
@@ -141,6 +142,7 @@ pub static PROTOCOL: Protocol = Protocol {
             name: "shutdown-ms",
             text: "How long an orderly end takes at most; 10000 if nothing is said.",
         },
+        Limit { name: "ping-ms", text: "How far apart its pings are; 30000 if nothing is said." },
         Limit {
             name: "hello-timeout-ms",
             text: "After how long an agent leaves a connection on which no Hello came; 60000 if nothing is said.",
@@ -177,10 +179,6 @@ pub static PROTOCOL: Protocol = Protocol {
         message::CHECKS,
     ],
     awaited: &[
-        "connect",
-        "frames",
-        "poll",
-        "liveness",
         "snapshot",
         "instances",
         "events",

@@ -43,6 +43,9 @@ pub const EVENT_PING_MS: u64 = 1_000;
 /// somebody takes.
 const SHUTDOWN_MS: u64 = 3_000;
 
+/// How far apart the pings of the embedded references are, in milliseconds.
+pub const PING_MS: u64 = 1_000;
+
 /// What a server of the variant is started with; none if there is no such variant.
 pub fn variant(name: &str) -> Option<Options> {
     let options = Options {
@@ -72,7 +75,8 @@ fn declare(options: &Options, target: Target) -> Target {
         .declare("heartbeat-ms", options.limits.heartbeat_ms.to_string())
         .declare("command-timeout-ms", options.limits.command_timeout_ms.to_string())
         .declare("snapshot-bytes", "4000000")
-        .declare("shutdown-ms", SHUTDOWN_MS.to_string());
+        .declare("shutdown-ms", SHUTDOWN_MS.to_string())
+        .declare("ping-ms", options.limits.ping_ms.to_string());
     let keys = [(Identity::First, AGENT_KEY, ADMIN_KEY), (Identity::Second, AGENT_KEY_2, ADMIN_KEY_2)];
     keys.into_iter().fold(target, |target, (who, agent, admin)| {
         let target = target.header(who, "sec-websocket-protocol", agent);
@@ -116,6 +120,7 @@ fn options(name: &str) -> Result<Options, String> {
         heartbeat_ms: HEARTBEAT_MS,
         command_timeout_ms: COMMAND_MS,
         event_ping_ms: EVENT_PING_MS,
+        ping_ms: PING_MS,
         ..options.limits
     };
     Ok(Options { limits, ..options })

@@ -36,6 +36,17 @@ pub struct RawAnswer {
     pub rest: bytes::Bytes,
 }
 
+/// A frame of a WebSocket as it came, one part of a message perhaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawFrame {
+    /// What it is: 1 and 2 are messages, 8 closes, 9 and 10 are ping and pong.
+    pub opcode: u8,
+    /// What it holds.
+    pub payload: bytes::Bytes,
+    /// When it was read.
+    pub at: Instant,
+}
+
 impl Peer {
     pub(crate) async fn open(link: &Link) -> Result<Self, Stop> {
         link.turn().await;
@@ -261,11 +272,60 @@ impl Peer {
         }
     }
 
+    /// The next frame of a WebSocket, behind the 101 that was read as an answer; none if none comes up to this moment. Nothing is
+    /// answered by itself, no ping either.
+    ///
+    /// # Errors
+    /// Stops the check if the connection ends and the target is not alive.
+    pub async fn frame(&mut self, until: Instant) -> Result<Option<Seen<RawFrame>>, Stop> {
+        let started = Instant::now();
+        let until = until.min(self.link.deadline);
+        let lost = loop {
+            if let Some((opcode, payload, length)) = frame(&self.ahead) {
+                let _ = self.ahead.split_to(length);
+                self.link.heard(payload.len())?;
+                let message = match opcode {
+                    2 => Message::Binary { bytes: Kept::keep(&payload) },
+                    _ => Message::Raw { bytes: Kept::keep(&payload) },
+                };
+                let event = What::Received { conn: self.conn, message, answers: None };
+                let seen = RawFrame { opcode, payload, at: Instant::now() };
+                return Ok(Some(Seen::new(self.link.log.record(event), seen)));
+            }
+            if self.ahead.len() > limit::FRAME {
+                break Lost::TooLong(limit::FRAME as u64);
+            }
+            match timeout_at(until, self.tap.read_buf(&mut self.ahead)).await {
+                Ok(Ok(0)) => break Lost::Closed("without a close frame".into()),
+                Ok(Ok(_)) => {}
+                Ok(Err(e)) => break Lost::Closed(e.to_string()),
+                Err(_) => {
+                    self.link.in_time()?;
+                    return Ok(None);
+                }
+            }
+        };
+        self.link.lost(self.conn, started.elapsed(), lost).await.map(Some)
+    }
+
     /// Ends the connection in the middle of what was sent.
     pub async fn cut(mut self) {
         let _ = self.tap.shutdown().await;
         self.link.log.record(What::Cut { conn: self.conn });
     }
+}
+
+/// The frame of a WebSocket at the start of these bytes, and its length; none if it is not complete. Servers mask nothing.
+fn frame(bytes: &[u8]) -> Option<(u8, bytes::Bytes, usize)> {
+    let (&[first, second], rest) = bytes.split_first_chunk()?;
+    let (length, begin) = match second & 0x7f {
+        126 => (u64::from(u16::from_be_bytes(*rest.first_chunk()?)), 4),
+        127 => (u64::from_be_bytes(*rest.first_chunk()?), 10),
+        short => (short.into(), 2),
+    };
+    let end = usize::try_from(length).ok()?.checked_add(begin)?;
+    let payload = bytes.get(begin..end)?;
+    Some((first & 0x0f, bytes::Bytes::copy_from_slice(payload), end))
 }
 
 /// The final answer in what a target sent.

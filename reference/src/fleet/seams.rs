@@ -87,7 +87,8 @@ pub struct Seams {
     pub delay: Option<Delay>,
     /// What each answer is on the wire; none: what HTTP says.
     pub bytes: Option<RawBytes>,
-    /// What is sent to an agent, one frame at a time: messages, pings and the close frame; none: as it is.
+    /// What is sent to an agent, one frame at a time: messages, pings and the close frame, and the cut of one that answers no
+    /// pings; none: as it is.
     pub frames: Option<MapFrames>,
     /// What an agent said, one message at a time; none: as it is.
     pub heard: Option<MapFrames>,

@@ -264,8 +264,8 @@ pub(super) async fn serve(
 
 /// What was heard of an agent.
 enum Step {
-    /// Something for the model.
-    Said(Heard),
+    /// Something for the model: a text or bytes.
+    Said(Frame),
     /// A pong.
     Pong,
     /// Nothing.
@@ -282,8 +282,8 @@ enum Step {
 fn step(read: Option<Result<Message, Error>>) -> Step {
     match read {
         None => Step::Gone,
-        Some(Ok(Message::Text(_))) => Step::Said(Heard::Text),
-        Some(Ok(Message::Binary(bytes))) => Step::Said(Heard::Binary(bytes.into())),
+        Some(Ok(Message::Text(text))) => Step::Said(Frame::Text(text.as_str().to_owned())),
+        Some(Ok(Message::Binary(bytes))) => Step::Said(Frame::Binary(bytes.into())),
         Some(Ok(Message::Pong(_))) => Step::Pong,
         Some(Ok(Message::Ping(_) | Message::Frame(_))) => Step::Nothing,
         Some(Ok(Message::Close(_))) => Step::Closing,
@@ -354,7 +354,9 @@ impl Line {
                 _ = pings.tick() => {
                     if missed >= limits.missed_pings {
                         tracing::info!(connection = joined.connection, "an agent answers no pings");
-                        return;
+                        if !self.send(Frame::Cut).await {
+                            return;
+                        }
                     }
                     missed += 1;
                     if !self.send(Frame::Ping(Vec::new())).await {
@@ -370,16 +372,15 @@ impl Line {
         }
     }
 
-    /// Takes what was heard to the model; says whether the connection goes on.
-    async fn hear(&mut self, connection: u64, heard: Heard) -> bool {
-        let Some(map) = &self.shared.wires.heard else {
-            return self.shared.inputs.send(Input::Heard { connection, heard }).await.is_ok();
-        };
-        let mut frames = vec![match heard {
-            Heard::Text => Frame::Text(String::new()),
-            Heard::Binary(bytes) => opened(bytes),
-        }];
-        map(&self.handshake.request, connection, &mut frames);
+    /// Takes what was heard to the model, or what a seam makes of it; says whether the connection goes on.
+    async fn hear(&mut self, connection: u64, heard: Frame) -> bool {
+        let mut frames = vec![heard];
+        if let Some(map) = &self.shared.wires.heard {
+            if let Frame::Binary(bytes) = &mut frames[0] {
+                frames[0] = opened(std::mem::take(bytes));
+            }
+            map(&self.handshake.request, connection, &mut frames);
+        }
         for frame in frames {
             let heard = match frame {
                 Frame::Message { topic, payload } => Heard::Binary(Outer::encode(&topic, &payload)),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What [`probe`] asks for.
 pub(super) const ASKS: &[&str] =
-    &["fleet.api", "heartbeat-ms", "snapshot-bytes", "command-timeout-ms", "shutdown-ms"];
+    &["fleet.api", "heartbeat-ms", "snapshot-bytes", "command-timeout-ms", "shutdown-ms", "ping-ms"];
 
 /// The payloads that are tried: what every orchestrator takes, and what it should.
 const LEAST: usize = 60_000;
@@ -31,7 +31,7 @@ pub(super) async fn probe(cx: &Cx) -> Vec<(&'static str, String)> {
     {
         found.push(("heartbeat-ms", agent.heartbeat.as_millis().to_string()));
     }
-    for (name, usual) in [("command-timeout-ms", "10000"), ("shutdown-ms", "10000")] {
+    for (name, usual) in [("command-timeout-ms", "10000"), ("shutdown-ms", "10000"), ("ping-ms", "30000")] {
         if !declared(name) {
             found.push((name, usual.to_owned()));
         }

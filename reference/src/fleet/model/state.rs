@@ -174,4 +174,14 @@ impl State {
     pub fn hash_from_scratch(&self) -> String {
         hash::from_scratch(self)
     }
+
+    /// How many looks in a row found the Poll of each connection unanswered.
+    pub fn missed_mut(&mut self) -> impl Iterator<Item = (u64, &mut u32)> {
+        self.connections.iter_mut().map(|(number, connection)| (*number, &mut connection.missed))
+    }
+
+    /// How many looks in a row found the Poll of a connection unanswered.
+    pub fn missed(&self, connection: u64) -> u32 {
+        self.connections.get(&connection).map_or(0, |connection| connection.missed)
+    }
 }
