@@ -179,7 +179,6 @@ pub static PROTOCOL: Protocol = Protocol {
         message::CHECKS,
     ],
     awaited: &[
-        "snapshot",
         "instances",
         "events",
         "startup",
