@@ -179,8 +179,6 @@ pub static PROTOCOL: Protocol = Protocol {
         message::CHECKS,
     ],
     awaited: &[
-        "instances",
-        "events",
         "startup",
         "hash",
         "dial",
