@@ -1,5 +1,6 @@
 //! The one door to the references: nothing else in this crate names them. A check never comes here.
 
+pub mod adapter;
 pub mod fleet;
 pub mod queue;
 pub mod stream;
@@ -82,6 +83,7 @@ pub type Served = BoxFuture<'static, Result<(), String>>;
 pub fn client(protocol: &str, variant: Option<&str>, defect: Option<&str>) -> Result<Served, String> {
     match protocol {
         "queue" => queue::adapter(variant, defect),
+        "fleet" => fleet::adapter(variant, defect),
         other => Err(format!("there is no reference client of {other}")),
     }
 }

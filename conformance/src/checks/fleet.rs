@@ -3,6 +3,7 @@
 mod access;
 pub mod agent;
 pub mod by_hand;
+pub mod client;
 mod commands;
 mod conditional;
 mod connect;
@@ -176,16 +177,12 @@ pub static PROTOCOL: Protocol = Protocol {
         drain::CHECKS,
         redial::CHECKS,
         hash::CHECKS,
+        hash::agents::CHECKS,
         message::CHECKS,
+        message::agents::CHECKS,
     ],
     awaited: &[
         "startup",
-        "hash",
-        "dial",
-        "report",
-        "execute",
-        "drain",
-        "redial",
     ],
     schemas: fleet::schemas,
     openapi: Some(fleet::openapi),
@@ -198,7 +195,7 @@ pub static PROTOCOL: Protocol = Protocol {
     overloaded,
     alive: |link| Box::pin(wire::http::alive(link)),
     asks: probe::ASKS,
-    operations: &[],
+    operations: client::OPERATIONS,
     probe: |cx| Box::pin(probe::probe(cx)),
     trial: Trial {
         reference: &crate::embed::FLEET,

@@ -308,11 +308,19 @@ impl Call {
         reset(&self.conn.below);
     }
 
-    /// Answers a WebSocket handshake with 101.
+    /// Answers a WebSocket handshake with 101, without a protocol and without extensions.
     ///
     /// # Errors
     /// Stops the check, inconclusive, if it is none.
-    pub async fn upgrade(mut self) -> Outcome<ws::Peer> {
+    pub async fn upgrade(self) -> Outcome<ws::Peer> {
+        self.upgrade_to(None).await
+    }
+
+    /// As [`Call::upgrade`], with this protocol, whatever was offered.
+    ///
+    /// # Errors
+    /// As [`Call::upgrade`].
+    pub async fn upgrade_to(mut self, protocol: Option<&str>) -> Outcome<ws::Peer> {
         let headers = &self.request.headers;
         let says = |name: &str, word: &str| {
             headers.get(name).is_some_and(|value| value.to_ascii_lowercase().contains(word))
@@ -329,6 +337,10 @@ impl Call {
             .header("connection", "Upgrade")
             .header("upgrade", "websocket")
             .header("sec-websocket-accept", key);
+        let response = match protocol {
+            Some(protocol) => response.header("sec-websocket-protocol", protocol),
+            None => response,
+        };
         let bytes = self.recorded(&response);
         self.conn.write(&self.link, &bytes).await;
         let Conn { number, tap, passed, below, ahead, .. } = self.conn;

@@ -5,7 +5,7 @@
 
 use super::{
     place::Place,
-    seams::{Frame, MapHeard, MapRead, MapSaid, MapWritten},
+    seams::{Frame, MapHeard, MapRead, MapSaid, MapWritten, TakesProtocol},
     tls::{self, Io},
 };
 use crate::queue::tapped::Tapped;
@@ -75,6 +75,8 @@ pub(crate) struct Wires {
     pub(crate) said: Option<MapSaid>,
     pub(crate) written: Option<MapWritten>,
     pub(crate) read: Option<MapRead>,
+    /// Whether a handshake is taken that was answered with this protocol; none: whatever RFC 6455 lets a server select.
+    pub(crate) takes: Option<TakesProtocol>,
     /// Whether pings are told of. They are answered in any case.
     pub(crate) pings: bool,
 }
@@ -172,7 +174,7 @@ impl Line {
             biased;
             // Nothing can be said yet: whatever was commanded, there is nothing to do but to stop dialling.
             _ = self.commands.recv() => return,
-            connected = connect(&self.to, &self.headers, &self.bounds) => connected,
+            connected = connect(&self.to, &self.headers, &self.bounds, self.wires.takes.as_ref()) => connected,
         };
         match connected {
             Ok(mut socket) => {
@@ -359,7 +361,12 @@ async fn room<'a>(
 }
 
 /// Connects, and asks for a WebSocket.
-async fn connect(to: &Result<Place, String>, headers: &Fields, bounds: &Bounds) -> Result<Socket, String> {
+async fn connect(
+    to: &Result<Place, String>,
+    headers: &Fields,
+    bounds: &Bounds,
+    takes: Option<&TakesProtocol>,
+) -> Result<Socket, String> {
     let place = to.as_ref().map_err(Clone::clone)?;
     let request = handshake(place, headers)?;
     let stream = TcpStream::connect((place.host.as_str(), place.port)).await.map_err(|e| e.to_string())?;
@@ -374,10 +381,14 @@ async fn connect(to: &Result<Place, String>, headers: &Fields, bounds: &Bounds) 
         .max_write_buffer_size(bounds.written.max(WRITTEN))
         .max_message_size(Some(bounds.max_frame))
         .max_frame_size(Some(bounds.max_frame));
-    let (socket, _) = client_async_with_config(request, Tapped::new(stream, None), Some(config))
+    let (socket, answer) = client_async_with_config(request, Tapped::new(stream, None), Some(config))
         .await
         .map_err(|error| refused(&error))?;
-    Ok(socket)
+    let selected = answer.headers().get("sec-websocket-protocol").and_then(|value| value.to_str().ok());
+    match takes.is_none_or(|takes| takes(selected)) {
+        true => Ok(socket),
+        false => Err(format!("the handshake was answered with the protocol {selected:?}")),
+    }
 }
 
 fn handshake(place: &Place, headers: &Fields) -> Result<Request, String> {

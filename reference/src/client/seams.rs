@@ -13,3 +13,5 @@ pub type MapSaid = Box<dyn Fn(u64, &mut Vec<Frame>) + Send + Sync>;
 pub type MapRead = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 /// Maps the delay before a redial, in milliseconds. The number is that of the redial, from 0 since the client was let in.
 pub type MapDelay = Box<dyn Fn(u32, &mut u64) + Send + Sync>;
+/// Whether a handshake is taken that was answered with this `Sec-WebSocket-Protocol`.
+pub type TakesProtocol = Box<dyn Fn(Option<&str>) -> bool + Send + Sync>;

@@ -1,5 +1,7 @@
 //! Checks of "Hash" in spec/fleet.md.
 
+pub(super) mod agents;
+
 use super::{
     agent::Agent,
     look::{Look, look, settled},

@@ -1,5 +1,7 @@
 //! Checks of "Message" in spec/fleet.md: what every run saw, whatever the check, and each message once, so that it is seen.
 
+pub(super) mod agents;
+
 use super::{
     agent::{Agent, Came, Heard, done},
     setting::{Say, create, destroy, drain, get, instance, ok, ok_and, refused, room, told},

@@ -1,6 +1,9 @@
 //! Requests of operators and what answers look like, and what agents say of themselves.
 
-use super::agent::{Agent, done};
+use super::{
+    agent::{Agent, done},
+    client,
+};
 use crate::check::{Alternative, Cx, Outcome, Shown, alternative};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -267,6 +270,9 @@ impl Cx {
 /// # Errors
 /// Stops where an operation does not answer as it should.
 pub async fn ordinary(cx: &Cx) -> Outcome {
+    if cx.is_client() {
+        return client::ordinary(cx).await;
+    }
     // Nobody else is there.
     const KIND: &str = "ordinary";
     let mut agent = Agent::connect(cx).await?;

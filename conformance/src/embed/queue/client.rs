@@ -1,26 +1,23 @@
 //! The adapter of the reference client of the queue protocol (spec/adapter.md), in variants.
 
-use super::super::reference::queue::client::{
-    Caller, Event, Handle, Messages, Payload, Seams, Settings, Status, Subscribe, Subscription, seams::Frame,
-    stream, subscribe,
+use super::super::{
+    adapter::{Out, answer, inside, serve},
+    reference::queue::client::{
+        Caller, Event, Handle, Messages, Payload, Seams, Settings, Status, Subscribe, Subscription,
+        seams::Frame, stream, subscribe,
+    },
 };
 use crate::{
     check::BoxFuture,
-    selftest::defects::{
-        Breakage,
-        queue::client::{ClientSeams, Tells},
-    },
-    wire::{
-        app::{Apps, Pipe},
-        limit::words,
-    },
+    selftest::defects::{Breakage, queue::client::ClientSeams},
+    wire::app::{Apps, Pipe},
 };
 use bytes::Bytes;
 use futures_util::stream as streams;
-use serde_json::{Map, Value, json};
-use std::{collections::HashMap, io, pin::pin, sync::Arc, time::Duration};
+use serde_json::{Value, json};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, duplex, split},
+    io::{AsyncRead, AsyncWrite},
     sync::{broadcast, mpsc, watch},
     task::{AbortHandle, JoinSet},
 };
@@ -36,9 +33,6 @@ pub const ITERATOR_CLIENT: &str = "iterator-client";
 /// How long a client waits for an AuthResponse, in milliseconds, and as its owner declares it.
 const ANSWER_MS: u64 = 2_500;
 const ANSWERS: (&str, &str) = ("answer-timeout-ms", "2500");
-
-/// So many lines wait for whoever reads them.
-const LINES: usize = 1_024;
 
 /// How adapters are started inside this process.
 #[derive(Clone, Copy)]
@@ -102,14 +96,8 @@ fn listed(variant: &str) -> Value {
 
 impl Apps for Adapters {
     fn start(&self) -> BoxFuture<'_, io::Result<Box<dyn Pipe>>> {
-        let (ours, theirs) = duplex(64 * 1024);
         let adapters = *self;
-        tokio::spawn(async move {
-            let (read, write) = split(theirs);
-            // It ends with the pipe, and nobody is there to be told.
-            let _ = adapters.serve(read, write).await;
-        });
-        Box::pin(async { Ok(Box::new(ours) as Box<dyn Pipe>) })
+        inside(move |read, write| adapters.serve(read, write))
     }
 }
 
@@ -133,41 +121,6 @@ impl Drop for Open {
     }
 }
 
-/// Where the lines of a session go.
-#[derive(Clone)]
-struct Out {
-    session: String,
-    lines: mpsc::Sender<Value>,
-    told: Arc<Option<Tells>>,
-}
-
-impl Out {
-    async fn tell(&self, event: &str, mut data: Value) {
-        if self.told.as_ref().as_ref().is_none_or(|told| told(event, &mut data)) {
-            // Where nobody reads any more it is over.
-            let _ = self.lines.send(json!({"session": self.session, "event": event, "data": data})).await;
-        }
-    }
-}
-
-/// A line of a runner.
-fn line(text: &str) -> io::Result<Map<String, Value>> {
-    serde_json::from_str(text).map_err(|e| {
-        let text = words(text);
-        io::Error::other(format!("what came is no request of a runner (spec/adapter.md): {e}: {text}"))
-    })
-}
-
-/// Answers a request.
-async fn answer(lines: mpsc::Sender<Value>, id: Value, said: Result<Value, String>) {
-    let line = match said {
-        Ok(ok) => json!({"id": id, "ok": ok}),
-        Err(error) => json!({"id": id, "error": error}),
-    };
-    // Where nobody reads any more it is over.
-    let _ = lines.send(line).await;
-}
-
 impl Adapters {
     /// Serves one runner, up to the end of what it says.
     ///
@@ -176,30 +129,10 @@ impl Adapters {
     pub(super) async fn serve(
         self,
         read: impl AsyncRead + Unpin,
-        mut write: impl AsyncWrite + Unpin,
+        write: impl AsyncWrite + Unpin,
     ) -> io::Result<()> {
-        let (lines, mut out) = mpsc::channel::<Value>(LINES);
-        let mut writing = pin!(async {
-            while let Some(line) = out.recv().await {
-                write.write_all(format!("{line}\n").as_bytes()).await?;
-                write.flush().await?;
-            }
-            io::Result::Ok(())
-        });
-        let mut requests = BufReader::new(read).lines();
         let mut sessions = HashMap::new();
-        let mut tasks = JoinSet::new();
-        loop {
-            tokio::select! {
-                written = &mut writing => return written,
-                Some(_) = tasks.join_next() => {}
-                request = requests.next_line() => {
-                    let Some(request) = request? else { return Ok(()) };
-                    let request = line(&request)?;
-                    self.take(request.into(), &mut sessions, &mut tasks, &lines);
-                }
-            }
-        }
+        serve(read, write, |request, tasks, lines| self.take(request, &mut sessions, tasks, lines)).await
     }
 
     /// Does what is asked; what takes a while goes on by itself.
@@ -214,7 +147,7 @@ impl Adapters {
         let name = request["session"].as_str().unwrap_or_default().to_owned();
         let session = sessions.entry(name.clone()).or_insert_with(|| {
             let told = Arc::new(self.seams().told);
-            Session { out: Out { session: name.clone(), lines: lines.clone(), told }, open: None }
+            Session { out: Out::new(&name, lines, told), open: None }
         });
         let lines = lines.clone();
         let said = match request["op"].as_str().unwrap_or_default() {

@@ -1,6 +1,7 @@
 //! The defects of the fleet protocol.
 
 mod access;
+pub mod client;
 mod commands;
 mod conditional;
 mod connect;
@@ -38,6 +39,7 @@ use crate::{
     },
     protocol::Defect,
 };
+use client::{ClientSeams, ClientTable};
 use serde_json::Value;
 use wireproof_spec::{
     fleet::{self, Ack, Action, Cmd, Hello, Poll, Route},
@@ -64,18 +66,30 @@ const TABLES: &[Table] = &[
     conditional::TABLE,
     events::TABLE,
     startup::TABLE,
+    hash::TABLE,
+    message::TABLE,
+];
+
+/// The defects of agents.
+const CLIENTS: &[ClientTable] = &[
     dial::TABLE,
     report::TABLE,
     execute::TABLE,
     drain::TABLE,
     redial::TABLE,
-    hash::TABLE,
-    message::TABLE,
+    hash::agents::TABLE,
+    message::agents::TABLE,
 ];
 
 /// Every defect.
 pub fn all() -> Vec<&'static Defect> {
-    TABLES.iter().flat_map(|table| table.iter().map(|b| &b.defect)).collect()
+    let servers = TABLES.iter().flat_map(|table| table.iter().map(|b| &b.defect));
+    servers.chain(CLIENTS.iter().flat_map(|table| table.iter().map(|b| &b.defect))).collect()
+}
+
+/// A defect of agents by its id.
+pub fn find_client(id: &str) -> Option<&'static Breakage<ClientSeams>> {
+    CLIENTS.iter().flat_map(|table| table.iter()).find(|b| b.defect.id == id)
 }
 
 /// A defect by its id.

@@ -9,11 +9,17 @@ use futures_util::SinkExt;
 use serde_json::{Value, json};
 use std::{io, sync::Arc};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex, split},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex, split},
     net::TcpStream,
     task::JoinSet,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::Role},
+};
+
+/// So many bytes of an answer to a handshake are read.
+const HEAD: usize = 4 * 1024;
 
 /// What a null client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +118,25 @@ fn listed(operations: &[Operation]) -> Hello {
 /// Dials what the runner listens at, and ends with its adapter.
 async fn connect(url: String, flood: bool) {
     let Some(address) = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()) else { return };
-    let Ok(stream) = TcpStream::connect(address).await else { return };
-    let Ok((mut socket, _)) = tokio_tungstenite::client_async(&url, stream).await else { return };
+    let Ok(mut stream) = TcpStream::connect(address).await else { return };
+    // By hand: whatever is answered, with whatever protocol, is a connection.
+    let path =
+        url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or("/");
+    let handshake = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    if stream.write_all(handshake.as_bytes()).await.is_err() {
+        return;
+    }
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) if head.len() < HEAD => head.push(byte),
+            _ => return,
+        }
+    }
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
     while flood && socket.send(Message::binary(vec![0; 64])).await.is_ok() {}
     std::future::pending::<()>().await;
 }

@@ -55,7 +55,7 @@ pub(super) fn spawn(
     events: broadcast::Sender<Event>,
     seen: watch::Sender<Seen>,
 ) {
-    let Seams { dial, heard, state: map_state, ack, said, written, read, delay, port } = seams;
+    let Seams { dial, takes, heard, state: map_state, ack, said, written, read, delay, port } = seams;
     let driver = Driver {
         state,
         port,
@@ -67,7 +67,7 @@ pub(super) fn spawn(
         map_state,
         ack,
         delay,
-        wires: Arc::new(Wires { heard, said, written, read, pings: true }),
+        wires: Arc::new(Wires { heard, said, written, read, takes, pings: true }),
         link: None,
         lines: JoinSet::new(),
         calls,

@@ -1,6 +1,6 @@
 //! The seams at which an agent can be broken. Every seam is a value; the honest ones are absent and cost nothing.
 
-pub use crate::client::seams::{Frame, MapDelay, MapHeard, MapRead, MapSaid, MapWritten};
+pub use crate::client::seams::{Frame, MapDelay, MapHeard, MapRead, MapSaid, MapWritten, TakesProtocol};
 
 use super::model::AgentModel;
 use crate::model::{self, Port};
@@ -32,6 +32,8 @@ pub type MapAck = Box<dyn Fn(u64, &mut Ack) + Send + Sync>;
 pub struct Seams {
     /// The dials; none: as they are.
     pub dial: Option<MapDial>,
+    /// Whether a handshake is taken that was answered with this protocol; none: whatever RFC 6455 lets a server select.
+    pub takes: Option<TakesProtocol>,
     /// The frames that come, the last one among them; none: as they are.
     pub heard: Option<MapHeard>,
     /// The States that are sent; none: as they are.
@@ -56,6 +58,7 @@ impl Seams {
     pub fn honest() -> Self {
         Self {
             dial: None,
+            takes: None,
             heard: None,
             state: None,
             ack: None,

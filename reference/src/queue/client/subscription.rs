@@ -207,7 +207,7 @@ fn begin(
         delay,
         delivered,
         hasty,
-        wires: Arc::new(Wires { heard, said, written, read, pings: false }),
+        wires: Arc::new(Wires { heard, said, written, read, takes: None, pings: false }),
         link: None,
         lines: JoinSet::new(),
         handler: handler(&handle),

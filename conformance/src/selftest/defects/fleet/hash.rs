@@ -1,5 +1,7 @@
 //! Defects of "Hash".
 
+pub(super) mod agents;
+
 use super::{
     Table,
     shown::{all, stats},

@@ -1,5 +1,7 @@
 //! Defects of "Message": each changes the form of one message.
 
+pub(super) mod agents;
+
 use super::{Seams, Table, cmd, each, events, frames, reply, rewrite, told};
 use crate::{embed::reference::fleet::seams::Piece, protocol::Cut::Wire, selftest::defects::Breakage};
 use serde_json::{Value, json};

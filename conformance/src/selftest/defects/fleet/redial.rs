@@ -1,5 +1,115 @@
 //! Defects of "Redial".
 
-use super::Table;
+use super::client::{ClientSeams, ClientTable, Counted, agent, boundary, decide, ends, second};
+use crate::{
+    embed::reference::fleet::client::{
+        Seams,
+        model::{Phase, Record, What},
+    },
+    protocol::Cut::Port,
+};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+use wireproof_spec::fleet::requirements::*;
 
-pub(super) const TABLE: Table = &[];
+pub(super) const TABLE: ClientTable = &[
+    second("fleet/redial/once-behind-a-close", FLEET_REDIAL_1, Port, || {
+        ends(|state, what| state.dial() > 1 && matches!(what, What::Closed(_, code, _) if *code != 1006))
+    })
+    .wide("there are two connections and no more"),
+    boundary("fleet/redial/ordinary-close-is-final", FLEET_REDIAL_1, Port, || {
+        ends(|_, what| matches!(what, What::Closed(_, 1000, _)))
+    }),
+    boundary("fleet/redial/unauthorized-is-final", FLEET_REDIAL_1, Port, || {
+        ends(|_, what| matches!(what, What::Closed(_, 4001, _)))
+    }),
+    boundary("fleet/redial/too-many-is-final", FLEET_REDIAL_1, Port, || {
+        ends(|_, what| matches!(what, What::Closed(_, 4005, _)))
+    }),
+    boundary("fleet/redial/cut-is-final", FLEET_REDIAL_1, Port, || {
+        ends(|_, what| matches!(what, What::Closed(_, 1006, _)))
+    }),
+    boundary("fleet/redial/end-before-the-hello-is-final", FLEET_REDIAL_1, Port, || {
+        ends(|state, what| {
+            state.dial() == 1 && matches!((state.phase(), what), (Phase::Opened(_), What::Closed(..)))
+        })
+    }),
+    boundary("fleet/redial/refusal-in-http-is-final", FLEET_REDIAL_2, Port, || {
+        ends(
+            |_, what| matches!(what, What::DialFailed(_, why) if why.starts_with("the handshake was answered with 40")),
+        )
+    }),
+    second("fleet/redial/unavailable-later-is-final", FLEET_REDIAL_2, Port, || {
+        ends(|state, what| {
+            state.dial() > 1
+                && matches!(what, What::DialFailed(_, why) if why.starts_with("the handshake was answered with 503"))
+        })
+    }),
+    boundary("fleet/redial/refused-is-final", FLEET_REDIAL_3, Port, || {
+        ends(|_, what| matches!(what, What::DialFailed(_, why) if !why.starts_with("the handshake")))
+    }),
+    second("fleet/redial/factor-four", FLEET_REDIAL_4, Port, || law(|n, part| 500.0 * 4_f64.powi(n) * part)),
+    boundary("fleet/redial/base-of-a-second", FLEET_REDIAL_4, Port, || {
+        law(|n, part| 1_000.0 * 2_f64.powi(n) * part)
+    }),
+    second("fleet/redial/nothing-drawn", FLEET_REDIAL_5, Port, || law(|n, _| 500.0 * 2_f64.powi(n))),
+    second("fleet/redial/one-delay-for-all", FLEET_REDIAL_5, Port, || law(|_, _| 250.0)),
+    second("fleet/redial/drawn-once", FLEET_REDIAL_5, Port, || {
+        let first = OnceLock::new();
+        law(move |n, part| 500.0 * 2_f64.powi(n) * *first.get_or_init(|| part))
+    }),
+    second("fleet/redial/count-outlives-the-hello", FLEET_REDIAL_6, Port, || {
+        let redials = AtomicU32::new(0);
+        law(move |_, part| {
+            let n = redials.fetch_add(1, Ordering::Relaxed);
+            500.0 * 2_f64.powi(i32::try_from(n).unwrap_or(i32::MAX)).min(60.0) * part
+        })
+    }),
+    second("fleet/redial/count-begins-at-the-open", FLEET_REDIAL_7, Port, || law(|_, part| 500.0 * part)),
+    second("fleet/redial/waits-for-ever-behind-a-poll", FLEET_REDIAL_8, Port, || {
+        decide(|_, _, decision| {
+            for record in &mut decision.records {
+                if let Record::Alive(until) = record {
+                    *until = until.saturating_add(3_600_000);
+                }
+            }
+        })
+    }),
+    boundary("fleet/redial/silence-is-the-end", FLEET_REDIAL_8, Port, || {
+        ends(|state, what| *what == What::Tick && matches!(state.phase(), Phase::Connected(_)))
+    }),
+    boundary("fleet/redial/half-a-second-of-silence", FLEET_REDIAL_9, Port, || {
+        decide(|_, _, decision| {
+            for record in &mut decision.records {
+                if let Record::Alive(until) = record {
+                    *until = until.saturating_sub(1_000);
+                }
+            }
+        })
+    }),
+    second("fleet/redial/patience-once", FLEET_REDIAL_9, Port, || {
+        let polls = Counted::default();
+        decide(move |_, _, decision| {
+            for record in &mut decision.records {
+                if let Record::Alive(until) = record
+                    && polls.up() > 2
+                {
+                    *until = until.saturating_sub(1_100);
+                }
+            }
+        })
+    }),
+];
+
+/// Another law for the delay before redial n: from n and a part between 0 and 1.
+fn law(delay: impl Fn(i32, f64) -> f64 + Send + Sync + 'static) -> ClientSeams {
+    let change = move |n: u32, drawn: &mut u64| {
+        // What was drawn, as a part of its bound.
+        let bound = 500_u64.saturating_mul(2_u64.saturating_pow(n)).min(30_000);
+        let part = *drawn as f64 / bound as f64;
+        *drawn = delay(i32::try_from(n).unwrap_or(i32::MAX), part) as u64;
+    };
+    agent(Seams { delay: Some(Box::new(change)), ..Seams::honest() })
+}

@@ -2,6 +2,7 @@
 
 use crate::{
     embed::{
+        adapter::Tells,
         queue::client::CLIENT,
         reference::{
             model::{Decision, Port},
@@ -23,9 +24,6 @@ use wireproof_spec::{
     queue::Message,
     requirement::RequirementId,
 };
-
-/// Changes what a client tells its owner, by the name of the event; false: it is not told.
-pub type Tells = Box<dyn Fn(&str, &mut Value) -> bool + Send + Sync>;
 
 /// Changes what the owner of a client asks for.
 pub type Asks = Box<dyn Fn(&mut Settings, &mut Subscribe) + Send + Sync>;

@@ -1,0 +1,87 @@
+//! The end that the owner wants.
+
+use super::*;
+use crate::wire::listen::Fault;
+use futures_util::future::{try_join, try_join_all};
+use serde_json::json;
+use wireproof_spec::http::Response;
+
+/// For so long nobody dials: longer than a first redial may take.
+const STILL: Duration = Duration::from_millis(FIRST_REDIAL_MS + 200);
+
+/// Stops an agent that is connected: the connection ends, and there is no other one.
+async fn ends(cx: &Cx, mut client: Client, mut connection: Connection) -> Outcome {
+    let stopped = async { client.app.ask("stop", json!({})).await.map(drop) };
+    let (ended, ()) = try_join(connection.ended(), stopped).await?;
+    cx.expect(FLEET_DIAL_14, &ended, &[over()])?;
+    drop(connection);
+    let seen = client.still(cx, STILL).await?;
+    cx.expect(FLEET_DIAL_14, &seen, &[does_not_dial()])?;
+    Ok(())
+}
+
+/// Behind a first Poll, and on a later connection.
+pub(super) async fn connected(cx: &Cx) -> Outcome {
+    let cases = [false, true].map(async |is_later| {
+        let mut client = Client::begin(cx).await?;
+        let mut connection = client.join(cx).await?;
+        if is_later {
+            connection.part(1012).await;
+            connection = client.join(cx).await?;
+        }
+        ends(cx, client, connection).await
+    });
+    try_join_all(cases).await.map(drop)
+}
+
+/// Before the 101, and before the Hello.
+pub(super) async fn opening(cx: &Cx) -> Outcome {
+    let greeted = async {
+        let mut client = Client::begin(cx).await?;
+        let connection = client.open(cx).await?;
+        ends(cx, client, connection).await
+    };
+    let answered = async {
+        let mut client = Client::begin(cx).await?;
+        let (seen, call) = client.dial(cx).await?;
+        client.app.ask("stop", json!({})).await?;
+        // Whoever has gone reads no answer.
+        let mut connection = Connection::of(seen, call).await?;
+        let ended = connection.ended().await?;
+        cx.expect(FLEET_DIAL_14, &ended, &[over()])?;
+        drop(connection);
+        let seen = client.still(cx, STILL).await?;
+        cx.expect(FLEET_DIAL_14, &seen, &[does_not_dial()])?;
+        Ok(())
+    };
+    try_join(greeted, answered).await.map(drop)
+}
+
+/// Between two dials.
+pub(super) async fn in_between(cx: &Cx) -> Outcome {
+    /// So many agents at once: where a delay is drawn short one may dial beside the stop, and hardly most of them.
+    const AGENTS: usize = 5;
+    /// An agent that does not dial for so long waits.
+    const MOMENT: Duration = Duration::from_millis(50);
+    let cases = (0..AGENTS).map(async |_| {
+        let mut client = Client::begin(cx).await?;
+        let (_, mut call) = client.dial(cx).await?;
+        for n in 0.. {
+            let answer = Response::new(503).header("connection", "close");
+            call.answer_with(&answer, Fault::Cut(usize::MAX)).await;
+            match client.place.next_within(MOMENT).await? {
+                (_, Some(next)) if n < 8 => call = next,
+                _ => break,
+            }
+        }
+        client.app.ask("stop", json!({})).await?;
+        // Longer than the third delay may be.
+        client.still(cx, Duration::from_millis(2_000 * 5 / 4 + 100)).await
+    });
+    let seen = try_join_all(cases).await?;
+    let most = alternative("no dial of most agents that were stopped", |dials: &Vec<Option<Request>>| {
+        dials.iter().filter(|dial| dial.is_none()).count() * 2 > dials.len()
+    });
+    cx.expect(FLEET_DIAL_14, &Seen::all(seen), &[most])?;
+    Ok(())
+}
