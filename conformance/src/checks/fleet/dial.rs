@@ -25,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("fleet/dial/url", &[FLEET_DIAL_3], drives!(url)),
     Check::new("fleet/dial/sentinel-selected", &[FLEET_DIAL_4], drives!(sentinel_selected)),
     Check::new("fleet/dial/key-selected", &[FLEET_DIAL_5], drives!(key_selected)),
-    Check::new("fleet/dial/silent", &[FLEET_DIAL_6], drives!(greeting::silent)),
+    Check::new("fleet/dial/silent", &[FLEET_DIAL_6], drives!(greeting::silent)).waits(Waits::Millis(1_200)),
     Check::new("fleet/dial/other-version", &[FLEET_DIAL_7], drives!(greeting::other_version)),
     Check::new("fleet/dial/other-version-for-good", &[FLEET_DIAL_8], drives!(greeting::for_good))
         .waits(Waits::Millis(1_200)),

@@ -8,7 +8,7 @@ use super::client::{
 };
 use crate::{
     check::{Check, Cx, Lane, Outcome, Waits, alternative},
-    checks::queue::client::{RUNS, beside_timers, in_each},
+    checks::late::{RUNS, beside_timers, in_each},
     drives,
     wire::{
         Seen,
@@ -34,7 +34,8 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Millis(60_000)),
     Check::new("fleet/redial/silence", &[FLEET_REDIAL_8], drives!(silence::leaves))
         .waits(Waits::Limit("silence-ms", 2)),
-    Check::new("fleet/redial/patience", &[FLEET_REDIAL_9], drives!(silence::stays)),
+    Check::new("fleet/redial/patience", &[FLEET_REDIAL_9], drives!(silence::stays))
+        .waits(Waits::Millis(4_000)),
 ];
 
 /// How a connection ends.

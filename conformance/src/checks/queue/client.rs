@@ -1,8 +1,6 @@
 //! What checks of clients start from: the client under test as a subscriber of a server that we play, and as a caller of it.
 
-mod late;
-
-pub use late::{RUNS, TRIES, beside_timers, in_each, is_calm, restless};
+pub use super::super::late::{RUNS, TRIES, beside_timers, in_each, is_calm, restless};
 
 use crate::{
     check::{Alternative, Cx, Outcome, Stop, alternative},

@@ -12,8 +12,9 @@ use crate::{
     },
     wire::app::{Apps, Pipe},
 };
+use futures_util::poll;
 use serde_json::{Value, json};
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{broadcast, mpsc},
@@ -150,10 +151,15 @@ impl Adapters {
             "terminate" => Ok(json!({})),
             "start" => self.start(&args, session, tasks).map(|()| json!({})),
             "drain" | "undrain" => {
-                if let Some(handle) = handle {
-                    tasks.spawn(set_status(handle, op == "drain", session.out.clone()));
-                }
-                Ok(json!({}))
+                let (draining, out) = (op == "drain", session.out.clone());
+                tasks.spawn(async move {
+                    let called = async move { answer(lines, id, Ok(json!({}))).await };
+                    match handle {
+                        Some(handle) => set_status(handle, draining, out, called).await,
+                        None => called.await,
+                    }
+                });
+                return;
             }
             "stop" | "open_room" | "close_room" => {
                 let op = op.to_owned();
@@ -231,14 +237,19 @@ async fn call(handle: &Handle, op: &str, args: &Value) -> Result<(), Error> {
     }
 }
 
-/// Has an agent drain, or undrain, and tells what came of it.
-async fn set_status(handle: Handle, draining: bool, out: Out) {
-    let (event, done) = match draining {
-        true => ("drained", handle.drain().await),
-        false => ("undrained", handle.undrain().await),
+/// Has an agent drain, or undrain, says that it was called, and tells what came of it.
+async fn set_status(handle: Handle, draining: bool, out: Out, called: impl Future<Output = ()>) {
+    let call = async { if draining { handle.drain().await } else { handle.undrain().await } };
+    let mut call = pin!(call);
+    // Looked at once, it has left; what the orchestrator says from now on comes behind it.
+    let first = poll!(call.as_mut());
+    called.await;
+    let done = match first {
+        Poll::Ready(done) => done,
+        Poll::Pending => call.await,
     };
     let data = done.map_or_else(|e| json!({"error": e.to_string()}), |()| json!({}));
-    out.tell(event, data).await;
+    out.tell(if draining { "drained" } else { "undrained" }, data).await;
 }
 
 /// The end of an agent whose process got a signal.

@@ -65,10 +65,13 @@ pub(super) async fn in_between(cx: &Cx) -> Outcome {
     const MOMENT: Duration = Duration::from_millis(50);
     let cases = (0..AGENTS).map(async |_| {
         let mut client = Client::begin(cx).await?;
+        let unavailable = Response::new(503).header("connection", "close");
+        let (_, call) = client.dial(cx).await?;
+        call.answer_with(&unavailable, Fault::Cut(usize::MAX)).await;
+        // That it dials again shows that it would.
         let (_, mut call) = client.dial(cx).await?;
         for n in 0.. {
-            let answer = Response::new(503).header("connection", "close");
-            call.answer_with(&answer, Fault::Cut(usize::MAX)).await;
+            call.answer_with(&unavailable, Fault::Cut(usize::MAX)).await;
             match client.place.next_within(MOMENT).await? {
                 (_, Some(next)) if n < 8 => call = next,
                 _ => break,

@@ -12,12 +12,13 @@ async fn short(cx: &Cx, connection: &mut Connection) {
     connection.hello(&hello(&cx.token(16), SHORT_HEARTBEAT_MS)).await;
 }
 
-/// Behind a Hello, and behind a Poll; each time there is another connection.
+/// Behind a Hello, and behind a Poll, on a later connection; each time there is another one.
 pub(super) async fn leaves(cx: &Cx) -> Outcome {
     let told = cx.features().limit("silence-ms").unwrap_or(SILENCE_MS);
     let limit = at_most(Duration::from_millis(told.max(u64::from(SHORT_HEARTBEAT_MS) * 4)));
     let cases = [false, true].map(async |is_polled| {
         let mut client = Client::begin(cx).await?;
+        client.join(cx).await?.part(1012).await;
         let mut connection = client.open(cx).await?;
         short(cx, &mut connection).await;
         if is_polled {
