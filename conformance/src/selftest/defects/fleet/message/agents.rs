@@ -1,7 +1,7 @@
 //! Defects of the form of what agents say.
 
 use super::{
-    super::client::{ClientSeams, ClientTable, ack, always, boundary, said},
+    super::client::{ClientSeams, ClientTable, ack, always, said},
     FORM,
 };
 use crate::{embed::reference::fleet::client::seams::Frame, protocol::Cut::Wire};
@@ -20,7 +20,7 @@ pub(in crate::selftest::defects::fleet) const TABLE: ClientTable = &[
         })
     })
     .shape(FORM),
-    boundary("fleet/message/no-capacity-without-bounds", FLEET_MESSAGE_14, Wire, || {
+    always("fleet/message/no-capacity-without-bounds", FLEET_MESSAGE_14, Wire, || {
         payloads("fleet/state", |inner| {
             let unbounded = Capacity { max_connections: None, max_rooms: None };
             let has = |state: &State| state.snapshot.as_ref().is_some_and(|s| s.capacity == unbounded);
