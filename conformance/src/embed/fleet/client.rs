@@ -12,9 +12,8 @@ use crate::{
     },
     wire::app::{Apps, Pipe},
 };
-use futures_util::poll;
 use serde_json::{Value, json};
-use std::{collections::HashMap, io, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{collections::HashMap, future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{broadcast, mpsc},
@@ -242,7 +241,7 @@ async fn set_status(handle: Handle, draining: bool, out: Out, called: impl Futur
     let call = async { if draining { handle.drain().await } else { handle.undrain().await } };
     let mut call = pin!(call);
     // Looked at once, it has left; what the orchestrator says from now on comes behind it.
-    let first = poll!(call.as_mut());
+    let first = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
     called.await;
     let done = match first {
         Poll::Ready(done) => done,
