@@ -181,9 +181,7 @@ pub static PROTOCOL: Protocol = Protocol {
         message::CHECKS,
         message::agents::CHECKS,
     ],
-    awaited: &[
-        "startup",
-    ],
+    awaited: &["startup"],
     schemas: fleet::schemas,
     openapi: Some(fleet::openapi),
     shape,

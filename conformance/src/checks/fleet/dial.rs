@@ -105,7 +105,9 @@ async fn key_elsewhere(cx: &Cx) -> Outcome {
 }
 
 async fn url(cx: &Cx) -> Outcome {
-    let urls: [(&str, &str, &[(&str, &str)]); 7] = [
+    /// A query, by name and value.
+    type Query = &'static [(&'static str, &'static str)];
+    let urls: [(&str, &str, Query); 7] = [
         ("", "/", &[]),
         ("/", "/", &[]),
         ("/fleet", "/fleet", &[]),

@@ -26,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("fleet/redial/refused", &[FLEET_REDIAL_3], drives!(refused)).waits(Waits::Millis(17_000)),
     Check::new("fleet/redial/delays", &[FLEET_REDIAL_4], drives!(law::delays))
         .lane(Lane::Alone)
-        .waits(Waits::Millis(12_000)),
+        .waits(Waits::Millis(36_000)),
     Check::new("fleet/redial/drawn", &[FLEET_REDIAL_5], drives!(law::drawn)).waits(Waits::Millis(12_000)),
     Check::new("fleet/redial/count-begins-anew", &[FLEET_REDIAL_6], drives!(law::begins_anew))
         .waits(Waits::Millis(20_000)),

@@ -202,7 +202,7 @@ pub fn acked(
 }
 
 /// Fields with numbers that no message has, one of each wire type that a reader passes over.
-pub fn unknown_fields() -> Vec<u8> {
+pub(in crate::checks::fleet) fn unknown_fields() -> Vec<u8> {
     let mut out = Vec::new();
     // 0, 1, 2 and 5.
     put_varint(&mut out, 1_000 << 3);
@@ -218,7 +218,7 @@ pub fn unknown_fields() -> Vec<u8> {
 }
 
 /// Inner frames that cannot be read, made of one that can: what is wrong, and the bytes.
-pub fn broken(frame: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+pub(in crate::checks::fleet) fn broken(frame: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let with_major = |major: u8| {
         let mut frame = frame.to_vec();
         frame[0] = major;

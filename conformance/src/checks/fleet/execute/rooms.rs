@@ -128,7 +128,9 @@ pub(super) async fn with_the_host(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn refused_makes_none(cx: &Cx) -> Outcome {
-    let refusals: [(Start, fn() -> Vec<Cmd>); 3] = [
+    /// What is told to it.
+    type Told = fn() -> Vec<Cmd>;
+    let refusals: [(Start, Told); 3] = [
         (Start::new(cx), || {
             let unknown = create("b", "unknown");
             vec![create("a", KINDS[0]), create("a", KINDS[1]), unknown, command(Op::Create, Some("b"), None)]

@@ -25,7 +25,8 @@ fn is_given(snapshot: &Snapshot, start: &Start) -> bool {
     let mut kinds: Vec<&str> =
         start.get("room_types").as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut told: Vec<&str> = snapshot.room_types.iter().map(String::as_str).collect();
-    (kinds.sort_unstable(), told.sort_unstable());
+    kinds.sort_unstable();
+    told.sort_unstable();
     let bound = |name: &str| start.get(name).as_i64().and_then(|bound| i32::try_from(bound).ok());
     *start.get("name") == snapshot.name.as_str()
         && *start.get("endpoint_url") == snapshot.endpoint_url.as_str()

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wireproof_spec::{
-    fleet::{self, Ack, Cmd, Hello, Poll, frames::Outer},
+    fleet::{self, Ack, Cmd, Poll, frames::Outer},
     requirement::RequirementId,
 };
 
@@ -136,15 +136,6 @@ pub(super) fn heard_inner(
     })
 }
 
-/// Each Hello that comes and can be read, changed.
-pub(super) fn heard_hello(change: impl Fn(u64, &mut Hello) + Send + Sync + 'static) -> ClientSeams {
-    heard_inner("fleet/hello", move |number, inner| {
-        let Ok(mut hello) = Hello::receive(inner) else { return Some(inner.to_vec()) };
-        change(number, &mut hello);
-        Some(hello.encode_frame())
-    })
-}
-
 /// Each Poll that comes and can be read, changed.
 pub(super) fn heard_poll(change: impl Fn(u64, &mut Poll) + Send + Sync + 'static) -> ClientSeams {
     heard_inner("fleet/poll", move |number, inner| {
@@ -198,16 +189,6 @@ pub(super) fn decide(
     change: impl FnMut(&State, &Input, &mut Decision<AgentModel>) + Send + 'static,
 ) -> ClientSeams {
     through(port::rewrite(change))
-}
-
-/// Each input changed.
-pub(super) fn input(change: impl FnMut(&State, &mut Input) + Send + 'static) -> ClientSeams {
-    through(port::rewrite_input(change))
-}
-
-/// Each state changed, as a decision sees it.
-pub(super) fn seen(change: impl FnMut(&mut State, &Input) + Send + 'static) -> ClientSeams {
-    through(port::rewrite_state(change))
 }
 
 /// What the owner asks for, changed.

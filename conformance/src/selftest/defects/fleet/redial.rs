@@ -10,7 +10,7 @@ use crate::{
 };
 use std::sync::{
     OnceLock,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicI32, Ordering},
 };
 use wireproof_spec::fleet::requirements::*;
 
@@ -61,10 +61,12 @@ pub(super) const TABLE: ClientTable = &[
         law(move |n, part| 500.0 * 2_f64.powi(n) * *first.get_or_init(|| part))
     }),
     second("fleet/redial/count-outlives-the-hello", FLEET_REDIAL_6, Port, || {
-        let redials = AtomicU32::new(0);
-        law(move |_, part| {
-            let n = redials.fetch_add(1, Ordering::Relaxed);
-            500.0 * 2_f64.powi(i32::try_from(n).unwrap_or(i32::MAX)).min(60.0) * part
+        let most = AtomicI32::new(0);
+        // What was the last redial before a Hello is gone on from.
+        law(move |n, part| {
+            let before = most.fetch_max(n, Ordering::Relaxed);
+            let n = if n == 0 && before > 0 { before + 1 } else { n };
+            500.0 * 2_f64.powi(n) * part
         })
     }),
     second("fleet/redial/count-begins-at-the-open", FLEET_REDIAL_7, Port, || law(|_, part| 500.0 * part)),
