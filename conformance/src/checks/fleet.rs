@@ -181,7 +181,7 @@ pub static PROTOCOL: Protocol = Protocol {
         message::CHECKS,
         message::agents::CHECKS,
     ],
-    awaited: &["startup"],
+    awaited: &["startup", "redial"],
     schemas: fleet::schemas,
     openapi: Some(fleet::openapi),
     shape,

@@ -155,37 +155,6 @@ pub(super) async fn drawn(cx: &Cx) -> Outcome {
     Ok(())
 }
 
-/// Connections without a Hello until redial 3 would be next, and then one with a Hello: the delay behind that.
-pub(super) async fn begins_anew(cx: &Cx) -> Outcome {
-    const SESSIONS: usize = 16;
-    let session = async |_| {
-        let mut client = Client::begin(cx).await?;
-        let mut connection = client.open(cx).await?;
-        for n in 0..3 {
-            connection = redial(cx, &mut client, connection, n).await?.1;
-        }
-        connection.greet(cx).await;
-        let (poll, seen) = connection.ask(None).await?;
-        cx.need(FLEET_REPORT_1, &seen, &[state_of(&poll, "", |_| true)])?;
-        Ok(redial(cx, &mut client, connection, 0).await?.0)
-    };
-    let mut runs: Vec<bool> = Vec::new();
-    for run in 1..=RUNS {
-        let (sessions, stall) = beside_timers(try_join_all((0..SESSIONS).map(session))).await?;
-        let late = Seen::all(sessions)
-            .map(|delays| delays.into_iter().filter(|delay| delay.is_late(stall)).collect::<Vec<_>>());
-        runs.push(late.look().is_ok_and(|late| late.len() * 2 > SESSIONS));
-        if run == RUNS || !runs[run - 1] {
-            let few = alternative(
-                "most redials behind Hellos in time for redial 0, in one of three runs",
-                |late: &Vec<Delay>| late.len() * 2 <= SESSIONS,
-            );
-            return cx.expect(FLEET_REDIAL_6, &late, &[few]).map(drop);
-        }
-    }
-    Ok(())
-}
-
 /// Eight delays behind connections without a Hello, up to the first that is longer than redial 0 may be.
 pub(super) async fn goes_on(cx: &Cx) -> Outcome {
     let mut client = Client::begin(cx).await?;

@@ -216,9 +216,6 @@ pub(super) const TABLE: ClientTable = &[
     second("fleet/dial/stopped-later-dials-again", FLEET_DIAL_14, Port, || {
         stop_is_lost(|dial, phase| dial > 1 && matches!(phase, Phase::Connected(_)))
     }),
-    boundary("fleet/dial/stop-before-the-hello-lost", FLEET_DIAL_14, Port, || {
-        stop_is_lost(|_, phase| matches!(phase, Phase::Opened(_)))
-    }),
     boundary("fleet/dial/stop-in-the-handshake-lost", FLEET_DIAL_14, Port, || {
         stop_is_lost(|_, phase| matches!(phase, Phase::Connecting(_)))
     }),

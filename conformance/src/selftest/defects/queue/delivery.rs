@@ -49,7 +49,8 @@ pub(super) const TABLE: ClientTable = &[
         .wide("every check that pushes twice waits for the second Push behind the first"),
     race("queue/delivery/push-beside-push", QUEUE_DELIVERY_2, Port, || {
         subscription(Seams { hasty: true, port: port::rewrite(one_by_one(false)), ..Seams::honest() })
-    }),
+    })
+    .wide("most checks of delivery push several times and look at the order"),
     always("queue/delivery/replay-passed-over", QUEUE_DELIVERY_3, Wire, || {
         heard_json(|_, json| {
             if json["type"] == "replay" {
