@@ -181,7 +181,7 @@ pub static PROTOCOL: Protocol = Protocol {
         message::CHECKS,
         message::agents::CHECKS,
     ],
-    awaited: &["startup", "redial"],
+    awaited: &["startup", "drain", "redial"],
     schemas: fleet::schemas,
     openapi: Some(fleet::openapi),
     shape,

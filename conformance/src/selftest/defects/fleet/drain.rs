@@ -77,14 +77,6 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
-    second("fleet/drain/waits-for-another-connection", FLEET_DRAIN_6, Port, || {
-        decide(|_, input, decision| {
-            if matches!(input.what, What::Closed(..)) {
-                goes_on(decision);
-                decision.records.retain(|record| !matches!(record, Record::Lost));
-            }
-        })
-    }),
     second("fleet/drain/forgotten-with-the-connection", FLEET_DRAIN_7, Port, || {
         decide(|state, input, decision| {
             if matches!(input.what, What::Closed(..)) && state.is_draining() {
