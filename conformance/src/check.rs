@@ -75,6 +75,8 @@ pub enum Need {
     Stimulus(&'static str),
     /// That it can be reached from an address that nobody else comes from: what it counts by address is then not spent by others.
     Address,
+    /// That it is a program which the runner starts: its exit code, what it prints and what it makes of other variables are seen.
+    Program,
 }
 
 impl Need {
@@ -95,6 +97,7 @@ impl Need {
             Need::Address => "a target at a loopback address such as 127.0.0.1, on Linux, so that the check can come from an \
                  address of its own"
                 .into(),
+            Need::Program => "a target that is started for the run: `[launch]` in the target file".into(),
             Need::Second => "a second identity: its headers under `[second]` in the target file".into(),
             Need::Stimulus(name) => {
                 format!("the stimulus {name}: `{name} = \"COMMAND\"` under `[stimuli]` in the target file")

@@ -136,12 +136,6 @@ impl Process {
         Ok((Arc::new(process), root))
     }
 
-    /// The same, of a protocol whose servers keep nothing: their clients come again and say everything anew.
-    fn forgetful(process: Arc<Self>) -> Result<Arc<Self>, String> {
-        let process = Arc::into_inner(process).ok_or("somebody else has the process already")?;
-        Ok(Arc::new(Self { restarts: true, ..process }))
-    }
-
     async fn started(&self) -> Result<Running, String> {
         (self.start)(self.addr, self.data.as_ref().map(|data| data.path().to_owned())).await
     }

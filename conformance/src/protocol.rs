@@ -351,7 +351,7 @@ impl Protocol {
         let is_named = |need: &Need| match need {
             Need::Feature(feature, _) => *feature == name,
             Need::Limit(limit) | Need::AtLeast(limit, _) => *limit == name,
-            Need::Hook(_) | Need::Second | Need::Stimulus(_) | Need::Address => false,
+            Need::Hook(_) | Need::Second | Need::Stimulus(_) | Need::Address | Need::Program => false,
         };
         let needed =
             self.checks().filter(|check| check.needs.iter().any(is_named)).map(|check| self.role(check));

@@ -427,7 +427,7 @@ impl Runner {
     fn budget(&self, check: &Check) -> Duration {
         /// A check may start a process of its own, and wait for another one of all, while others do so too.
         const BEGINNINGS: u32 = 3;
-        let acts = |need: &&Need| matches!(need, Need::Hook(_) | Need::Stimulus(_));
+        let acts = |need: &&Need| matches!(need, Need::Hook(_) | Need::Stimulus(_) | Need::Program);
         let hooks = check.needs.iter().filter(acts).count();
         self.times.check
             + self.waits(check)

@@ -17,6 +17,7 @@ use crate::{
         dial::Way,
         distance::Distance,
         limit::Times,
+        program::{Begun, Ended, Signal},
     },
 };
 use schemars::JsonSchema;
@@ -92,6 +93,30 @@ pub trait Hooks: Send + Sync {
     fn is_launched(&self) -> bool {
         false
     }
+    /// Whether it is a program that we start, so that it can be ended and started otherwise.
+    fn is_program(&self) -> bool {
+        false
+    }
+    /// Asks it to end within this time, and starts it again. What it printed is searched for these texts.
+    fn end<'a>(
+        &'a self,
+        _signal: Signal,
+        _within: Duration,
+        _texts: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<Ended, Fault>> {
+        Box::pin(async { Err(no_program()) })
+    }
+    /// Ends it, and starts it with these variables in its environment, or without them; the next hook starts it as before.
+    fn start_with<'a>(
+        &'a self,
+        _variables: &'a [(&'a str, Option<&'a str>)],
+    ) -> BoxFuture<'a, Result<Begun, Fault>> {
+        Box::pin(async { Err(no_program()) })
+    }
+}
+
+fn no_program() -> Fault {
+    Fault::Failed("the target is no program that is started here".into())
 }
 
 /// Why a target is not there again, with what it kept.
@@ -291,6 +316,24 @@ impl Target {
     /// How long a hook may take.
     pub(crate) fn hook_time(&self, times: Times) -> Duration {
         times.hook.max(self.hooks.as_ref().map_or(Duration::ZERO, |hooks| hooks.longest()))
+    }
+
+    pub(crate) fn is_program(&self) -> bool {
+        self.hooks.as_ref().is_some_and(|hooks| hooks.is_program())
+    }
+
+    pub(crate) async fn end(&self, signal: Signal, within: Duration, texts: &[&str]) -> Result<Ended, Fault> {
+        match &self.hooks {
+            Some(hooks) => hooks.end(signal, within, texts).await,
+            None => Err(no_program()),
+        }
+    }
+
+    pub(crate) async fn start_with(&self, variables: &[(&str, Option<&str>)]) -> Result<Begun, Fault> {
+        match &self.hooks {
+            Some(hooks) => hooks.start_with(variables).await,
+            None => Err(no_program()),
+        }
     }
 
     pub(crate) async fn hook(&self, hook: Hook) -> Result<(), Fault> {

@@ -14,6 +14,7 @@ mod link;
 pub mod listen;
 pub mod overload;
 pub(crate) mod pace;
+pub mod program;
 pub mod raw;
 mod seen;
 pub mod sink;

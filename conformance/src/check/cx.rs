@@ -11,6 +11,7 @@ use crate::{
         http, http2,
         limit::{self, words},
         listen::{Listener, Port},
+        program::{self, Begun, Ended, Signal},
         raw,
         sink::Sink,
         sse,
@@ -394,6 +395,23 @@ impl Cx {
             Ok(Err(Fault::Refuses(why))) => Err(self.not_there_again(hook, &why)),
             Err(_) => Err(self.link.stop(&format!("the hook {} took longer than {ms} ms", hook.name()))),
         }
+    }
+
+    /// Asks the target, a program, to end, looks at how it does, and starts it again. In what it printed these texts are looked for.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if it cannot be done.
+    pub async fn end(&self, signal: Signal, within: Duration, texts: &[&str]) -> Outcome<Seen<Ended>> {
+        program::end(&self.link, &self.target, signal, within, texts).await
+    }
+
+    /// Starts the target, a program, with these variables in its environment, or without them, in place of the one that runs.
+    /// The next hook starts it as before.
+    ///
+    /// # Errors
+    /// Stops the check, inconclusive, if it cannot be done.
+    pub async fn start_with(&self, variables: &[(&str, Option<&str>)]) -> Outcome<Seen<Begun>> {
+        program::start(&self.link, &self.target, variables).await
     }
 
     /// The target ended in this check and does not start on what it kept: whatever this check claims of what is there again is

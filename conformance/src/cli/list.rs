@@ -107,6 +107,7 @@ pub(super) fn check(protocol: &Protocol, check: &'static Check) -> CheckRow {
         Need::AtLeast(name, least) => format!("limit {name} of {least} or more"),
         Need::Second => "second identity".into(),
         Need::Address => "address of its own".into(),
+        Need::Program => "a program that is started".into(),
         Need::Stimulus(name) => format!("stimulus {name}"),
     });
     CheckRow {

@@ -5,9 +5,10 @@ use crate::{
     embed::{self, Serve},
     exit,
     protocol::Protocol,
+    wire::program::Signal,
 };
-use std::{net::SocketAddr, path::PathBuf};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use tokio::signal::unix::{self, SignalKind};
 
 /// Serve a protocol with the reference.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,11 +30,17 @@ pub(super) struct Args {
     /// How long its long-polls wait, in milliseconds.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=600_000))]
     long_poll_ms: Option<u64>,
+    /// Serve fleet as the program of its document instead, with these flags and the variables of this environment.
+    #[arg(last = true, value_name = "FLAG", conflicts_with_all = ["addr", "data", "variant", "long_poll_ms"])]
+    flags: Vec<String>,
 }
 
 /// Serves until somebody asks the process to end.
 pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     let protocol = protocol(protocols, &args.protocol)?;
+    if !args.flags.is_empty() {
+        return program(protocol, args).await;
+    }
     let asked = Serve {
         addr: args.addr,
         data: args.data.as_deref(),
@@ -44,7 +51,7 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     let mut running = embed::serve(protocol.name, asked).await.map_err(Failed::usage)?;
     print(&format!("listening {}\n", running.root));
     tokio::select! {
-        asked = asked_to_end() => asked.map_err(|e| Failed::harness(format!("signals cannot be had: {e}")))?,
+        asked = asked_to_end() => asked.map_err(no_signals)?,
         ended = running.ended() => {
             let why = ended.err().map_or_else(|| "it ended by itself".to_owned(), |e| e.to_string());
             return Err(Failed::harness(why));
@@ -54,13 +61,47 @@ pub(super) async fn serve(protocols: &[&'static Protocol], args: Args) -> Done {
     Ok(exit::OK)
 }
 
+/// Is the program of a protocol until it ends.
+async fn program(protocol: &Protocol, args: Args) -> Done {
+    if protocol.name != "fleet" {
+        let name = protocol.name;
+        return Err(Failed::usage(format!(
+            "{name} has no program with flags of its own; leave out what stands behind --"
+        )));
+    }
+    let mut signals = Signals::new().map_err(no_signals)?;
+    let print = Arc::new(|line: &str| print(&format!("{line}\n")));
+    let next = async || signals.next().await;
+    let code = embed::fleet::program(args.flags, args.defect.as_deref(), print, next).await;
+    Ok(code.map_err(Failed::usage)?.into())
+}
+
+fn no_signals(error: std::io::Error) -> Failed {
+    Failed::harness(format!("signals cannot be had: {error}"))
+}
+
+/// What asks this process to end.
+struct Signals {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Self { interrupt: unix::signal(interrupt)?, terminate: unix::signal(terminate)? })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::Int,
+            _ = self.terminate.recv() => Signal::Term,
+        }
+    }
+}
+
 /// Waits until somebody asks the process to end.
 pub(super) async fn asked_to_end() -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    Signals::new()?.next().await;
     Ok(())
 }

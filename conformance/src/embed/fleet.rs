@@ -1,17 +1,24 @@
 //! The reference of the fleet protocol, in variants.
 
 pub mod client;
+mod program;
 
-use super::{BARE, FULL, Process, Serve, Served, found, reference};
+use super::{BARE, FULL, Serve, Served, found, reference};
 use crate::{
     check::{BoxFuture, Need},
     protocol::Reference,
     selftest::defects::{self, Breakage},
     target::{Identity, Target},
+    wire::program::Signal,
 };
 use client::{Adapters, CLIENT, PLAIN_CLIENT};
+use program::Embedded;
 use reference::{
-    fleet::{ADMIN_KEY, AGENT_KEY, Limits, Options, Seams, Server},
+    fleet::{
+        ADMIN_KEY, AGENT_KEY, Limits, Options, Program, Seams, Server,
+        program::{Call, Occasion},
+        settings::Print,
+    },
     stream::Running,
 };
 use std::sync::Arc;
@@ -76,6 +83,7 @@ fn declare(options: &Options, target: Target) -> Target {
         .declare("fleet.sse-query-auth", switch(options.sse_query_auth))
         .declare("fleet.trust-proxy", switch(options.trust_proxy))
         .declare("fleet.hash-verified", switch(options.hash_verified))
+        .declare("fleet.command-line", switch(options.api))
         .declare("heartbeat-ms", options.limits.heartbeat_ms.to_string())
         .declare("command-timeout-ms", options.limits.command_timeout_ms.to_string())
         .declare("snapshot-bytes", "4000000")
@@ -104,18 +112,10 @@ impl Reference for Fleet {
         Box::pin(async move {
             let breakage = found(defect, defects::fleet::find)?;
             let options = options(name)?;
-            let variant = name.to_owned();
-            let start = move |addr, _| -> BoxFuture<'static, Result<Running, String>> {
-                let options = self::options(&variant).map(|options| Options {
-                    addr,
-                    seams: seams(breakage),
-                    ..options
-                });
-                Box::pin(async move { Server::start(options?).await.map_err(|e| e.to_string()) })
-            };
-            let (process, root) = Process::begin(None, start).await?;
-            let process = Process::forgetful(process)?;
-            Ok(declare(&options, Target::server(&root)?).hooks(process))
+            let (program, root) = Embedded::begin(name, breakage).await?;
+            let target = Target::server(&root)?;
+            let embedded = program.reached(target.reach());
+            Ok(declare(&options, target).hooks(Arc::new(embedded)))
         })
     }
 }
@@ -164,6 +164,39 @@ pub(super) async fn serve(asked: Serve<'_>) -> Result<Running, String> {
     })?;
     let options = Options { addr: asked.addr, seams: seams(breakage), ..options };
     Server::start(options).await.map_err(|e| e.to_string())
+}
+
+/// Is the program of the document with these flags and the variables of this process, until it ends; hands out its exit code.
+/// `signal` waits for the next signal.
+///
+/// # Errors
+/// There is no such defect.
+pub async fn program(
+    flags: Vec<String>,
+    defect: Option<&str>,
+    print: Print,
+    mut signal: impl AsyncFnMut() -> Signal,
+) -> Result<u8, String> {
+    let breakage = found(defect, defects::fleet::find)?;
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let mut program = match Program::begin(&Call { flags, variables }, seams(breakage), print).await {
+        Ok(program) => program,
+        Err(code) => return Ok(code),
+    };
+    loop {
+        let occasion = tokio::select! {
+            signal = signal() => match signal {
+                Signal::Term => Occasion::Terminated,
+                Signal::Int => Occasion::Interrupted,
+            },
+            ended = program.running().ended() => return Ok(u8::from(ended.is_err())),
+        };
+        if let Some(exit) = program.ends(occasion) {
+            return Ok(program.end(exit).await);
+        }
+    }
 }
 
 /// The seams of a defect, or the honest ones.

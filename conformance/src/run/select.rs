@@ -45,6 +45,7 @@ pub fn choose(
             Need::AtLeast(name, least) => features.limit(name).is_none_or(|limit| limit >= least),
             Need::Second => !target.reach().second.is_empty(),
             Need::Stimulus(name) => target.stimulates(name),
+            Need::Program => target.is_program(),
             Need::Address => target.reach().way.is_loopback(),
         };
         if !is_there && let Some(what) = need.supplied_by() {

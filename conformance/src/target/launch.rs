@@ -9,7 +9,10 @@ use super::{
 use crate::{
     check::{BoxFuture, Hook},
     redact::Redaction,
-    wire::Reach,
+    wire::{
+        Reach,
+        program::{self, Begun, Ended, How as Way, Printed, Signal as Asked},
+    },
 };
 use futures_util::future::join_all;
 use nix::{
@@ -24,7 +27,7 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::Stdio,
-    sync::{Arc, Mutex as StdMutex, PoisonError},
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -35,8 +38,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// How much of what a process says is kept, in bytes.
+/// How much of what a process says is shown, in bytes.
 const TAIL: usize = 8 * 1024;
+/// How much of what a program prints is looked at when it has ended, in bytes.
+const PRINTED: usize = 4 * 1024 * 1024;
+/// Of a shell that is still there the exit code is not that of the target.
+const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"];
 /// How long a process may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long it may take to be gone after it was killed.
@@ -59,10 +66,13 @@ pub struct Launched {
 }
 
 /// How it is started, again and again in the same way.
+#[derive(Clone)]
 struct How {
     command: String,
     cwd: PathBuf,
     env: BTreeMap<String, String>,
+    /// Variables that it does not get from us.
+    without: Vec<String>,
     ready: Duration,
     /// Whether it was told where to keep what it keeps.
     keeps: bool,
@@ -107,7 +117,7 @@ impl Launched {
         let command = given.filled(&launch.command);
         env.insert("PORT".into(), given.port);
         let (ready, keeps) = (Duration::from_millis(launch.ready_timeout_ms), launch.command.contains(DATA));
-        let how = How { command, cwd, env, ready, keeps };
+        let how = How { command, cwd, env, without: Vec::new(), ready, keeps };
         let secrets = Redaction::new(secrets);
         let launched = Self { reach, how, secrets, running: Mutex::default(), data: given.data };
         // A free port was found a moment ago; what the file names itself may be in use.
@@ -204,6 +214,55 @@ impl Hooks for Launched {
         })
     }
 
+    fn is_program(&self) -> bool {
+        true
+    }
+
+    fn end<'a>(
+        &'a self,
+        signal: Asked,
+        within: Duration,
+        texts: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<Ended, Fault>> {
+        Box::pin(async move {
+            let mut running = self.running.lock().await;
+            let Some(process) = running.take() else { return Err(Fault::Failed("it does not run".into())) };
+            if let Err(why) = process.is_its_own_leader() {
+                *running = Some(process);
+                return Err(why);
+            }
+            let ended = process.asked(signal, within, texts).await?;
+            let (process, refused) = self.again().await?;
+            *running = Some(process);
+            refused.map_or(Ok(ended), |why| Err(Fault::Refuses(why)))
+        })
+    }
+
+    fn start_with<'a>(
+        &'a self,
+        variables: &'a [(&'a str, Option<&'a str>)],
+    ) -> BoxFuture<'a, Result<Begun, Fault>> {
+        Box::pin(async move {
+            let mut running = self.running.lock().await;
+            if let Some(process) = running.take() {
+                process.end(Hook::Restart).await?;
+            }
+            let mut how = self.how.clone();
+            for (name, value) in variables {
+                how.env.remove(*name);
+                match value {
+                    Some(value) => drop(how.env.insert((*name).to_owned(), (*value).to_owned())),
+                    None => how.without.push((*name).to_owned()),
+                }
+            }
+            let mut process = Process::spawn(&how)?;
+            let ended = async { process.child.wait().await.map_or(Way::Late, way) };
+            let begun = program::begun(&self.reach, ended, how.ready).await;
+            *running = Some(process);
+            Ok(begun)
+        })
+    }
+
     fn longest(&self) -> Duration {
         // The end of the old process, and a start on its data twice and on nothing once, each with its end.
         GRACE + GONE + (self.how.ready + GONE) * 3
@@ -221,7 +280,11 @@ struct Process {
 
 impl Process {
     fn spawn(how: &How) -> Result<Self, String> {
-        let mut child = Command::new("sh")
+        let mut command = Command::new("sh");
+        for name in &how.without {
+            command.env_remove(name);
+        }
+        let mut child = command
             .arg("-c")
             .arg(&how.command)
             .current_dir(&how.cwd)
@@ -264,6 +327,39 @@ impl Process {
         Ok(if text.trim().is_empty() { "(nothing)".into() } else { text })
     }
 
+    /// That its exit code is that of the target.
+    fn is_its_own_leader(&self) -> Result<(), Fault> {
+        // Elsewhere than on Linux nobody tells.
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", self.group)).unwrap_or_default();
+        if SHELLS.contains(&name.trim()) {
+            return Err(Fault::Failed(format!(
+                "the process that was started is {}, whose exit code is not that of the target; let the command under \
+                 [launch] be `exec` and the target",
+                name.trim()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Asks the group to end, with force if that takes longer than this, and looks at how its leader did.
+    async fn asked(mut self, signal: Asked, within: Duration, texts: &[&str]) -> Result<Ended, String> {
+        let since = Instant::now();
+        self.signal(match signal {
+            Asked::Term => Signal::SIGTERM,
+            Asked::Int => Signal::SIGINT,
+        });
+        let how = match timeout(within, self.child.wait()).await {
+            Ok(status) => way(status.map_err(|e| format!("nobody knows what became of it: {e}"))?),
+            Err(_) => Way::Late,
+        };
+        let after = since.elapsed();
+        let (tail, readers) = (self.tail.clone(), std::mem::take(&mut self.readers));
+        self.end(Hook::Kill).await?;
+        // As in last_words.
+        let _ = timeout(GONE, join_all(readers)).await;
+        Ok(Ended { how, after, printed: tail.search(texts) })
+    }
+
     fn signal(&self, signal: Signal) {
         // Whoever is gone already needs no signal.
         let _ = killpg(self.group, signal);
@@ -296,31 +392,79 @@ impl Drop for Process {
     }
 }
 
+/// How a process ended.
+fn way(status: std::process::ExitStatus) -> Way {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Way::Code(code),
+        (None, signal) => Way::Signal(signal.unwrap_or_default()),
+    }
+}
+
 /// The last that a process said.
 #[derive(Clone, Default)]
-pub(super) struct Tail(Arc<StdMutex<Vec<u8>>>);
+pub(crate) struct Tail(Arc<StdMutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// How much went before them.
+    gone: u64,
+}
 
 impl Tail {
-    pub(super) async fn follow(self, mut from: impl AsyncRead + Unpin) {
+    pub(crate) async fn follow(self, mut from: impl AsyncRead + Unpin) {
         let mut part = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut part).await {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.extend_from_slice(&part[..length]);
-            let over = kept.len().saturating_sub(TAIL);
-            kept.drain(..over);
+            self.add(&part[..length]);
         }
     }
 
+    /// Adds what was said.
+    pub(crate) fn add(&self, part: &[u8]) {
+        let mut kept = self.kept();
+        kept.bytes.extend_from_slice(part);
+        // Seldom, for it moves all of it.
+        if kept.bytes.len() > 2 * PRINTED {
+            let over = kept.bytes.len() - PRINTED;
+            kept.bytes.drain(..over);
+            kept.gone += over as u64;
+        }
+    }
+
+    /// Forgets all of it.
+    pub(crate) fn clear(&self) {
+        *self.kept() = Kept::default();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn text(&self) -> String {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept();
+        let tail = &kept.bytes[kept.bytes.len().saturating_sub(TAIL)..];
         // A line whose beginning is gone may be the rest of a secret.
-        let whole = if kept.len() < TAIL {
+        let whole = if tail.len() < TAIL {
             0
         } else {
-            kept.iter().position(|b| *b == b'\n').map_or(TAIL, |at| at + 1)
+            tail.iter().position(|b| *b == b'\n').map_or(TAIL, |at| at + 1)
         };
-        let text = String::from_utf8_lossy(&kept[whole.min(kept.len())..]);
+        let text = String::from_utf8_lossy(&tail[whole.min(tail.len())..]);
         text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+    }
+
+    /// How many of these texts are in it.
+    pub(crate) fn search(&self, texts: &[&str]) -> Printed {
+        let kept = self.kept();
+        let has = |text: &&&str| {
+            !text.is_empty() && kept.bytes.windows(text.len()).any(|part| part == text.as_bytes())
+        };
+        Printed {
+            bytes: kept.gone + kept.bytes.len() as u64,
+            found: texts.iter().filter(has).count(),
+            cut: kept.gone > 0,
+        }
     }
 }
 

@@ -114,6 +114,17 @@ impl Way {
         Ok(self.distance.through(near))
     }
 
+    /// Whether anybody takes a connection here, without a word of TLS or anything else.
+    pub(crate) async fn is_open(&self, wait: Duration) -> bool {
+        let dial = async {
+            match &self.socket {
+                Some(path) => UnixStream::connect(path).await.is_ok(),
+                None => tcp(&self.host, self.port, None, self.from).await.is_ok(),
+            }
+        };
+        timeout(wait, dial).await.unwrap_or(false)
+    }
+
     /// Whether anything answers here in HTTP within this time to a GET of this path.
     pub(crate) async fn answers(&self, authority: &str, path: &str, wait: Duration) -> Result<(), String> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};

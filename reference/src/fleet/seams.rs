@@ -6,7 +6,10 @@ pub use crate::{
     queue::seams::MapWritten,
 };
 
-use super::model::FleetModel;
+use super::{
+    model::FleetModel,
+    program::{Exit, Occasion},
+};
 use crate::model::{self, Port};
 use std::{sync::Arc, time::Duration};
 use wireproof_spec::http::{Request, Response};
@@ -70,6 +73,10 @@ pub type RawBytes = Box<dyn Fn(&Request, &Response) -> Option<Vec<u8>> + Send + 
 pub type MapFrames = Box<dyn Fn(&Request, u64, &mut Vec<Frame>) + Send + Sync>;
 /// Maps what is about to be written on the event stream of this request.
 pub type MapEvents = Box<dyn Fn(&Request, &mut Vec<Piece>) + Send + Sync>;
+/// Maps the line that is printed of a request.
+pub type MapLine = Box<dyn Fn(&Request, &mut String) + Send + Sync>;
+/// Maps how the program ends; none: it goes on, and one that was refused begins.
+pub type MapExit = Box<dyn Fn(Occasion, Exit) -> Option<Exit> + Send + Sync>;
 
 /// The places at which an orchestrator can be broken.
 pub struct Seams {
@@ -96,6 +103,10 @@ pub struct Seams {
     pub written: Option<MapWritten>,
     /// What is written on event streams, one piece at a time; none: as it is.
     pub events: Option<MapEvents>,
+    /// What is printed of requests; none: as it is.
+    pub line: Option<MapLine>,
+    /// How the program ends; none: as it does.
+    pub exit: Option<MapExit>,
     /// How the model is called.
     pub port: Port<FleetModel>,
 }
@@ -115,6 +126,8 @@ impl Seams {
             heard: None,
             written: None,
             events: None,
+            line: None,
+            exit: None,
             port: model::honest::<FleetModel>(),
         }
     }

@@ -6,8 +6,8 @@ use super::{
     events::{self, Listener, Written},
     model::{Answer, Ask, Effect, FleetModel, Input},
     routes::{self, Answered, Origin},
-    seams::{Delay, Early, MapEvents, MapReply, MapRequest, Pieces, RawBytes, Received},
-    settings::{self, ConfigError, Limits, Options},
+    seams::{Delay, Early, MapEvents, MapLine, MapReply, MapRequest, Pieces, RawBytes, Received},
+    settings::{self, ConfigError, Limits, Options, Print},
     socket::{self, Handshake, Lines},
 };
 pub use crate::shell::Running;
@@ -39,7 +39,10 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_rustls::rustls::crypto::{SecureRandom, ring};
-use wireproof_spec::{fleet::Action, fleet::Cause, http::Request};
+use wireproof_spec::{
+    fleet::{Action, Cause, Route},
+    http::{Request, Response},
+};
 
 /// How many inputs wait for the core before whoever has another one waits too. Each may hold a message of an agent.
 const INPUTS: usize = 256;
@@ -77,6 +80,7 @@ impl Server {
             trust_proxy,
             hash_verified,
             limits,
+            print,
             seams,
         } = options;
         let core = Core::<FleetModel>::open(None, None, seams.port).map_err(shell::Error::from)?;
@@ -108,6 +112,7 @@ impl Server {
             delay: seams.delay,
             bytes: seams.bytes,
             events: seams.events,
+            log: print.map(|print| Log { print, line: seams.line }),
             wires: socket::Wires { frames: seams.frames, heard: seams.heard, written: seams.written },
             inputs,
             sessions,
@@ -201,6 +206,26 @@ fn sink(sessions: Arc<Sessions>, lines: Arc<Lines>) -> Sink<FleetModel> {
     })
 }
 
+/// What is printed of requests.
+struct Log {
+    print: Print,
+    line: Option<MapLine>,
+}
+
+impl Log {
+    /// Prints a line of a request and its answer: the method and the route, for a key may stand in anything else.
+    fn tell(&self, request: &Request, reply: &Response) {
+        let known = Route::decode(request).ok().map(|route| route.action.operation());
+        let route =
+            known.map_or_else(|| "no route".to_owned(), |known| format!("{} {}", known.method, known.path));
+        let mut line = format!("{route} {}", reply.status);
+        if let Some(map) = &self.line {
+            map(request, &mut line);
+        }
+        (self.print)(&line);
+    }
+}
+
 /// What all connections of an orchestrator use.
 pub(super) struct Shared {
     pub(super) limits: Limits,
@@ -222,6 +247,7 @@ pub(super) struct Shared {
     delay: Option<Delay>,
     bytes: Option<RawBytes>,
     pub(super) events: Option<MapEvents>,
+    log: Option<Log>,
     pub(super) wires: socket::Wires,
     pub(super) inputs: mpsc::Sender<Input>,
     sessions: Arc<Sessions>,
@@ -373,6 +399,9 @@ async fn serve(
     let Answered { mut reply, listening } = routes::answer(&shared, &request, unread, origin).await?;
     shared.cors.leave(&request, &mut reply);
     (shared.reply)(&request, &mut reply);
+    if let Some(log) = &shared.log {
+        log.tell(&request, &reply);
+    }
     if let Some(time) = shared.delay.as_ref().and_then(|delay| delay(&request, &reply)) {
         tokio::time::sleep(time).await;
     }

@@ -2,7 +2,7 @@
 
 use super::{seams::Seams, server::random};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 use wireproof_spec::fleet::connect::SENTINEL;
 
 /// The usual port.
@@ -15,6 +15,9 @@ pub const ADMIN_KEY: &str = "admin-6f70656e2d746865-666c656574-0002";
 pub const KEY_LEAST: usize = 16;
 /// Of a key of fewer bytes somebody should be warned.
 pub const KEY_WEAK: usize = 32;
+
+/// Where lines go that somebody may read, each without the end of its line.
+pub type Print = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How to start an orchestrator.
 pub struct Options {
@@ -36,6 +39,8 @@ pub struct Options {
     pub hash_verified: bool,
     /// The bounds.
     pub limits: Limits,
+    /// Where a line for each request goes, in which no key stands; none: nowhere.
+    pub print: Option<Print>,
     /// Where it is broken.
     pub seams: Seams,
 }
@@ -53,6 +58,7 @@ impl Default for Options {
             trust_proxy: false,
             hash_verified: false,
             limits: Limits::default(),
+            print: None,
             seams: Seams::honest(),
         }
     }

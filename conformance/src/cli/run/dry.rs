@@ -162,6 +162,10 @@ impl Hooks for Promised {
     fn is_launched(&self) -> bool {
         true
     }
+
+    fn is_program(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]
