@@ -127,6 +127,18 @@ pub enum What {
         /// How long it took, in milliseconds.
         ms: u64,
     },
+    /// The target, a program that we start, was acted on, and this was seen of it.
+    Program {
+        /// The signal that it got, or `start`.
+        act: String,
+        /// The variables with which it was started, where they are not the usual ones.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        given: BTreeMap<String, String>,
+        /// What became of it.
+        seen: String,
+        /// How long it took, in milliseconds.
+        ms: u64,
+    },
     /// A claim that held.
     Met {
         /// The requirement.
@@ -475,7 +487,7 @@ impl What {
         match self {
             // The word of an adapter is no observation on the wire.
             What::Received { message, .. } => !matches!(message, Message::Line { .. }),
-            What::Closed { .. } | What::Silence { .. } => true,
+            What::Closed { .. } | What::Silence { .. } | What::Program { .. } => true,
             _ => false,
         }
     }

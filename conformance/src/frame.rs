@@ -98,6 +98,7 @@ fn shape(
         What::Closed { code: Some(code), .. } => format!("a close with {code}"),
         What::Closed { .. } => END.into(),
         What::Silence { .. } => "silence".into(),
+        What::Program { seen, .. } => seen.split(" after ").next().unwrap_or(seen).to_owned(),
         _ => return None,
     })
 }

@@ -376,7 +376,11 @@ async fn too_much_is_dropped_or_cut() {
     server.stop().await.unwrap();
 
     // Nor behind one event for another one.
-    let server = start(|options| options.limits.event_buffer = 0).await;
+    let server = start(|options| {
+        options.limits.event_buffer = 0;
+        options.limits.event_lag_ms = 0;
+    })
+    .await;
     let mut events = Reader::open(server.addr).await;
     let agent = Agent::synced(server.addr, &["a", "b"]).await;
     events.until_end().await;

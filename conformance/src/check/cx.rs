@@ -251,10 +251,16 @@ impl Cx {
 
     /// The key in the `Authorization` that the owner of the target gave us, without the word `Bearer`; empty if there is none.
     pub fn key(&self) -> &str {
-        let mut headers = self.link.reach.headers.iter();
-        let found = headers.find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let value = found.map_or("", |(_, value)| value.as_str());
-        value.strip_prefix("Bearer ").unwrap_or(value)
+        self.keys()[0]
+    }
+
+    /// The same of the first identity and of the second.
+    pub fn keys(&self) -> [&str; 2] {
+        [&self.link.reach.headers, &self.link.reach.second].map(|headers| {
+            let found = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+            let value = found.map_or("", |(_, value)| value.as_str());
+            value.strip_prefix("Bearer ").unwrap_or(value)
+        })
     }
 
     /// The keys that the owner of the target gave us for `Sec-WebSocket-Protocol`: that of the first identity and that of the

@@ -181,7 +181,7 @@ pub static PROTOCOL: Protocol = Protocol {
         message::CHECKS,
         message::agents::CHECKS,
     ],
-    awaited: &["startup", "drain", "redial"],
+    awaited: &[],
     schemas: fleet::schemas,
     openapi: Some(fleet::openapi),
     shape,

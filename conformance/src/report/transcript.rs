@@ -56,6 +56,11 @@ fn line(what: &What) -> Option<String> {
             format!("stimulus {}{given}, {ms} ms", clean(name))
         }
         What::Hook { name, ms } => format!("hook {}, {ms} ms", clean(name)),
+        What::Program { act, given, seen, ms } => {
+            let given: String =
+                given.iter().map(|(name, value)| format!(" {}={}", clean(name), clean(value))).collect();
+            format!("the program got {}{given}: {}, {ms} ms", clean(act), clean(seen))
+        }
         What::Met { requirement, alternative, .. } => {
             format!("= {}: {}", clean(requirement), clean(alternative))
         }

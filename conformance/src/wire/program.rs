@@ -146,8 +146,12 @@ pub(crate) async fn end(
     let name = signal.name();
     match target.end(signal, within, texts).await {
         Ok(ended) => {
-            let given = BTreeMap::from([("seen".to_owned(), ended.shown())]);
-            let on = link.log.record(What::Stimulus { name: name.into(), given, ms: ms(ended.after) });
+            let on = link.log.record(What::Program {
+                act: name.into(),
+                given: BTreeMap::new(),
+                seen: ended.shown(),
+                ms: ms(ended.after),
+            });
             Ok(Seen::new(on, ended))
         }
         Err(Fault::Failed(why)) => Err(link.stop(&format!("{name} could not be looked at: {why}"))),
@@ -172,9 +176,12 @@ pub(crate) async fn start(
             let shown = |(name, value): &(&str, Option<&str>)| {
                 ((*name).to_owned(), value.unwrap_or("(not set)").to_owned())
             };
-            let mut given: BTreeMap<String, String> = variables.iter().map(shown).collect();
-            given.insert("seen".into(), begun.shown());
-            let on = link.log.record(What::Stimulus { name: "start".into(), given, ms: ms(since.elapsed()) });
+            let on = link.log.record(What::Program {
+                act: "start".into(),
+                given: variables.iter().map(shown).collect(),
+                seen: begun.shown(),
+                ms: ms(since.elapsed()),
+            });
             Ok(Seen::new(on, begun))
         }
         Err(Fault::Failed(why) | Fault::Refuses(why)) => {

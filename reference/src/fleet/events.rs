@@ -55,15 +55,19 @@ impl Written {
 pub(super) struct Listener {
     events: mpsc::UnboundedSender<Arc<Written>>,
     waiting: Arc<AtomicUsize>,
+    /// Since when too much waits, as far as it was looked at.
+    over: Option<Instant>,
     /// Ends the connection of the reader.
     cut: Arc<Notify>,
 }
 
 impl Listener {
-    /// Tells a reader an event; says whether it still listens. One for which more than `most` bytes wait does not: a reader
-    /// never misses an event in the middle.
-    pub(super) fn tell(&self, event: &Arc<Written>, most: usize) -> bool {
-        if self.waiting.load(Ordering::Relaxed) > most {
+    /// Tells a reader an event; says whether it still listens. One for which more than `most` bytes have waited for longer than
+    /// `lag` does not: a reader never misses an event in the middle, and one decision may have events beyond any bound.
+    pub(super) fn tell(&mut self, event: &Arc<Written>, most: usize, lag: Duration) -> bool {
+        if self.waiting.load(Ordering::Relaxed) <= most {
+            self.over = None;
+        } else if self.over.get_or_insert_with(Instant::now).elapsed() >= lag {
             tracing::warn!("a reader of events does not keep up: it is cut off");
             self.cut.notify_one();
             return false;
@@ -84,7 +88,7 @@ pub(super) struct Waiting {
 pub(super) fn waiting(cut: Arc<Notify>) -> (Listener, Waiting) {
     let (sender, events) = mpsc::unbounded_channel();
     let waiting = Arc::<AtomicUsize>::default();
-    (Listener { events: sender, waiting: Arc::clone(&waiting), cut }, Waiting { events, waiting })
+    (Listener { events: sender, waiting: Arc::clone(&waiting), over: None, cut }, Waiting { events, waiting })
 }
 
 /// The head of an event stream.

@@ -25,9 +25,9 @@ pub struct Call {
 
 /// Why a program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
-    /// It was called so that it may not begin.
-    Refused,
+pub enum Occasion<'a> {
+    /// It was called so that it may not begin in production.
+    Refused(&'a ConfigError),
     /// SIGTERM.
     Terminated,
     /// SIGINT.
@@ -70,9 +70,9 @@ impl Program {
         };
         let production = call.variables.get("NODE_ENV").is_some_and(|value| value == "production");
         let settled = match settle(&flags, &call.variables, production, &print) {
-            Err(why @ Unsettled::Config(_)) if production => {
+            Err(Unsettled::Config(why)) if production => {
                 let refused = Exit { code: 1, after: Duration::ZERO };
-                match exit(map.as_ref(), Occasion::Refused, refused) {
+                match exit(map.as_ref(), Occasion::Refused(&why), refused) {
                     Some(exit) => {
                         print(&why.to_string());
                         listen_for(&flags, &call.variables, exit.after).await;
@@ -112,7 +112,7 @@ impl Program {
     }
 
     /// How it ends on a signal; none: it goes on.
-    pub fn ends(&self, occasion: Occasion) -> Option<Exit> {
+    pub fn ends(&self, occasion: Occasion<'_>) -> Option<Exit> {
         exit(self.exit.as_ref(), occasion, Exit { code: 0, after: Duration::ZERO })
     }
 
@@ -128,7 +128,7 @@ impl Program {
     }
 }
 
-fn exit(map: Option<&MapExit>, occasion: Occasion, exit: Exit) -> Option<Exit> {
+fn exit(map: Option<&MapExit>, occasion: Occasion<'_>, exit: Exit) -> Option<Exit> {
     map.map_or(Some(exit), |map| map(occasion, exit))
 }
 

@@ -76,7 +76,7 @@ pub type MapEvents = Box<dyn Fn(&Request, &mut Vec<Piece>) + Send + Sync>;
 /// Maps the line that is printed of a request.
 pub type MapLine = Box<dyn Fn(&Request, &mut String) + Send + Sync>;
 /// Maps how the program ends; none: it goes on, and one that was refused begins.
-pub type MapExit = Box<dyn Fn(Occasion, Exit) -> Option<Exit> + Send + Sync>;
+pub type MapExit = Box<dyn Fn(Occasion<'_>, Exit) -> Option<Exit> + Send + Sync>;
 
 /// The places at which an orchestrator can be broken.
 pub struct Seams {

@@ -88,7 +88,11 @@ impl Server {
         let addr = listener.local_addr().map_err(|error| shell::Error::Listen(addr, error))?;
 
         let (inputs, queue) = mpsc::channel(INPUTS);
-        let sessions = Arc::new(Sessions { most: limits.event_buffer, all: Mutex::default() });
+        let sessions = Arc::new(Sessions {
+            most: limits.event_buffer,
+            lag: Duration::from_millis(limits.event_lag_ms),
+            all: Mutex::default(),
+        });
         let lines = Arc::new(Lines::new(limits.max_buffered));
         let sink = sink(Arc::clone(&sessions), Arc::clone(&lines));
         let Limits { throttle_tokens, throttle_window_ms, throttle_buckets, .. } = limits;
@@ -145,8 +149,9 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
 
 /// Whom answers and events go to.
 pub(super) struct Sessions {
-    /// More bytes than this may not wait for one reader of events.
+    /// More bytes than this may not wait for one reader of events for longer than that.
     most: usize,
+    lag: Duration,
     all: Mutex<HashMap<u64, Client>>,
 }
 
@@ -176,8 +181,8 @@ impl Sessions {
     fn tell(&self, sessions: &[u64], event: &Arc<Written>) {
         let mut all = self.lock();
         for session in sessions {
-            let listener = all.get(session).and_then(|client| client.listener.as_ref());
-            if listener.is_some_and(|listener| !listener.tell(event, self.most)) {
+            let listener = all.get_mut(session).and_then(|client| client.listener.as_mut());
+            if listener.is_some_and(|listener| !listener.tell(event, self.most, self.lag)) {
                 all.remove(session);
             }
         }

@@ -85,8 +85,10 @@ pub struct Limits {
     pub event_streams: usize,
     /// How far apart the pings of an event stream are, at least 1.
     pub event_ping_ms: u64,
-    /// If more than this waits to be sent to a reader of events, the next event cuts it off.
+    /// If more than this waits to be sent to a reader of events, for longer than `event_lag_ms`, the next event cuts it off.
     pub event_buffer: usize,
+    /// For how long so much may wait.
+    pub event_lag_ms: u64,
     /// How many wrong keys an address may present at once; with 0 nobody counts.
     pub throttle_tokens: u32,
     /// After how long an address that presented so many may present as many again.
@@ -117,8 +119,9 @@ impl Default for Limits {
             max_body: 65_536,
             event_streams: 100,
             event_ping_ms: 15_000,
-            // A snapshot of 50000 new rooms makes as many events at once, for a reader that is not slow.
             event_buffer: 32 * 1024 * 1024,
+            // A snapshot of 50000 new rooms makes as many events at once, and more bytes than that, for readers that are not slow.
+            event_lag_ms: 5_000,
             throttle_tokens: 10,
             throttle_window_ms: 60_000,
             throttle_buckets: 4_096,

@@ -26,6 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("fleet/drain/complete", &[FLEET_DRAIN_3], drives!(complete)).needs(HOST),
     Check::new("fleet/drain/not-noted", &[FLEET_DRAIN_4], drives!(not_noted)).needs(HOST),
     Check::new("fleet/drain/undrained-at-once", &[FLEET_DRAIN_5], drives!(undrained_at_once)).needs(HOST),
+    Check::new("fleet/drain/fails", &[FLEET_DRAIN_6], drives!(fails)).needs(HOST).waits(Waits::Millis(1_000)),
     Check::new("fleet/drain/stays", &[FLEET_DRAIN_7], drives!(stays)).needs(HOST).waits(Waits::Millis(1_000)),
     Check::new("fleet/drain/terminated-with-rooms", &[FLEET_DRAIN_8], drives!(graceful::with_rooms))
         .needs(GRACEFUL),
@@ -177,6 +178,49 @@ async fn undrained_at_once(cx: &Cx) -> Outcome {
         cx.need(FLEET_REPORT_4, &seen, &[snapshot(&poll)])?;
         completes(cx, FLEET_DRAIN_5, &mut client, "undrained", seen).await?;
     }
+    Ok(())
+}
+
+/// How a call is ended before it is complete.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Closed,
+    Cut,
+    Stopped,
+}
+
+async fn fails(cx: &Cx) -> Outcome {
+    let cases = [End::Closed, End::Cut, End::Stopped].into_iter().flat_map(|end| [(end, false), (end, true)]);
+    try_join_all(cases.map(|(end, is_told)| fails_with(cx, end, is_told))).await.map(drop)
+}
+
+async fn fails_with(cx: &Cx, end: End, is_told: bool) -> Outcome {
+    let mut client = Client::begin(cx).await?;
+    let mut connection = client.join(cx).await?;
+    client.app.ask("drain", json!({})).await?;
+    // With a State that said so, or without.
+    let seen = if is_told {
+        let (poll, seen) = connection.ask(None).await?;
+        cx.need(FLEET_DRAIN_2, &seen, &[says(&poll, &Status::Draining)])?;
+        seen.map(Some)
+    } else {
+        let silence = connection.quiet(MOMENT).await?;
+        cx.need(FLEET_DRAIN_1, &silence, &[nothing()])?;
+        silence
+    };
+    match end {
+        End::Closed => connection.part(1012).await,
+        End::Cut => connection.peer.leave(),
+        End::Stopped => {
+            client.app.ask("stop", json!({})).await?;
+            drop(connection);
+        }
+    }
+    let told = client.told("drained").await?.map(Settled);
+    let failed = alternative("a call that failed", |told: &Option<Settled>| {
+        told.as_ref().is_some_and(|told| told.0.get("error").is_some())
+    });
+    cx.expect(FLEET_DRAIN_6, &seen.map(|_| told), &[failed])?;
     Ok(())
 }
 

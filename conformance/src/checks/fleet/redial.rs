@@ -1,5 +1,6 @@
 //! Checks of "Redial" in spec/fleet.md.
 
+mod anew;
 mod law;
 mod silence;
 
@@ -28,6 +29,8 @@ pub(super) const CHECKS: &[Check] = &[
         .lane(Lane::Alone)
         .waits(Waits::Millis(36_000)),
     Check::new("fleet/redial/drawn", &[FLEET_REDIAL_5], drives!(law::drawn)).waits(Waits::Millis(12_000)),
+    Check::new("fleet/redial/count-begins-anew", &[FLEET_REDIAL_6], drives!(anew::begins_anew))
+        .waits(Waits::Millis(20_000)),
     Check::new("fleet/redial/count-goes-on", &[FLEET_REDIAL_7], drives!(law::goes_on))
         .waits(Waits::Millis(60_000)),
     Check::new("fleet/redial/silence", &[FLEET_REDIAL_8], drives!(silence::leaves))

@@ -225,6 +225,11 @@ fn content(what: &What, lengths: Lengths, decides: bool) -> Markup {
                 ", " (ms) " ms"
             },
             What::Hook { name, ms } => { "hook " (text(name)) ", " (ms) " ms" },
+            What::Program { act, given, seen, ms } => {
+                "the program got " (text(act))
+                @for (name, value) in given { " " (text(name)) "=" (text(value)) }
+                ": " (text(seen)) ", " (ms) " ms"
+            },
             What::Met { requirement, alternative, .. } => { (text(requirement)) ": " (text(alternative)) },
             What::Broken { requirement, expected, actual, .. } => {
                 b { (text(requirement)) " is broken" } ": expected " (alternatives(expected, lengths)) "; came "

@@ -268,9 +268,8 @@ impl Driver {
             tracing::warn!(bytes, most, "a frame is near to the length that orchestrators take, or beyond");
             self.tell(Event::Long { bytes, most });
         }
-        if bytes <= most {
-            self.command(Command::Say(Frame::Binary(frame.into())));
-        }
+        // How long a message the orchestrator takes nobody has told.
+        self.command(Command::Say(Frame::Binary(frame.into())));
     }
 
     fn command(&self, command: Command) {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// How long a redial took: at most, measured from before our own act, and at least, from behind it.
 #[derive(Clone, Copy, Debug)]
-struct Delay {
+pub(super) struct Delay {
     /// Which redial it is.
     n: u32,
     most: Duration,
@@ -32,13 +32,13 @@ fn latest(n: u32) -> Duration {
 
 impl Delay {
     /// Whether it came later than it may, by what the machine held up.
-    fn is_late(&self, stall: Duration) -> bool {
+    pub(super) fn is_late(&self, stall: Duration) -> bool {
         self.least > latest(self.n) + stall
     }
 }
 
 /// Ends a connection, and lets redial n in, on which nothing was said: how long it took.
-async fn redial(
+pub(super) async fn redial(
     cx: &Cx,
     client: &mut Client,
     connection: Connection,

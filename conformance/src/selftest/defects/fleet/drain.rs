@@ -4,7 +4,7 @@ use super::client::{ClientSeams, ClientTable, Counted, Ending, boundary, decide,
 use crate::{
     embed::reference::{
         fleet::client::{
-            AgentModel,
+            AgentModel, Error,
             model::{Ask, Effect, Input, Phase, Record, Reply, What},
         },
         model::Decision,
@@ -74,6 +74,25 @@ pub(super) const TABLE: ClientTable = &[
         decide(|_, input, decision| {
             if matches!(input.what, What::Host(_, Ask::Undrain)) {
                 decision.records.retain(|record| !matches!(record, Record::Notes { .. }));
+            }
+        })
+    }),
+    boundary("fleet/drain/complete-when-stopped", FLEET_DRAIN_6, Port, || {
+        decide(|_, input, decision| {
+            if matches!(input.what, What::Host(_, Ask::Disconnect)) {
+                for effect in &mut decision.effects {
+                    if let Effect::Settle(_, settled @ Err(Error::Disconnected)) = effect {
+                        *settled = Ok(Reply::Done);
+                    }
+                }
+            }
+        })
+    }),
+    second("fleet/drain/waits-for-another-connection", FLEET_DRAIN_6, Port, || {
+        decide(|_, input, decision| {
+            if matches!(input.what, What::Closed(..)) {
+                goes_on(decision);
+                decision.records.retain(|record| !matches!(record, Record::Lost));
             }
         })
     }),

@@ -8,7 +8,10 @@ use crate::{
     },
     protocol::Cut::Port,
 };
-use std::sync::OnceLock;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicI32, Ordering},
+};
 use wireproof_spec::fleet::requirements::*;
 
 pub(super) const TABLE: ClientTable = &[
@@ -56,6 +59,15 @@ pub(super) const TABLE: ClientTable = &[
     second("fleet/redial/drawn-once", FLEET_REDIAL_5, Port, || {
         let first = OnceLock::new();
         law(move |n, part| 500.0 * 2_f64.powi(n) * *first.get_or_init(|| part))
+    }),
+    second("fleet/redial/count-outlives-the-hello", FLEET_REDIAL_6, Port, || {
+        let most = AtomicI32::new(0);
+        // What was the last redial before a Hello is gone on from.
+        law(move |n, part| {
+            let before = most.fetch_max(n, Ordering::Relaxed);
+            let n = if n == 0 && before > 0 { before + 1 } else { n };
+            500.0 * 2_f64.powi(n) * part
+        })
     }),
     second("fleet/redial/count-begins-at-the-open", FLEET_REDIAL_7, Port, || law(|_, part| 500.0 * part)),
     second("fleet/redial/waits-for-ever-behind-a-poll", FLEET_REDIAL_8, Port, || {

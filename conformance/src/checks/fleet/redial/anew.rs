@@ -1,0 +1,41 @@
+//! The count of redials begins anew with a Hello.
+
+use super::{
+    law::{Delay, redial},
+    *,
+};
+
+/// So many sessions are measured at once.
+const SESSIONS: usize = 16;
+/// So many of them may be late: half of those that go on from the count before are, even on a machine that holds them up for a
+/// second.
+const FEW: usize = SESSIONS / 4;
+
+/// Connections without a Hello until redial 3 would be next, and then one with a Hello: the delay behind that.
+pub(super) async fn begins_anew(cx: &Cx) -> Outcome {
+    let session = async |_| {
+        let mut client = Client::begin(cx).await?;
+        let mut connection = client.open(cx).await?;
+        for n in 0..3 {
+            connection = redial(cx, &mut client, connection, n).await?.1;
+        }
+        connection.greet(cx).await;
+        let (poll, seen) = connection.ask(None).await?;
+        cx.need(FLEET_REPORT_1, &seen, &[state_of(&poll, "", |_| true)])?;
+        Ok(redial(cx, &mut client, connection, 0).await?.0)
+    };
+    for run in 1..=RUNS {
+        let (sessions, stall) = beside_timers(try_join_all((0..SESSIONS).map(session))).await?;
+        let late = Seen::all(sessions)
+            .map(|delays| delays.into_iter().filter(|delay| delay.is_late(stall)).collect::<Vec<Delay>>());
+        let is_few = late.look().is_ok_and(|late| late.len() <= FEW);
+        if run == RUNS || is_few {
+            let few = alternative(
+                "most redials behind Hellos in time for redial 0, in one of three runs",
+                |late: &Vec<Delay>| late.len() <= FEW,
+            );
+            return cx.expect(FLEET_REDIAL_6, &late, &[few]).map(drop);
+        }
+    }
+    Ok(())
+}
