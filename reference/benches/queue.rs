@@ -5,10 +5,14 @@
 
 #[path = "queue/client.rs"]
 mod client;
+mod common;
 #[path = "queue/servers.rs"]
 mod servers;
+#[path = "common/wire.rs"]
+mod wire;
 
-use client::{Api, Outcome, Subscriber};
+use client::{Api, Subscriber};
+use common::{Done, Outcome, raise_limit, say};
 use servers::{Kind, Server};
 use std::time::{Duration, Instant};
 
@@ -18,8 +22,6 @@ const FRAMES: usize = 200_000;
 const TIMES: usize = 3;
 /// How many messages a publish takes at once.
 const BATCH: usize = 1_000;
-
-type Done = Outcome<()>;
 
 fn main() -> Done {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -39,19 +41,6 @@ fn main() -> Done {
             ref other => Err(format!("expected push, replay or idle, found {other:?}").into()),
         }
     })
-}
-
-/// Thousands of connections need as many descriptors.
-fn raise_limit() -> Done {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
-}
-
-fn say(line: &str) {
-    use std::io::Write;
-    // Whoever reads may be gone.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Frames a second to 1, 100 and 1,000 subscribers.
@@ -137,14 +126,14 @@ async fn replay() -> Done {
     let mut api = Api::connect(server.addr).await?;
     api.create("long").await?;
     api.publish("long", MESSAGES).await?;
-    let before = server.resident()?;
+    let before = server.process.resident()?;
     let mut subscriber = Subscriber::open(server.addr, "long").await?;
     let started = Instant::now();
     subscriber.join(Some(-1)).await?;
     let (mut found, mut most) = (0, before);
     while found < MESSAGES {
         found += subscriber.messages().await?;
-        most = most.max(server.resident()?);
+        most = most.max(server.process.resident()?);
     }
     say(&format!(
         "replay: {MESSAGES} retained messages in {:.1} s, with {:.1} MiB more than before",
@@ -168,10 +157,10 @@ async fn idle() -> Done {
         api.create("idle").await?;
         // The first connections grow what stays: the allocator's arenas, the runtime's queues.
         let warm = joined(&server, "idle", 50).await?;
-        let before = server.resident()?;
+        let before = server.process.resident()?;
         let held = joined(&server, "idle", subscribers).await?;
         tokio::time::sleep(Duration::from_millis(200)).await;
-        let after = server.resident()?;
+        let after = server.process.resident()?;
         let each = after.saturating_sub(before) / u64::try_from(subscribers)?;
         say(&format!("  {subscribers:>6} subscribers: {each:>6} bytes each"));
         drop((warm, held));

@@ -5,10 +5,12 @@
 
 #[path = "stream/client.rs"]
 mod client;
+mod common;
 #[path = "stream/servers.rs"]
 mod servers;
 
-use client::{Client, Outcome};
+use client::Client;
+use common::{Done, Outcome, raise_limit, say};
 use servers::{Kind, Server};
 use std::time::{Duration, Instant};
 
@@ -18,8 +20,6 @@ const LOAD: Duration = Duration::from_secs(2);
 const APPEND: usize = 100;
 /// So much is read each time.
 const READ: usize = 1_024;
-
-type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Done {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -39,19 +39,6 @@ fn main() -> Done {
             ref other => Err(format!("expected load, idle or offset, found {other:?}").into()),
         }
     })
-}
-
-/// Thousands of connections need as many descriptors.
-fn raise_limit() -> Done {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
-}
-
-fn say(line: &str) {
-    use std::io::Write;
-    // Whoever reads may be gone.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Appends and reads at 1 and 64 connections.
@@ -137,9 +124,9 @@ async fn idle() -> Done {
         client.put(&path, "text/plain", b"").await?;
         // The first connections grow what stays: the allocator's arenas, the runtime's queues.
         let warm = open(&server, &path, 50).await?;
-        let before = server.resident()?;
+        let before = server.process.resident()?;
         let held = open(&server, &path, readers).await?;
-        let after = server.resident()?;
+        let after = server.process.resident()?;
         say(&format!(
             "  {readers:>6} readers: {:>6} bytes each",
             after.saturating_sub(before) / readers as u64

@@ -1,4 +1,6 @@
 //! Decoding and encoding frames of fleet against prost, a public library for Protocol Buffers, over the same bytes.
+//!
+//! `cargo bench -p wireproof-spec --features hash --bench frames`.
 
 use divan::{Bencher, black_box, counter::BytesCount};
 use wireproof_spec::fleet::{Cmd, Label, Origin, Snapshot, State, Status, SyncRoom};
@@ -114,7 +116,7 @@ fn state(rooms: u32) -> Vec<u8> {
 /// The frames: a State with so many rooms.
 const ROOMS: [u32; 3] = [0, 10, 1000];
 
-#[divan::bench(args = ROOMS)]
+#[divan::bench(args = ROOMS, sample_size = 50)]
 fn decode_state(bencher: Bencher<'_, '_>, rooms: u32) {
     let frame = state(rooms);
     bencher
@@ -122,7 +124,7 @@ fn decode_state(bencher: Bencher<'_, '_>, rooms: u32) {
         .bench(|| State::decode_frame(black_box(&frame)).expect("a State"));
 }
 
-#[divan::bench(args = ROOMS)]
+#[divan::bench(args = ROOMS, sample_size = 50)]
 fn decode_state_prost(bencher: Bencher<'_, '_>, rooms: u32) {
     let frame = state(rooms);
     bencher
@@ -130,13 +132,13 @@ fn decode_state_prost(bencher: Bencher<'_, '_>, rooms: u32) {
         .bench(|| <peer::State as prost::Message>::decode(&black_box(&frame)[2..]).expect("a State"));
 }
 
-#[divan::bench(args = ROOMS)]
+#[divan::bench(args = ROOMS, sample_size = 50)]
 fn encode_state(bencher: Bencher<'_, '_>, rooms: u32) {
     let state = State::decode_frame(&state(rooms)).expect("a State");
     bencher.bench(|| black_box(&state).encode_frame());
 }
 
-#[divan::bench(args = ROOMS)]
+#[divan::bench(args = ROOMS, sample_size = 50)]
 fn encode_state_prost(bencher: Bencher<'_, '_>, rooms: u32) {
     let state = <peer::State as prost::Message>::decode(&state(rooms)[2..]).expect("a State");
     bencher.bench(|| prost::Message::encode_to_vec(black_box(&state)));
@@ -144,12 +146,24 @@ fn encode_state_prost(bencher: Bencher<'_, '_>, rooms: u32) {
 
 const CMD: &[u8] = b"\x03\x00\x0a\x05cmd_1\x12\x06create\x1a\x03m-1\x22\x05match";
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn decode_cmd(bencher: Bencher<'_, '_>) {
     bencher.bench(|| Cmd::decode_frame(black_box(CMD)).expect("a command"));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn decode_cmd_prost(bencher: Bencher<'_, '_>) {
     bencher.bench(|| <peer::Cmd as prost::Message>::decode(&black_box(CMD)[2..]).expect("a command"));
+}
+
+#[divan::bench(sample_size = 1000)]
+fn encode_cmd(bencher: Bencher<'_, '_>) {
+    let cmd = Cmd::decode_frame(CMD).expect("a command");
+    bencher.bench(|| black_box(&cmd).encode_frame());
+}
+
+#[divan::bench(sample_size = 1000)]
+fn encode_cmd_prost(bencher: Bencher<'_, '_>) {
+    let cmd = <peer::Cmd as prost::Message>::decode(&CMD[2..]).expect("a command");
+    bencher.bench(|| prost::Message::encode_to_vec(black_box(&cmd)));
 }

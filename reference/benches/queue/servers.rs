@@ -1,16 +1,13 @@
 //! The servers that are compared, each in a process of its own.
 
-use super::{Done, client::Outcome};
+use super::common::{Done, Outcome, Process, say};
 use futures_util::{SinkExt, StreamExt};
 use std::{
     net::SocketAddr,
-    process::Stdio,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
     net::{TcpListener, TcpStream},
-    process::{Child, Command},
     sync::mpsc,
 };
 use tokio_tungstenite::{
@@ -33,7 +30,7 @@ pub(crate) enum Kind {
 /// A server that runs, and ends when this is dropped.
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
-    child: Child,
+    pub(crate) process: Process,
 }
 
 impl Server {
@@ -43,20 +40,8 @@ impl Server {
             Kind::Reference => "reference",
             Kind::Data => "data",
         };
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["serve", word]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
-        let stdout = child.stdout.take().ok_or("no stdout")?;
-        let line = BufReader::new(stdout).lines().next_line().await?.ok_or("the server did not start")?;
-        Ok(Self { addr: line.parse()?, child })
-    }
-
-    /// Its resident memory in bytes.
-    pub(crate) fn resident(&self) -> Outcome<u64> {
-        let pid = self.child.id().ok_or("the server has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+        let (process, line) = Process::serve(&[word]).await?;
+        Ok(Self { addr: line.parse()?, process })
     }
 }
 
@@ -68,11 +53,11 @@ pub(crate) async fn serve(kind: &str) -> Done {
         let limits = Limits { connections: 20_000, ping_ms: 600_000, ..Limits::default() };
         let path = data.as_ref().map(|data| data.path().to_owned());
         let mut running = Reference::start(Options { data: path, limits, ..Options::default() }).await?;
-        super::say(&running.addr.to_string());
+        say(&running.addr.to_string());
         return Ok(running.ended().await?);
     }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    super::say(&listener.local_addr()?.to_string());
+    say(&listener.local_addr()?.to_string());
     let everyone = Arc::new(Mutex::new(Vec::new()));
     loop {
         let (stream, _) = listener.accept().await?;

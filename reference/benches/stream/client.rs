@@ -1,12 +1,11 @@
 //! A client that costs little beside the server: one connection, one request at a time.
 
+use super::common::Outcome;
 use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-
-pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 pub(crate) struct Client {
     stream: TcpStream,

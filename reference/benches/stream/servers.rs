@@ -1,16 +1,12 @@
 //! The servers that are compared, each in a process of its own.
 
-use super::{Done, client::Outcome};
+use super::common::{Done, Outcome, Process, say};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, net::SocketAddr, path::Path, process::Stdio};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    net::TcpListener,
-    process::{Child, Command},
-};
+use std::{convert::Infallible, net::SocketAddr, path::Path};
+use tokio::{net::TcpListener, process::Command};
 use wireproof_reference::stream::{Limits, Options, Server as Reference};
 
 /// What is compared.
@@ -48,7 +44,7 @@ pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     /// The path below which streams are made.
     pub(crate) root: String,
-    child: Child,
+    pub(crate) process: Process,
     _data: tempfile::TempDir,
 }
 
@@ -56,7 +52,7 @@ impl Server {
     /// None if it is not installed.
     pub(crate) async fn start(kind: Kind) -> Outcome<Option<Self>> {
         let data = tempfile::tempdir()?;
-        let mut command = match kind {
+        let (process, line) = match kind {
             Kind::NodeMemory | Kind::NodeFile => {
                 let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/interop/stream");
                 if !home.join("node_modules").is_dir() {
@@ -67,32 +63,19 @@ impl Server {
                 if kind == Kind::NodeFile {
                     command.env("DATA_DIR", data.path());
                 }
-                command
+                Process::start(command).await?
             }
-            Kind::Bare | Kind::Memory | Kind::Data => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.arg("serve").arg(if kind == Kind::Bare { "bare" } else { "reference" });
-                if kind == Kind::Data {
-                    command.arg(data.path());
-                }
-                command
+            Kind::Bare => Process::serve(&["bare"]).await?,
+            Kind::Memory => Process::serve(&["reference"]).await?,
+            Kind::Data => {
+                let path = data.path().to_str().ok_or("a path that is no text")?;
+                Process::serve(&["reference", path]).await?
             }
         };
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
-        let stdout = child.stdout.take().ok_or("no stdout")?;
-        let line = BufReader::new(stdout).lines().next_line().await?.ok_or("the server did not start")?;
         let url = line.rsplit(' ').next().unwrap_or_default();
         let (host, path) =
             url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or("no URL")?;
-        Ok(Some(Self { addr: host.parse()?, root: format!("/{path}"), child, _data: data }))
-    }
-
-    /// Its resident memory in bytes.
-    pub(crate) fn resident(&self) -> Outcome<u64> {
-        let pid = self.child.id().ok_or("the server has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+        Ok(Some(Self { addr: host.parse()?, root: format!("/{path}"), process, _data: data }))
     }
 }
 
@@ -102,11 +85,11 @@ pub(crate) async fn serve(kind: &str, data: Option<&str>) -> Done {
     if kind == "reference" {
         let options = Options { data: data.map(Into::into), limits, ..Options::default() };
         let mut running = Reference::start(options).await?;
-        super::say(&format!("listening {}", running.root));
+        say(&format!("listening {}", running.root));
         return Ok(running.ended().await?);
     }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    super::say(&format!("listening http://{}/v1/stream", listener.local_addr()?));
+    say(&format!("listening http://{}/v1/stream", listener.local_addr()?));
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

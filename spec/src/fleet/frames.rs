@@ -7,7 +7,7 @@ mod message;
 mod wire;
 
 pub(crate) use message::{frame, terms};
-pub(crate) use wire::{Member, Scalar};
+pub(crate) use wire::{Member, Scalar, put_message};
 pub use wire::{Reader, Reading, WireType, put_bytes, put_varint};
 
 use crate::decode::Violation;
@@ -92,7 +92,10 @@ pub fn body(inner: &[u8]) -> Result<Reader<'_>, Violation> {
     Ok(Reader::new(body, INNER_VARINT))
 }
 
-/// The header of an inner frame.
+/// The header of an inner frame, with room for most messages behind it.
 pub fn header() -> Vec<u8> {
-    vec![MAJOR, MINOR]
+    const ROOM: usize = 256;
+    let mut out = Vec::with_capacity(ROOM);
+    out.extend([MAJOR, MINOR]);
+    out
 }

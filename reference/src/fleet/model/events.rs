@@ -65,7 +65,7 @@ pub(super) fn changed(
         let mut totals: Totals = state.totals.clone();
         for view in &change.views {
             let old = state.connections.get(&view.connection).and_then(|known| known.instance.as_ref());
-            totals.replace(old, view.instance.as_ref());
+            totals.replace(view.connection, old, view.instance.as_ref());
         }
         tell(Told::Sync(Arc::new(totals.stats(&hash))));
         decision.records.push(Record::Hashed { hash });

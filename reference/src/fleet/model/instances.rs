@@ -8,7 +8,7 @@ use super::{
 };
 use crate::model::Decision;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 use wireproof_spec::{
@@ -178,13 +178,13 @@ pub(super) struct Totals {
     instances: u64,
     rooms: u64,
     connections: u64,
-    /// How many instances name a room type, counting each time.
-    types: BTreeMap<String, u64>,
+    /// The connections of the instances that name a room type.
+    types: BTreeMap<String, BTreeSet<u64>>,
 }
 
 impl Totals {
-    /// Takes one instance for another.
-    pub(super) fn replace(&mut self, old: Option<&Instance>, new: Option<&Instance>) {
+    /// Takes one instance of a connection for another.
+    pub(super) fn replace(&mut self, connection: u64, old: Option<&Instance>, new: Option<&Instance>) {
         let connections = |instance: &Instance| u64::try_from(instance.info.connections.get()).unwrap_or(0);
         if let Some(old) = old {
             self.instances = self.instances.saturating_sub(1);
@@ -196,22 +196,26 @@ impl Totals {
             self.rooms += new.rooms.len() as u64;
             self.connections = self.connections.saturating_add(connections(new));
         }
-        let types = |instance: Option<&Instance>| instance.map(|it| it.info.clone());
-        let (old, new) = (types(old), types(new));
-        if old.as_ref().map(|it| &it.room_types) == new.as_ref().map(|it| &it.room_types) {
+        let (old, new) = (old.map(|it| &it.info.room_types), new.map(|it| &it.info.room_types));
+        if old == new {
             return;
         }
-        for kind in old.iter().flat_map(|it| &it.room_types) {
-            if let Some(times) = self.types.get_mut(kind) {
-                *times -= 1;
-                if *times == 0 {
+        for kind in old.into_iter().flatten() {
+            if let Some(named) = self.types.get_mut(kind) {
+                named.remove(&connection);
+                if named.is_empty() {
                     self.types.remove(kind);
                 }
             }
         }
-        for kind in new.iter().flat_map(|it| &it.room_types) {
-            *self.types.entry(kind.clone()).or_insert(0) += 1;
+        for kind in new.into_iter().flatten() {
+            self.types.entry(kind.clone()).or_default().insert(connection);
         }
+    }
+
+    /// The connections of the instances that name this room type, in their order.
+    pub(super) fn naming(&self, kind: &str) -> impl Iterator<Item = u64> {
+        self.types.get(kind).into_iter().flatten().copied()
     }
 
     pub(super) fn stats(&self, hash: &str) -> FleetStats {
@@ -279,7 +283,7 @@ impl State {
         for view in &change.views {
             let Some(known) = self.connections.get_mut(&view.connection) else { continue };
             let was = std::mem::replace(&mut known.instance, view.instance.clone());
-            self.totals.replace(was.as_ref(), view.instance.as_ref());
+            self.totals.replace(view.connection, was.as_ref(), view.instance.as_ref());
             for (index, room) in rooms_of(was.as_ref()).iter().enumerate() {
                 if !stays(room, rooms_of(view.instance.as_ref()).get(index)) {
                     self.displace(view.connection, room, &mut kinds);

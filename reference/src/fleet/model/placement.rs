@@ -47,12 +47,12 @@ fn pinned(state: &State, found: Option<(u64, &Instance)>, force: bool) -> Result
 }
 
 fn unpinned(state: &State, kind: &str, placement: &Placement, random: &[u8; 32]) -> Result<u64, Cause> {
-    let candidate = |&connection: &u64| {
+    let candidate = |connection: u64| {
         let known = state.connections.get(&connection)?;
         let instance = known.instance.as_ref()?;
-        takes(known, instance, kind, placement).then(|| (connection, Load::of(instance)))
+        takes(known, instance, placement).then(|| (connection, Load::of(instance)))
     };
-    let mut candidates: Vec<(u64, Load)> = state.joins.values().filter_map(candidate).collect();
+    let mut candidates: Vec<(u64, Load)> = state.totals.naming(kind).filter_map(candidate).collect();
     let compare = if candidates.iter().all(|(_, load)| load.most.is_some()) {
         Load::by_quotient
     } else {
@@ -74,8 +74,8 @@ fn unpinned(state: &State, kind: &str, placement: &Placement, random: &[u8; 32])
     chosen.map(|(connection, _)| *connection).ok_or(Cause::NoCandidate)
 }
 
-/// Whether an instance takes a room that may go anywhere.
-fn takes(known: &Connection, instance: &Instance, kind: &str, placement: &Placement) -> bool {
+/// Whether an instance takes a room that may go anywhere and has a type that it names.
+fn takes(known: &Connection, instance: &Instance, placement: &Placement) -> bool {
     let info = &instance.info;
     let below = |number: usize, most: Option<i32>| {
         most.is_none_or(|most| i64::try_from(number).is_ok_and(|number| number < most.into()))
@@ -85,7 +85,6 @@ fn takes(known: &Connection, instance: &Instance, kind: &str, placement: &Placem
     *known.status(instance) == Status::Active
         && !known.is_stale()
         && info.auto_create
-        && info.room_types.iter().any(|known| known == kind)
         && labels.into_iter().all(|(key, value)| info.labels.0.get(key) == Some(value))
         && below(instance.rooms.len().saturating_add(known.holds.len()), info.capacity.max_rooms.0)
         && below(connections, info.capacity.max_connections.0)

@@ -14,10 +14,14 @@ macro_rules! frame {
             $( $(#[doc = $fdoc])+ $field: $type = $member, )+
         }
 
+        // The numbers of the fields have their names.
+        #[allow(non_upper_case_globals)]
         impl $name {
+            $( const $field: u32 = $number; )+
+
             /// The body of the frame, field by field.
             fn fields(&self, out: &mut Vec<u8>) {
-                $( crate::fleet::frames::Member::write(&self.$field, $number, out); )+
+                $( crate::fleet::frames::Member::write(&self.$field, Self::$field, out); )+
             }
 
             /// Reads the body of a frame.
@@ -29,7 +33,7 @@ macro_rules! frame {
                 $( let mut $field = <$type as Member>::Slot::default(); )+
                 while !reader.is_empty() {
                     match reader.tag()? {
-                        $( ($number, wire) if wire == <$type as Member>::WIRE => {
+                        $( (Self::$field, wire) if wire == <$type as Member>::WIRE => {
                             <$type as Member>::take(&mut $field, &mut reader, reading)?;
                         } )+
                         (number, wire) => reader.skip(number, wire)?,
@@ -95,9 +99,7 @@ macro_rules! frame {
             }
 
             fn put(&self, number: u32, out: &mut Vec<u8>) {
-                let mut body = Vec::new();
-                self.fields(&mut body);
-                crate::fleet::frames::put_bytes(out, number, &body);
+                crate::fleet::frames::put_message(out, number, |out| self.fields(out));
             }
 
             fn absent() -> Self {
@@ -178,7 +180,7 @@ macro_rules! terms {
                 reader: &mut crate::fleet::frames::Reader<'_>,
                 reading: crate::fleet::frames::Reading,
             ) -> Result<Self, crate::decode::Violation> {
-                match (Self::from(String::from_utf8_lossy(reader.bytes()?).as_ref()), reading) {
+                match (Self::from(reader.text()?.as_ref()), reading) {
                     (Self::Other(word), crate::fleet::frames::Reading::Strict) if !$others => Err(crate::decode::Violation::new(
                         "",
                         crate::decode::expected(&[$( $word ),+].join(" or "), &word),

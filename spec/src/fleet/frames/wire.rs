@@ -1,6 +1,7 @@
 //! The encoding of Protocol Buffers as far as the protocol uses it: varints, strings, nested messages, repeated fields.
 
 use crate::decode::Violation;
+use std::borrow::Cow;
 
 /// How a value is written, as the lower three bits of its tag say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a length and so many bytes of UTF-8; U+FFFD stands for what is none.
+    ///
+    /// # Errors
+    /// The bytes end within it.
+    #[inline]
+    pub fn text(&mut self) -> Result<Cow<'a, str>, Violation> {
+        let bytes = self.bytes()?;
+        // Texts are what they should be nearly always, and finding that alone is faster.
+        Ok(std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed))
+    }
+
     /// A reader of a nested message.
     ///
     /// # Errors
@@ -182,6 +194,24 @@ pub fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// Writes a field of a message, whose fields are written by this.
+pub(crate) fn put_message(out: &mut Vec<u8>, number: u32, fields: impl FnOnce(&mut Vec<u8>)) {
+    put_varint(out, u64::from(number) << 3 | 2);
+    let at = out.len();
+    // Most are so short that their length has one byte; behind a longer one they are moved.
+    out.push(0);
+    fields(out);
+    let length = out.len() - at - 1;
+    match u8::try_from(length) {
+        Ok(short @ ..0x80) => out[at] = short,
+        _ => {
+            let mut long = Vec::new();
+            put_varint(&mut long, length as u64);
+            out.splice(at..=at, long);
+        }
+    }
+}
+
 /// A value that stands in a field of its own.
 pub(crate) trait Scalar: Sized {
     /// How it is written.
@@ -201,7 +231,7 @@ impl Scalar for String {
     const WIRE: WireType = WireType::Bytes;
 
     fn get(reader: &mut Reader<'_>, _: Reading) -> Result<Self, Violation> {
-        Ok(Self::from_utf8_lossy(reader.bytes()?).into_owned())
+        Ok(reader.text()?.into_owned())
     }
 
     fn put(&self, number: u32, out: &mut Vec<u8>) {
