@@ -30,8 +30,8 @@ def say(line: dict) -> None:
 class Session:
     """A session, and its agent from `start` on."""
 
-    def __init__(self, name: str, patience: dict):
-        self.name, self.patience = name, patience
+    def __init__(self, name: str, kind: type[Agent], patience: dict):
+        self.name, self.kind, self.patience = name, kind, patience
         self.agent: Agent | None = None
         self.instance_ids = False
 
@@ -49,7 +49,8 @@ class Session:
         if self.agent:
             raise ValueError("this session has an agent")
         timeout = None if connect_timeout_ms is None else connect_timeout_ms / 1000
-        self.agent = Agent(url, key, name, endpoint_url, connect_timeout=timeout, tell=self.heard, **self.patience, **options)
+        self.agent = self.kind(
+            url, key, name, endpoint_url, connect_timeout=timeout, tell=self.heard, **self.patience, **options)
         self.instance_ids = instance_ids
         self.agent.start()
 
@@ -61,8 +62,8 @@ class Session:
 
 
 class Adapter:
-    def __init__(self, patience: dict):
-        self.patience = patience
+    def __init__(self, kind: type[Agent], patience: dict):
+        self.kind, self.patience = kind, patience
         self.sessions: dict[str, Session] = {}
         self.running: set[asyncio.Task] = set()
         self.terminated = asyncio.Event()
@@ -122,12 +123,12 @@ class Adapter:
                 self.later(session.agent.stop())
             say({"id": number, "ok": {}})
         else:
-            session = self.sessions.setdefault(name, Session(name, self.patience))
+            session = self.sessions.setdefault(name, Session(name, self.kind, self.patience))
             self.later(self.answer(number, session, op, args))
 
 
-async def main(patience: dict) -> None:
-    adapter = Adapter(patience)
+async def main(patience: dict, kind: type[Agent] = Agent) -> None:
+    adapter = Adapter(kind, patience)
     while line := await asyncio.to_thread(sys.stdin.buffer.readline):
         adapter.read(line)
 
