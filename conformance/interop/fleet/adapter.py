@@ -80,10 +80,17 @@ class Adapter:
                 self.later(session.agent.shutdown())
         self.terminated.set()
 
-    async def perform(self, session: Session, op: str, args: dict) -> None:
-        """Up to its first wait this runs at once, so that requests are taken in their order."""
+    async def perform(self, session: Session, op: str, args: dict) -> dict:
         agent = session.agent
-        if op == "start":
+        if op == "hello":
+            if args["protocol"] != "fleet":
+                raise ValueError(f"this is no client of {args['protocol']}")
+            return {"operations": OPERATIONS}
+        if op == "end":
+            self.sessions.pop(session.name, None)
+            if agent:
+                await agent.stop()
+        elif op == "start":
             session.start(**args)
         elif op not in OPERATIONS:
             raise ValueError(f"there is no operation {op}")
@@ -103,28 +110,22 @@ class Adapter:
             self.terminated.clear()
             os.kill(os.getpid(), signal.SIGTERM)
             await self.terminated.wait()  # a Poll behind the answer is behind the signal
+        return {}
 
     async def answer(self, number, session: Session, op: str, args: dict) -> None:
         try:
-            await self.perform(session, op, args)
-            say({"id": number, "ok": {}})
+            say({"id": number, "ok": await self.perform(session, op, args)})
         except (ValueError, TypeError, KeyError, WebSocketException) as found:
             say({"id": number, "error": f"{type(found).__name__}: {found}"[:LONG]})
 
     def read(self, line: bytes) -> None:
+        """Each request has a task. They begin in their order, so that an answer to `hello` comes behind what was told before."""
         request = json.loads(line)
-        number, name, op, args = request["id"], request.get("session"), request["op"], request.get("args", {})
-        if op == "hello":
-            known = args.get("protocol", "fleet") == "fleet"
-            say({"id": number, **({"ok": {"operations": OPERATIONS}} if known else {"error": "this is an agent of fleet"})})
-        elif op == "end":
-            session = self.sessions.pop(name, None)
-            if session and session.agent:
-                self.later(session.agent.stop())
-            say({"id": number, "ok": {}})
-        else:
-            session = self.sessions.setdefault(name, Session(name, self.kind, self.patience))
-            self.later(self.answer(number, session, op, args))
+        name = request.get("session")
+        session = self.sessions.get(name) or Session(name, self.kind, self.patience)
+        if name is not None:
+            self.sessions[name] = session
+        self.later(self.answer(request["id"], session, request["op"], request.get("args", {})))
 
 
 async def main(patience: dict, kind: type[Agent] = Agent) -> None:
