@@ -18,6 +18,7 @@ from agent import OPEN, Agent, Ended, Opcode
 from codec import Malformed, decode, decode_outer, encode, encode_outer
 
 PROCESS = f"process {os.getpid()}"
+PATIENCE = {"hello_timeout": 20, "silence": 25}  # seconds, as in client.toml
 
 
 class OneUid(Agent):
@@ -323,10 +324,11 @@ LIBERTIES = {kind.__name__: kind for kind in Agent.__subclasses__()}
 def judge(suite: str, names: list[str], more: list[str]) -> list[str]:
     """Runs the suite against each, and returns those that it blames."""
     blamed = []
+    limits = [f"--limit={name.replace('_', '-')}-ms={seconds * 1000}" for name, seconds in PATIENCE.items()]
     for name in names:
         command = [sys.executable, __file__, "--adapter", name]
         run = subprocess.run(
-            [suite, "run", "fleet", "--client", "--feature", "fleet.graceful-shutdown=on", *more, "--", *command],
+            [suite, "run", "fleet", "--client", "--feature", "fleet.graceful-shutdown=on", *limits, *more, "--", *command],
             stdout=subprocess.PIPE, text=True, check=False)
         if run.returncode == 1:
             blamed.append(name)
@@ -344,6 +346,6 @@ if __name__ == "__main__":
     parser.add_argument("more", nargs="*", help="behind --: more arguments of wireproof, such as --tier fast")
     arguments = parser.parse_args()
     if arguments.adapter:
-        asyncio.run(adapter.main({}, LIBERTIES[arguments.adapter]))
+        asyncio.run(adapter.main(PATIENCE, LIBERTIES[arguments.adapter]))
     elif found := judge(arguments.suite, arguments.only or list(LIBERTIES), arguments.more):
         sys.exit(f"blamed: {', '.join(found)}")
