@@ -94,7 +94,7 @@ class Agent:
         self._turns: list[dict] = []  # drains and undrains of the host of which the orchestrator has not taken note
         self._task: asyncio.Task | None = None
         self._stopped = self._ever_greeted = self._greeted = self._warned = False
-        self._gave_up: str | None = None
+        self._failure: str | None = None  # why it gave up
         self._protocol = self._writer = None
 
     # What the host does.
@@ -178,7 +178,7 @@ class Agent:
             if self._connect_timeout is not None:
                 timer = asyncio.get_running_loop().call_later(self._connect_timeout, self._give_up)
             await self._dial_on()
-        except asyncio.CancelledError:  # by `stop` or `_give_up`
+        except (asyncio.CancelledError, OtherVersion):  # the first by `stop` or `_give_up`
             pass
         except Exception as found:
             error = f"{type(found).__name__}: {found}"
@@ -186,19 +186,23 @@ class Agent:
             if timer:
                 timer.cancel()
             self._fail_turns("the agent is stopped")
-        error = None if self._stopped else error or self._gave_up
-        if error:
-            self._tell("error", {"message": error})
-        self._tell("ended", {"error": error} if error else {})
+        if error and not self._stopped:
+            self._fail(error)
+        self._tell("ended", {"error": self._failure} if self._failure else {})
+
+    def _fail(self, why: str) -> None:
+        """The owner hears why at once, and not when the orchestrator has answered a close frame."""
+        self._failure = why
+        self._tell("error", {"message": why})
 
     @property
     def _over(self) -> bool:
         """Looked at beside the cancellation, which `asyncio.wait_for` may swallow before Python 3.12."""
-        return self._stopped or self._gave_up is not None
+        return self._stopped or self._failure is not None
 
     def _give_up(self) -> None:
-        if not self._ever_greeted:
-            self._gave_up = f"no Hello within {self._connect_timeout} s"
+        if not self._ever_greeted and not self._over:
+            self._fail(f"no Hello within {self._connect_timeout} s")
             self._task.cancel()
 
     async def _dial_on(self) -> None:
@@ -308,16 +312,20 @@ class Agent:
 
     def _hello(self, payload: bytes) -> bool:
         if len(payload) >= 2 and payload[0] != VERSION:
-            raise OtherVersion(f"the orchestrator speaks version {payload[0]}, not {VERSION}")
+            self._refuse(payload[0])
         hello = decode("hello", payload)
         if "protocolVersion" not in hello:
             return False
         if hello["protocolVersion"] != VERSION:
-            raise OtherVersion(f"the orchestrator speaks version {hello['protocolVersion']}, not {VERSION}")
+            self._refuse(hello["protocolVersion"])
         self._greeted = self._ever_greeted = True
         self._patience = max(self._silence, 3.5 * hello.get("heartbeatMs", 0) / 1000)
         self._tell("hello", {"instanceId": hello.get("instanceId", ""), "heartbeatMs": hello.get("heartbeatMs", 0)})
         return True
+
+    def _refuse(self, version: int) -> None:
+        self._fail(f"the orchestrator speaks version {version}, not {VERSION}")
+        raise OtherVersion
 
     def _poll(self, poll: dict) -> None:
         for turn in [turn for turn in self._turns if turn["said"] and turn["status"] == poll.get("status", "active")]:

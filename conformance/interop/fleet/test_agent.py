@@ -1,6 +1,6 @@
 """The codec and the hash against the fixtures and the document; the agent against a scripted orchestrator.
 
-Messages are judged by schemas/fleet as well where jsonschema is installed.
+What the agent sends is judged by schemas/fleet as well. requirements-test.txt has what is needed; `./python` has it.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import jsonschema
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
@@ -23,17 +24,12 @@ ROOT = Path(__file__).parents[3]
 FRAMES = json.loads((ROOT / "fixtures/fleet/frames.json").read_text())
 DOCUMENT = (ROOT / "spec/fleet.md").read_text()
 KEY = "the-agent-key"
-
-try:
-    import jsonschema
-except ImportError:
-    jsonschema = None
+DEADLINE = 10  # seconds, for whatever has to come
 
 
 def judge(kind: str, document: dict) -> None:
-    if jsonschema:
-        schema = json.loads((ROOT / f"schemas/fleet/{kind}.json").read_text())
-        jsonschema.Draft202012Validator(schema).validate(document)
+    schema = json.loads((ROOT / f"schemas/fleet/{kind}.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(document)
 
 
 class Codec(unittest.TestCase):
@@ -103,7 +99,7 @@ class Peer:
         await self.ws.send(encode_outer(f"fleet/{kind}", inner(encode(kind, document))))
 
     async def read(self, kind: str) -> dict:
-        topic, payload = decode_outer(await asyncio.wait_for(self.ws.recv(), 3))
+        topic, payload = decode_outer(await asyncio.wait_for(self.ws.recv(), DEADLINE))
         assert topic == f"fleet/{kind}", topic
         document = decode(kind, payload)
         judge(kind, document)
@@ -145,6 +141,7 @@ class Peer:
 class Conversation(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         self.peers, self.told, self.handshakes, self.answers = asyncio.Queue(), [], [], []
+        self.news = asyncio.Event()
 
         async def handler(ws):
             peer = Peer(ws)
@@ -153,6 +150,7 @@ class Conversation(unittest.IsolatedAsyncioTestCase):
 
         def handshake(ws, request):
             self.handshakes.append(request)
+            self.news.set()
             return ws.respond(self.answers.pop(0), "") if self.answers else None
 
         self.select = lambda ws, offered: SENTINEL
@@ -168,15 +166,27 @@ class Conversation(unittest.IsolatedAsyncioTestCase):
         self.server.close()
         await self.server.wait_closed()
 
+    def tell(self, event: str, data: dict) -> None:
+        self.told.append((event, data))
+        self.news.set()
+
+    async def until(self, holds) -> None:
+        """Waits until what was told, or a handshake, makes it true."""
+        async def wait():
+            while not holds():
+                self.news.clear()
+                await self.news.wait()
+        await asyncio.wait_for(wait(), DEADLINE)
+
     def agent(self, path: str = "", **options) -> Agent:
-        options = {"room_types": ["match", "lobby"], "tell": lambda event, data: self.told.append((event, data)), **options}
+        options = {"room_types": ["match", "lobby"], "tell": self.tell, **options}
         agent = Agent(self.url + path, KEY, "n", "ws://h", **options)
         self.agents.append(agent)
         agent.start()
         return agent
 
-    async def peer(self, hello: bool = True, seconds: float = 3) -> Peer:
-        peer = await asyncio.wait_for(self.peers.get(), seconds)
+    async def peer(self, hello: bool = True) -> Peer:
+        peer = await asyncio.wait_for(self.peers.get(), DEADLINE)
         if hello:
             await peer.hello()
         return peer
@@ -193,7 +203,7 @@ class Conversation(unittest.IsolatedAsyncioTestCase):
         self.assertNotIn(KEY, "".join(v for k, v in request.headers.raw_items() if k.lower() != "sec-websocket-protocol"))
         await peer.quiet()
         pong = await peer.ws.ping(b"content")
-        await asyncio.wait_for(pong, 1)
+        await asyncio.wait_for(pong, DEADLINE)
         self.assertEqual(self.events("hello"), [{"instanceId": "i-1", "heartbeatMs": 5000}])
 
     async def test_the_key_is_selected(self):
@@ -349,7 +359,7 @@ class Conversation(unittest.IsolatedAsyncioTestCase):
         await self.server.wait_closed()
         with mock.patch("agent.random.uniform", lambda low, high: 0.02):
             self.agent()
-            await asyncio.sleep(0.1)
+            await self.until(lambda: len(self.events("error")) >= 2)
             self.server = await serve(self.server.handler, "127.0.0.1", port, subprotocols=[SENTINEL])
             await (await self.peer()).poll()
 
@@ -358,7 +368,7 @@ class Conversation(unittest.IsolatedAsyncioTestCase):
             agent = self.agent()
             peer = await self.peer(hello=False)
             await peer.ws.send(encode_outer("fleet/hello", payload))
-            await asyncio.wait_for(agent.start(), 2)
+            await asyncio.wait_for(agent.start(), DEADLINE)
             with self.assertRaises(ConnectionClosed):
                 await peer.ws.recv()
         self.assertEqual((len(self.handshakes), len(self.events("error")), len(self.events("ended"))), (3, 3, 3))
@@ -375,15 +385,18 @@ class Conversation(unittest.IsolatedAsyncioTestCase):
             agent = self.agent(hello_timeout=0.2, connect_timeout=0.5)
             for _ in range(3):
                 await self.peer(hello=False)
-            await asyncio.wait_for(agent.start(), 2)
+            await asyncio.wait_for(agent.start(), DEADLINE)
             self.assertIn("no Hello", self.events("ended")[0]["error"])
             self.agent(silence=0.2)
             peer = await self.peer(hello=False)
             await peer.hello(heartbeat=100)  # 3.5 times H are more than the 0.2 s
-            for _ in range(3):
-                await asyncio.sleep(0.25)
-                await peer.ws.ping()
-            await asyncio.wait_for(peer.ws.wait_closed(), 1)
+            now = asyncio.get_running_loop().time
+            begun = pinged = now()
+            while pinged < begun + 0.7:
+                pinged = now()
+                await asyncio.wait_for(await peer.ws.ping(), DEADLINE)
+            await asyncio.wait_for(peer.ws.wait_closed(), DEADLINE)
+            self.assertGreaterEqual(now() - pinged, 0.35)
             await (await self.peer()).poll()
 
     async def test_stop(self):
@@ -392,16 +405,16 @@ class Conversation(unittest.IsolatedAsyncioTestCase):
         await peer.poll()
         drained = agent.drain()
         await agent.stop()
-        await asyncio.wait_for(peer.ws.wait_closed(), 1)
+        await asyncio.wait_for(peer.ws.wait_closed(), DEADLINE)
         self.assertEqual(peer.ws.close_code, 1000)
         self.assertIsInstance(drained.exception(), ConnectionError)
         self.answers = [503] * 20
-        agent = self.agent()
-        await asyncio.sleep(0.05)
-        await agent.stop()
-        dialled = len(self.handshakes)
-        await asyncio.sleep(0.2)
-        self.assertEqual((len(self.handshakes), self.events("ended")), (dialled, [{}, {}]))
+        with mock.patch("agent.random.uniform", lambda low, high: 0):
+            agent = self.agent()
+            await self.until(lambda: len(self.handshakes) >= 3)
+            await agent.stop()
+        self.assertTrue(agent.start().done())
+        self.assertEqual(self.events("ended"), [{}, {}])
 
     async def test_bad_settings(self):
         for change in ({"key": ""}, {"key": SENTINEL}, {"key": "a b"}, {"name": "x" * 65}, {"endpoint": "javascript:1"},
@@ -415,17 +428,17 @@ class Conversation(unittest.IsolatedAsyncioTestCase):
             sys.executable, str(Path(__file__).with_name("agent.py")), "--url", self.url, "--key", KEY, "--name", "n",
             "--endpoint", "ws://h", "--room-type", "match", "--label", "a=b", stderr=asyncio.subprocess.PIPE)
         try:
-            peer = await self.peer(seconds=10)
+            peer = await self.peer()
             await peer.cmd("create", "x", "match")
             process.send_signal(signal.SIGTERM)
-            for _ in range(50):
-                state = await peer.poll()
-                if state["status"] == "draining":
-                    break
-                await asyncio.sleep(0.02)
-            self.assertEqual((state["status"], len(state["rooms"])), ("draining", 1))
+
+            async def draining():  # the signal comes when it comes
+                while (state := await peer.poll())["status"] != "draining":
+                    pass
+                return state
+            self.assertEqual(len((await asyncio.wait_for(draining(), DEADLINE))["rooms"]), 1)
             await peer.cmd("destroy", "x")
-            _, errors = await asyncio.wait_for(process.communicate(), 5)
+            _, errors = await asyncio.wait_for(process.communicate(), DEADLINE)
             self.assertEqual((process.returncode, len(self.handshakes)), (0, 1))
             self.assertNotIn(KEY, errors.decode())
         finally:
