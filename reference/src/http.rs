@@ -1,5 +1,11 @@
 //! Between hyper and HTTP messages as values: reading a request whole within its bounds, writing an answer.
 
+mod front;
+mod seams;
+
+pub(crate) use front::{Beyond, Front};
+pub use seams::{Delay, Early, MapReply, MapRequest, Pieces, RawBytes, Received, Seams};
+
 use bytes::{Bytes, BytesMut};
 use flate2::{Compression, write::GzEncoder};
 use http_body_util::BodyExt;
@@ -10,6 +16,7 @@ use hyper::{
 };
 use std::{
     io::{self, Write},
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -21,13 +28,6 @@ use tokio::{
     time::{Instant, Sleep},
 };
 use wireproof_spec::http::{Body, Request, Response};
-
-/// Changes a request whose body came in so many pieces.
-pub type Pieces = Box<dyn Fn(usize, &mut Request) + Send + Sync>;
-/// How many of the bytes that were read at once are taken, at least one; the others are dropped.
-pub type Received = Box<dyn Fn(&[u8]) -> usize + Send + Sync>;
-/// Takes a request whose body ended before its end, and whose body is therefore empty here, for one that came whole.
-pub type Early = Box<dyn Fn(&mut Request) -> bool + Send + Sync>;
 
 /// The header that names what an answer holds.
 const ETAG: &str = "etag";
@@ -55,20 +55,26 @@ pub(crate) enum Unread {
     Long(usize),
 }
 
-/// The bounds within which a request is read.
+/// The bounds of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
+    /// The longest head of a request, in bytes.
+    pub(crate) max_head: usize,
+    /// How long a head may take, in milliseconds.
+    pub(crate) head_ms: u64,
     /// The longest body, in bytes.
     pub(crate) max_body: usize,
     /// How long a body may take, in milliseconds.
     pub(crate) body_ms: u64,
+    /// How long nothing of what is written may be taken, in milliseconds.
+    pub(crate) write_ms: u64,
 }
 
 /// A body that is this many times longer than allowed is no longer read to its end, but cut off.
 const PATIENCE: usize = 4;
 
 /// Reads a request whole, or without a body that is beyond the bounds, which is then said.
-pub(crate) async fn request(
+async fn request(
     parts: &Parts,
     body: Incoming,
     bounds: Bounds,
@@ -195,8 +201,13 @@ pub(crate) struct Bounded {
 }
 
 impl Bounded {
-    pub(crate) fn new(stream: TcpStream, patience: Duration, received: Option<Arc<Received>>) -> Self {
+    fn new(stream: TcpStream, patience: Duration, received: Option<Arc<Received>>) -> Self {
         Self { stream, patience, stuck: None, ahead: Bytes::new(), received }
+    }
+
+    /// Where it comes from, if that is known.
+    fn peer(&self) -> Option<IpAddr> {
+        self.stream.peer_addr().ok().map(|peer| peer.ip())
     }
 
     /// Whoever reads next reads these bytes first, which somebody else has read.

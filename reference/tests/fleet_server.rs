@@ -445,12 +445,12 @@ async fn seams_change_what_goes_in_and_out() {
     let server = start(|options| {
         let seams = &mut options.seams;
         // A wrong ticket counts, each Poll is said to be another one, and each State is heard twice.
-        seams.request = Box::new(|request| {
+        seams.http.request = Box::new(|request| {
             if request.headers.get("sec-websocket-protocol").is_some() {
                 request.headers.set("sec-websocket-protocol", format!("{AGENT_KEY}, {SENTINEL}"));
             }
         });
-        seams.reply = Box::new(|request, reply| {
+        seams.http.reply = Box::new(|request, reply| {
             if request.path == "/healthz" {
                 reply.status = 503;
             }

@@ -13,6 +13,7 @@ use std::{
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 use wireproof_reference::{
+    http,
     model::{Decision, Model},
     queue::{
         KEY, Limits, Options, QueueModel, Seams, Server,
@@ -29,7 +30,7 @@ async fn started(seams: Seams) -> (wireproof_reference::queue::Running, Api) {
 
 #[tokio::test]
 async fn seams_of_http() {
-    let seams = Seams {
+    let seams = http::Seams {
         request: Box::new(|request| request.query.remove("limit")),
         reply: Box::new(|request, reply| {
             if request.path.starts_with("/queue/get/") {
@@ -38,8 +39,9 @@ async fn seams_of_http() {
         }),
         delay: Some(Box::new(|request, _| (request.method == "PATCH").then_some(Duration::from_millis(30)))),
         bytes: Some(Box::new(|request, _| request.path.contains("/tail/").then(|| b"cut".to_vec()))),
-        ..Seams::honest()
-    };
+        ..http::Seams::honest()
+    }
+    .into();
     let (server, mut api) = started(seams).await;
     api.create("one", "pubsub", Value::Null).await;
     api.numbers("one", 0..3).await;

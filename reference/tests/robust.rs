@@ -7,6 +7,7 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 use wireproof_reference::{
+    http,
     model::{Decision, Model},
     stream::{
         Limits, Options, Running, Seams, Server, StreamModel,
@@ -129,7 +130,7 @@ async fn an_orderly_stop_answers_who_waits() {
 
 #[tokio::test]
 async fn seams_of_the_wire() {
-    let seams = Seams {
+    let seams = http::Seams {
         request: Box::new(|request| request.headers.remove("stream-closed")),
         reply: Box::new(|request, reply| {
             if request.method == "GET" {
@@ -140,8 +141,9 @@ async fn seams_of_the_wire() {
         bytes: Some(Box::new(|request, _| {
             (request.method == "HEAD").then(|| b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\ncut".to_vec())
         })),
-        ..Seams::honest()
-    };
+        ..http::Seams::honest()
+    }
+    .into();
     let server = started(seams).await.unwrap();
     let mut client = Client::to(server.addr).await;
     let created = client.send(put("s").header("stream-closed", "true").body("x")).await;

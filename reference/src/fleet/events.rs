@@ -208,12 +208,15 @@ mod tests {
     #[test]
     fn a_reader_that_takes_nothing_is_cut() {
         let cut = Arc::new(Notify::new());
-        let (listener, mut waiting) = waiting(Arc::clone(&cut));
+        let (mut listener, mut waiting) = waiting(Arc::clone(&cut));
         let event = Arc::new(Written { name: "sync", data: "x".repeat(60) });
-        assert!(listener.tell(&event, 100) && listener.tell(&event, 100));
-        assert!(!listener.tell(&event, 100));
+        let (some, none) = (Duration::from_secs(60), Duration::ZERO);
+        assert!(listener.tell(&event, 100, none) && listener.tell(&event, 100, none));
+        // Not yet for as long as it may.
+        assert!(listener.tell(&event, 100, some));
+        assert!(!listener.tell(&event, 100, none));
         drop(listener);
-        for _ in 0..2 {
+        for _ in 0..3 {
             assert!(waiting.events.try_recv().is_ok());
         }
         assert!(waiting.events.try_recv().is_err());

@@ -1,18 +1,18 @@
 //! The places at which a reference orchestrator can be broken. Every seam is a value; the honest ones change nothing and cost
 //! nothing.
 
-pub use crate::{
-    http::{Early, Pieces, Received},
-    queue::seams::MapWritten,
-};
+pub use crate::queue::seams::MapWritten;
 
 use super::{
     model::FleetModel,
     program::{Exit, Occasion},
 };
-use crate::model::{self, Port};
-use std::{sync::Arc, time::Duration};
-use wireproof_spec::http::{Request, Response};
+use crate::{
+    http,
+    model::{self, Port},
+};
+use std::time::Duration;
+use wireproof_spec::http::Request;
 
 /// What goes over the WebSocket of an agent, in either direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,15 +59,6 @@ pub enum Piece {
     End,
 }
 
-/// Maps each request that was read whole, before anybody looks at it; the handshake of a WebSocket too.
-pub type MapRequest = Box<dyn Fn(&mut Request) + Send + Sync>;
-/// Maps each answer before it is written; that to a handshake too, which becomes a WebSocket only if its status is 101. The
-/// request is the mapped one.
-pub type MapReply = Box<dyn Fn(&Request, &mut Response) + Send + Sync>;
-/// Holds an answer back.
-pub type Delay = Box<dyn Fn(&Request, &Response) -> Option<Duration> + Send + Sync>;
-/// Writes other bytes than those of the answer, and then ends the connection.
-pub type RawBytes = Box<dyn Fn(&Request, &Response) -> Option<Vec<u8>> + Send + Sync>;
 /// Maps frames of the connection of this handshake. The number is the one by which the model knows the connection; that of a
 /// handshake that was turned away is known to nobody.
 pub type MapFrames = Box<dyn Fn(&Request, u64, &mut Vec<Frame>) + Send + Sync>;
@@ -80,20 +71,8 @@ pub type MapExit = Box<dyn Fn(Occasion<'_>, Exit) -> Option<Exit> + Send + Sync>
 
 /// The places at which an orchestrator can be broken.
 pub struct Seams {
-    /// Whether a request is taken whose body ended early; none: it is not.
-    pub early: Option<Early>,
-    /// What becomes of a body that came in pieces; none: they are put together.
-    pub pieces: Option<Pieces>,
-    /// What is taken of what a connection brings; none: all.
-    pub received: Option<Arc<Received>>,
-    /// Each request.
-    pub request: MapRequest,
-    /// Each answer.
-    pub reply: MapReply,
-    /// When each answer is written; none: at once.
-    pub delay: Option<Delay>,
-    /// What each answer is on the wire; none: what HTTP says.
-    pub bytes: Option<RawBytes>,
+    /// Requests and answers.
+    pub http: http::Seams,
     /// What is sent to an agent, one frame at a time: messages, pings and the close frame, and the cut of one that answers no
     /// pings; none: as it is.
     pub frames: Option<MapFrames>,
@@ -115,13 +94,7 @@ impl Seams {
     /// Changes nothing.
     pub fn honest() -> Self {
         Self {
-            early: None,
-            pieces: None,
-            received: None,
-            request: Box::new(|_| {}),
-            reply: Box::new(|_, _| {}),
-            delay: None,
-            bytes: None,
+            http: http::Seams::honest(),
             frames: None,
             heard: None,
             written: None,
@@ -130,6 +103,12 @@ impl Seams {
             exit: None,
             port: model::honest::<FleetModel>(),
         }
+    }
+}
+
+impl From<http::Seams> for Seams {
+    fn from(http: http::Seams) -> Self {
+        Self { http, ..Self::honest() }
     }
 }
 

@@ -6,34 +6,30 @@ use super::{
     events::{self, Listener, Written},
     model::{Answer, Ask, Effect, FleetModel, Input},
     routes::{self, Answered, Origin},
-    seams::{Delay, Early, MapEvents, MapLine, MapReply, MapRequest, Pieces, RawBytes, Received},
+    seams::{MapEvents, MapLine},
     settings::{self, ConfigError, Limits, Options, Print},
     socket::{self, Handshake, Lines},
 };
 pub use crate::shell::Running;
 use crate::{
     core::{Core, Sink},
-    http::{self, Bounded, Bounds, Unanswered},
+    http::{self, Beyond, Bounds, Front, Unanswered},
     shell::{self, Ending, Serving, listen, supervise},
 };
 use bytes::Bytes;
 use http_body_util::{Either, Full, StreamBody};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
 use std::{
     collections::HashMap,
-    future::poll_fn,
     hash::{BuildHasher, Hasher, RandomState},
     net::IpAddr,
-    pin::Pin,
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 use tokio::{
-    io::AsyncWriteExt,
     net::TcpStream,
     sync::{Notify, mpsc, oneshot, watch},
     task::JoinSet,
@@ -108,13 +104,16 @@ impl Server {
             throttle: Mutex::new(Throttle::new(throttle_tokens, throttle_window_ms, throttle_buckets)),
             started: Instant::now(),
             ends: AtomicBool::new(false),
-            early: seams.early,
-            pieces: seams.pieces,
-            received: seams.received,
-            request: seams.request,
-            reply: seams.reply,
-            delay: seams.delay,
-            bytes: seams.bytes,
+            http: Front {
+                bounds: Bounds {
+                    max_head: limits.max_head,
+                    head_ms: limits.head_ms,
+                    max_body: limits.max_body,
+                    body_ms: limits.body_ms,
+                    write_ms: limits.write_ms,
+                },
+                seams: seams.http,
+            },
             events: seams.events,
             log: print.map(|print| Log { print, line: seams.line }),
             wires: socket::Wires { frames: seams.frames, heard: seams.heard, written: seams.written },
@@ -244,13 +243,7 @@ pub(super) struct Shared {
     throttle: Mutex<Throttle>,
     started: Instant,
     ends: AtomicBool,
-    early: Option<Early>,
-    pieces: Option<Pieces>,
-    received: Option<Arc<Received>>,
-    request: MapRequest,
-    reply: MapReply,
-    delay: Option<Delay>,
-    bytes: Option<RawBytes>,
+    http: Front,
     pub(super) events: Option<MapEvents>,
     log: Option<Log>,
     pub(super) wires: socket::Wires,
@@ -320,71 +313,18 @@ impl Serving for Fleet {
     }
 }
 
-/// What a connection becomes when the answers of HTTP have ended.
-#[derive(Default)]
-struct Beyond {
-    /// Where the connection comes from, if that is known.
-    peer: Option<IpAddr>,
-    /// That it ends at once.
-    cut: Arc<Notify>,
-    /// Other bytes than those of an answer.
-    replaced: OnceLock<Vec<u8>>,
-    /// A WebSocket.
-    handshake: OnceLock<Handshake>,
-}
-
 /// Serves one connection to its end.
 async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Receiver<Ending>) {
-    // Without it, every second small answer waits 40 ms for an acknowledgement.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let limits = shared.limits;
-    let peer = stream.peer_addr().ok().map(|peer| peer.ip());
-    let io = Bounded::new(stream, Duration::from_millis(limits.write_ms), shared.received.clone());
-    let beyond = Arc::new(Beyond { peer, ..Beyond::default() });
-    let service = {
-        let (shared, beyond) = (Arc::clone(&shared), Arc::clone(&beyond));
-        service_fn(move |request| Box::pin(serve(Arc::clone(&shared), Arc::clone(&beyond), request)))
+    let Some(io) = shared.http.accept(stream) else { return };
+    let serve = {
+        let shared = Arc::clone(&shared);
+        move |beyond, request| serve(Arc::clone(&shared), beyond, request)
     };
-    // On the heap, so that a connection that has become a WebSocket does not keep the room of one of HTTP.
-    let mut served = Box::pin(async {
-        let mut served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_millis(limits.head_ms))
-            .max_header_size(limits.max_head)
-            .serve_connection(TokioIo::new(io), service);
-        let mut stopping = *stop.borrow() != Ending::Not;
-        if stopping {
-            Pin::new(&mut served).graceful_shutdown();
-        }
-        loop {
-            let ended = tokio::select! {
-                // An error is the client's: it went away, or what it sent is no HTTP and was refused.
-                _ = poll_fn(|cx| served.poll_without_shutdown(cx)) => true,
-                _ = stop.changed(), if !stopping => false,
-                // A reader of events that takes nothing would keep its place until a write has waited too long.
-                () = beyond.cut.notified() => return None,
-            };
-            if ended {
-                break;
-            }
-            stopping = true;
-            Pin::new(&mut served).graceful_shutdown();
-        }
-        let parts = served.into_parts();
-        Some((parts.io.into_inner(), parts.read_buf))
-    });
-    let Some((mut io, read)) = served.as_mut().await else { return };
-    drop(served);
-    if let Some(bytes) = beyond.replaced.get() {
-        // Whoever reads this may be gone.
-        let _ = io.write_all(bytes).await;
-    } else if let Some(handshake) = beyond.handshake.get() {
-        io.put_back(read);
-        return socket::serve(io, shared, handshake.clone(), stop).await;
+    // On the heap, so that a connection that has upgraded a WebSocket does not keep the room of one of HTTP.
+    let upgraded = Box::pin(shared.http.connection(io, &mut stop, serve)).await;
+    if let Some((io, handshake)) = upgraded {
+        socket::serve(io, shared, handshake, stop).await;
     }
-    let _ = io.shutdown().await;
 }
 
 /// An answer at once, or an event stream.
@@ -392,33 +332,20 @@ type Reply = hyper::Response<Either<Full<Bytes>, StreamBody<events::Body>>>;
 
 async fn serve(
     shared: Arc<Shared>,
-    beyond: Arc<Beyond>,
+    beyond: Arc<Beyond<Handshake>>,
     request: hyper::Request<Incoming>,
 ) -> Result<Reply, Unanswered> {
-    let (parts, body) = request.into_parts();
-    let bounds = Bounds { max_body: shared.limits.max_body, body_ms: shared.limits.body_ms };
-    let (early, pieces) = (shared.early.as_ref(), shared.pieces.as_ref());
-    let (mut request, unread) = http::request(&parts, body, bounds, early, pieces).await?;
-    (shared.request)(&mut request);
+    let (request, unread) = shared.http.request(request).await?;
     let origin = Origin { peer: beyond.peer, cut: &beyond.cut };
     let Answered { mut reply, listening } = routes::answer(&shared, &request, unread, origin).await?;
     shared.cors.leave(&request, &mut reply);
-    (shared.reply)(&request, &mut reply);
     if let Some(log) = &shared.log {
         log.tell(&request, &reply);
     }
-    if let Some(time) = shared.delay.as_ref().and_then(|delay| delay(&request, &reply)) {
-        tokio::time::sleep(time).await;
-    }
-    if let Some(bytes) = shared.bytes.as_ref().and_then(|bytes| bytes(&request, &reply)) {
-        // Set once: the connection ends here.
-        let _ = beyond.replaced.set(bytes);
-        return Err(Unanswered::Replaced);
-    }
+    shared.http.reply(&request, &mut reply, &beyond).await?;
     if reply.status == 101 && socket::is_handshake(&request) {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
-        // A connection is upgraded once.
-        let _ = beyond.handshake.set(Handshake { request, number });
+        beyond.upgrade(Handshake { request, number });
         return Ok(http::response(reply, Either::Left(Full::default())));
     }
     let body = match listening {

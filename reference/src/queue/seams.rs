@@ -1,16 +1,15 @@
 //! What a reference server of queues can be started with: its limits, its parts, its keys, and the seams at which it can be
 //! broken. Every seam is a value; the honest ones change nothing.
 
-pub use crate::http::{Early, Pieces, Received};
-
 use super::model::QueueModel;
 use crate::{
+    http,
     log::Recovery,
     model::{self, Port},
 };
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
-use wireproof_spec::http::{Request, Response};
+use wireproof_spec::http::Request;
 
 /// The bounds of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,14 +115,6 @@ pub enum Frame {
     Pause(Duration),
 }
 
-/// Maps each request that was read whole, before it is decoded; the handshake of a WebSocket too.
-pub type MapRequest = Box<dyn Fn(&mut Request) + Send + Sync>;
-/// Maps each answer, before it is written. The request is the mapped one.
-pub type MapReply = Box<dyn Fn(&Request, &mut Response) + Send + Sync>;
-/// Holds an answer back.
-pub type Delay = Box<dyn Fn(&Request, &Response) -> Option<Duration> + Send + Sync>;
-/// Writes other bytes than those of the answer, and then ends the connection.
-pub type RawBytes = Box<dyn Fn(&Request, &Response) -> Option<Vec<u8>> + Send + Sync>;
 /// Maps the frames that are about to be sent on the connection of this handshake. The number is that of the connection.
 pub type MapFrames = Box<dyn Fn(&Request, u64, &mut Vec<Frame>) + Send + Sync>;
 /// Maps what was received on the connection of this handshake: a text, bytes or a close.
@@ -135,20 +126,8 @@ pub type MapWritten = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
 
 /// The places at which a server can be broken.
 pub struct Seams {
-    /// Whether a request is taken whose body ended early; none: it is not.
-    pub early: Option<Early>,
-    /// What becomes of a body that came in pieces; none: they are put together.
-    pub pieces: Option<Pieces>,
-    /// What is taken of what a connection brings; none: all.
-    pub received: Option<Arc<Received>>,
-    /// Each request.
-    pub request: MapRequest,
-    /// Each answer.
-    pub reply: MapReply,
-    /// When each answer is written; none: at once.
-    pub delay: Option<Delay>,
-    /// What each answer is on the wire; none: what HTTP says.
-    pub bytes: Option<RawBytes>,
+    /// Requests and answers.
+    pub http: http::Seams,
     /// The frames that are sent before anything was heard; none: there are none.
     pub opening: Option<MapFrames>,
     /// The frames that are sent; none: as they are.
@@ -169,13 +148,7 @@ impl Seams {
     /// Changes nothing.
     pub fn honest() -> Self {
         Self {
-            early: None,
-            pieces: None,
-            received: None,
-            request: Box::new(|_| {}),
-            reply: Box::new(|_, _| {}),
-            delay: None,
-            bytes: None,
+            http: http::Seams::honest(),
             opening: None,
             frames: None,
             heard: None,
@@ -184,6 +157,12 @@ impl Seams {
             port: model::honest::<QueueModel>(),
             recovery: None,
         }
+    }
+}
+
+impl From<http::Seams> for Seams {
+    fn from(http: http::Seams) -> Self {
+        Self { http, ..Self::honest() }
     }
 }
 

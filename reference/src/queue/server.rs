@@ -6,34 +6,29 @@ use super::{
     frames::Frames,
     message::{self, Asked, refuse},
     model::{Answer, Ask, Call, Effect, Input, QueueModel},
-    seams::{Access, Delay, Early, Limits, MapReply, MapRequest, Parts, Pieces, RawBytes, Received, Seams},
+    seams::{Access, Limits, Parts, Seams},
     socket::{self, Handshake},
 };
 pub use crate::shell::{Error, Running};
 use crate::{
     core::{Core, Sink},
-    http::{self, Bounded, Bounds, Unanswered, Unread},
+    http::{self, Beyond, Bounds, Front, Unanswered, Unread},
     log::{Content, Lease},
     shell::{Ending, Serving, listen, supervise},
 };
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{body::Incoming, http::uri::Authority, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{body::Incoming, http::uri::Authority};
 use std::{
     collections::HashMap,
-    future::poll_fn,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
-    pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 use tokio::{
-    io::AsyncWriteExt,
     net::TcpStream,
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -114,13 +109,16 @@ impl Server {
             parts,
             access,
             keep_alive,
-            early: seams.early,
-            pieces: seams.pieces,
-            received: seams.received,
-            request: seams.request,
-            reply: seams.reply,
-            delay: seams.delay,
-            bytes: seams.bytes,
+            http: Front {
+                bounds: Bounds {
+                    max_head: limits.max_head,
+                    head_ms: limits.head_ms,
+                    max_body: limits.max_body,
+                    body_ms: limits.body_ms,
+                    write_ms: limits.write_ms,
+                },
+                seams: seams.http,
+            },
             wires: socket::Wires {
                 opening: seams.opening,
                 frames: seams.frames,
@@ -197,13 +195,7 @@ pub(super) struct Shared {
     parts: Parts,
     pub(super) access: Access,
     pub(super) keep_alive: Option<&'static str>,
-    request: MapRequest,
-    reply: MapReply,
-    early: Option<Early>,
-    pieces: Option<Pieces>,
-    received: Option<Arc<Received>>,
-    delay: Option<Delay>,
-    bytes: Option<RawBytes>,
+    http: Front,
     pub(super) wires: socket::Wires,
     pub(super) content: Content,
     pub(super) frames: Frames,
@@ -230,79 +222,26 @@ impl Serving for Queues {
     }
 }
 
-/// What a connection becomes when the answers of HTTP have ended.
-#[derive(Default)]
-struct Beyond {
-    /// Where the connection comes from, if that is known.
-    peer: Option<IpAddr>,
-    /// Other bytes than those of an answer.
-    replaced: OnceLock<Vec<u8>>,
-    /// A WebSocket.
-    handshake: OnceLock<Handshake>,
-}
-
 /// Serves one connection to its end.
 async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Receiver<Ending>) {
-    // Without it, every second small answer waits 40 ms for an acknowledgement.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let limits = shared.limits;
-    let peer = stream.peer_addr().ok().map(|peer| peer.ip());
-    let io = Bounded::new(stream, Duration::from_millis(limits.write_ms), shared.received.clone());
-    let beyond = Arc::new(Beyond { peer, ..Beyond::default() });
-    let service = {
-        let (shared, beyond) = (Arc::clone(&shared), Arc::clone(&beyond));
-        service_fn(move |request| Box::pin(serve(Arc::clone(&shared), Arc::clone(&beyond), request)))
+    let Some(io) = shared.http.accept(stream) else { return };
+    let serve = {
+        let shared = Arc::clone(&shared);
+        move |beyond, request| serve(Arc::clone(&shared), beyond, request)
     };
-    // On the heap, so that a connection that has become a WebSocket does not keep the room of one of HTTP.
-    let mut served = Box::pin(async {
-        let mut served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_millis(limits.head_ms))
-            .max_header_size(limits.max_head)
-            .serve_connection(TokioIo::new(io), service);
-        let mut stopping = *stop.borrow() != Ending::Not;
-        if stopping {
-            Pin::new(&mut served).graceful_shutdown();
-        }
-        loop {
-            let ended = tokio::select! {
-                // An error is the client's: it went away, or what it sent is no HTTP and was refused.
-                _ = poll_fn(|cx| served.poll_without_shutdown(cx)) => true,
-                _ = stop.changed(), if !stopping => false,
-            };
-            if ended {
-                break;
-            }
-            stopping = true;
-            Pin::new(&mut served).graceful_shutdown();
-        }
-        let parts = served.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
-    });
-    let (mut io, read) = served.as_mut().await;
-    drop(served);
-    if let Some(bytes) = beyond.replaced.get() {
-        // Whoever reads this may be gone.
-        let _ = io.write_all(bytes).await;
-    } else if let Some(handshake) = beyond.handshake.get() {
-        io.put_back(read);
-        return socket::serve(io, shared, handshake.clone(), stop).await;
+    // On the heap, so that a connection that has upgraded a WebSocket does not keep the room of one of HTTP.
+    let upgraded = Box::pin(shared.http.connection(io, &mut stop, serve)).await;
+    if let Some((io, handshake)) = upgraded {
+        socket::serve(io, shared, handshake, stop).await;
     }
-    let _ = io.shutdown().await;
 }
 
 async fn serve(
     shared: Arc<Shared>,
-    beyond: Arc<Beyond>,
+    beyond: Arc<Beyond<Handshake>>,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Full<Bytes>>, Unanswered> {
-    let (parts, body) = request.into_parts();
-    let bounds = Bounds { max_body: shared.limits.max_body, body_ms: shared.limits.body_ms };
-    let (early, pieces) = (shared.early.as_ref(), shared.pieces.as_ref());
-    let (mut request, unread) = http::request(&parts, body, bounds, early, pieces).await?;
-    (shared.request)(&mut request);
+    let (request, unread) = shared.http.request(request).await?;
     let mut reply = match unread {
         Some(Unread::Slow(time)) => {
             refuse(408, format_args!("expected the whole body within {time:?}")).header("connection", "close")
@@ -310,21 +249,12 @@ async fn serve(
         Some(Unread::Long(most)) => refuse(413, format_args!("expected a body of at most {most} bytes")),
         None => Shared::answer(&shared, &request).await?,
     };
-    (shared.reply)(&request, &mut reply);
-    if let Some(time) = shared.delay.as_ref().and_then(|delay| delay(&request, &reply)) {
-        tokio::time::sleep(time).await;
-    }
-    if let Some(bytes) = shared.bytes.as_ref().and_then(|bytes| bytes(&request, &reply)) {
-        // Set once: the connection ends here.
-        let _ = beyond.replaced.set(bytes);
-        return Err(Unanswered::Replaced);
-    }
+    shared.http.reply(&request, &mut reply, &beyond).await?;
     if reply.status == 101
         && let Some(name) = message::socket(&request)
     {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
-        // A connection is upgraded once.
-        let _ = beyond.handshake.set(Handshake { request, name, peer: beyond.peer, number });
+        beyond.upgrade(Handshake { request, name, peer: beyond.peer, number });
     }
     let body = Full::new(std::mem::take(&mut reply.body.0));
     Ok(http::response(reply, body))

@@ -2,15 +2,13 @@
 //!
 //! Every seam is a value. The honest ones change nothing; a defect replaces one of them and leaves the server as it is.
 
-pub use crate::http::{Early, Pieces, Received};
-
 use super::{model::StreamModel, sse::Event};
 use crate::{
+    http,
     log::Recovery,
     model::{self, Port},
 };
-use std::{sync::Arc, time::Duration};
-use wireproof_spec::http::{Request, Response};
+use wireproof_spec::http::Request;
 
 /// The bounds of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,38 +67,17 @@ impl Default for Parts {
     }
 }
 
-/// Maps each request that was read whole, before it is decoded.
-pub type MapRequest = Box<dyn Fn(&mut Request) + Send + Sync>;
-/// Maps each answer, before it is written. The request is the mapped one.
-pub type MapReply = Box<dyn Fn(&Request, &mut Response) + Send + Sync>;
-/// Holds an answer back.
-pub type Delay = Box<dyn Fn(&Request, &Response) -> Option<Duration> + Send + Sync>;
-/// Writes other bytes than those of the answer, and then ends the connection.
-pub type RawBytes = Box<dyn Fn(&Request, &Response) -> Option<Vec<u8>> + Send + Sync>;
-
 /// Maps the events of one answer to a reader that stays, before they are written.
 pub type MapEvents = Box<dyn Fn(&Request, &mut Vec<Event>) + Send + Sync>;
 
 /// The places at which a server can be broken.
 pub struct Seams {
-    /// Whether a request is taken whose body ended early; none: it is not (STREAM-APPEND-9).
-    pub early: Option<Early>,
-    /// What becomes of a body that came in pieces; none: they are put together.
-    pub pieces: Option<Pieces>,
-    /// What is taken of what a connection brings; none: all.
-    pub received: Option<Arc<Received>>,
+    /// Requests and answers.
+    pub http: http::Seams,
     /// How many connections are served at the same time; none: as many as the limit says.
     pub connections: Option<usize>,
-    /// Each request.
-    pub request: MapRequest,
-    /// Each answer.
-    pub reply: MapReply,
     /// The events of each answer to a reader that stays; none: as they are.
     pub events: Option<MapEvents>,
-    /// When each answer is written; none: at once.
-    pub delay: Option<Delay>,
-    /// What each answer is on the wire; none: what HTTP says.
-    pub bytes: Option<RawBytes>,
     /// How the model is called.
     pub port: Port<StreamModel>,
     /// What a restart makes of the log; none: what was in it. Only for a server with data.
@@ -111,18 +88,18 @@ impl Seams {
     /// Changes nothing.
     pub fn honest() -> Self {
         Self {
-            early: None,
-            pieces: None,
-            received: None,
+            http: http::Seams::honest(),
             connections: None,
-            request: Box::new(|_| {}),
-            reply: Box::new(|_, _| {}),
             events: None,
-            delay: None,
-            bytes: None,
             port: model::honest::<StreamModel>(),
             recovery: None,
         }
+    }
+}
+
+impl From<http::Seams> for Seams {
+    fn from(http: http::Seams) -> Self {
+        Self { http, ..Self::honest() }
     }
 }
 

@@ -5,15 +5,13 @@ use super::{
     gate::{Access, Gate},
     message::{self, Asked, Writing, refuse},
     model::{Answer, Ask, Create, Effect, Input, StreamModel},
-    seams::{
-        Delay, Early, Limits, MapEvents, MapReply, MapRequest, Parts, Pieces, RawBytes, Received, Seams,
-    },
+    seams::{Limits, MapEvents, Parts, Seams},
     sse::{Event, Events},
 };
 pub use crate::shell::{Error, Running};
 use crate::{
     core::{Core, Sink},
-    http::{self, Bounded, Bounds, Unanswered, Unread},
+    http::{self, Beyond, Bounded, Bounds, Front, Unanswered, Unread},
     log::{self, Content, Lease},
     shell::{Ending, Serving, listen, supervise},
 };
@@ -22,24 +20,22 @@ use http_body_util::{Either, Full};
 use hyper::{
     body::Incoming,
     http::uri::Authority,
-    server::conn::{http1, http2},
+    server::conn::http2,
     service::{HttpService, service_fn},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{
     collections::HashMap,
-    future::poll_fn,
+    convert::Infallible,
     net::SocketAddr,
     path::PathBuf,
-    pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tokio::{
-    io::AsyncWriteExt,
     net::TcpStream,
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -90,8 +86,7 @@ impl Server {
     /// The address or the data directory cannot be used.
     pub async fn start(options: Options) -> Result<Running, Error> {
         let Options { addr, data, mut limits, parts, access, seams } = options;
-        let Seams { early, pieces, received, connections, request, reply, events, delay, .. } = seams;
-        let Seams { bytes, port, recovery, .. } = seams;
+        let Seams { http: seams, connections, events, port, recovery } = seams;
         limits.connections = connections.unwrap_or(limits.connections);
         let core =
             tokio::task::spawn_blocking(move || Core::<StreamModel>::open(data.as_deref(), recovery, port))
@@ -108,14 +103,17 @@ impl Server {
             limits,
             parts,
             gate: Gate::new(access),
-            early,
-            pieces,
-            received,
-            request,
-            reply,
+            http: Front {
+                bounds: Bounds {
+                    max_head: limits.max_head,
+                    head_ms: limits.head_ms,
+                    max_body: limits.max_body,
+                    body_ms: limits.body_ms,
+                    write_ms: limits.write_ms,
+                },
+                seams,
+            },
             events,
-            delay,
-            bytes,
             salt: message::random(),
             content: core.content(),
             inputs,
@@ -184,14 +182,8 @@ struct Shared {
     limits: Limits,
     parts: Parts,
     gate: Gate,
-    request: MapRequest,
-    reply: MapReply,
-    early: Option<Early>,
-    pieces: Option<Pieces>,
-    received: Option<Arc<Received>>,
+    http: Front,
     events: Option<MapEvents>,
-    delay: Option<Delay>,
-    bytes: Option<RawBytes>,
     salt: u64,
     content: Content,
     inputs: mpsc::Sender<Input>,
@@ -219,13 +211,8 @@ impl Serving for Streams {
 
 /// Serves one connection to its end.
 async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Receiver<Ending>) {
-    // Without it, every second small answer waits 40 ms for an acknowledgement.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let limits = shared.limits;
-    let mut io = Bounded::new(stream, Duration::from_millis(limits.write_ms), shared.received.clone());
-    let time = Duration::from_millis(limits.head_ms);
+    let Some(mut io) = shared.http.accept(stream) else { return };
+    let time = Duration::from_millis(shared.limits.head_ms);
     let is_http2 = tokio::select! {
         begins = tokio::time::timeout(time, io.begins_with(PREFACE)) => match begins {
             Ok(Ok(begins)) => begins,
@@ -234,38 +221,17 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Rec
         },
         _ = stop.changed() => return,
     };
-    let replaced: Arc<OnceLock<Vec<u8>>> = Arc::default();
-    let service = {
-        let replaced = Arc::clone(&replaced);
-        service_fn(move |request| Box::pin(serve(Arc::clone(&shared), Arc::clone(&replaced), request)))
+    let serve = {
+        let shared = Arc::clone(&shared);
+        move |beyond, request| serve(Arc::clone(&shared), beyond, request)
     };
     if is_http2 {
-        return http2_connection(io, service, limits, stop).await;
+        let beyond = Arc::new(Beyond::from(None));
+        let service = service_fn(move |request| Box::pin(serve(Arc::clone(&beyond), request)));
+        return http2_connection(io, service, shared.limits, stop).await;
     }
-    let mut served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(limits.head_ms))
-        .max_header_size(limits.max_head)
-        .serve_connection(TokioIo::new(io), service);
-    let mut stopping = false;
-    loop {
-        let ended = tokio::select! {
-            // An error is the client's: it went away, or what it sent is no HTTP and was refused.
-            _ = poll_fn(|cx| served.poll_without_shutdown(cx)) => true,
-            _ = stop.changed(), if !stopping => false,
-        };
-        if ended {
-            break;
-        }
-        stopping = true;
-        Pin::new(&mut served).graceful_shutdown();
-    }
-    let mut io = served.into_parts().io.into_inner();
-    if let Some(bytes) = replaced.get() {
-        // Whoever reads this may be gone.
-        let _ = io.write_all(bytes).await;
-    }
-    let _ = io.shutdown().await;
+    // There is nothing that it could become.
+    let _ = shared.http.connection(io, &mut stop, serve).await;
 }
 
 /// With what a client begins that speaks HTTP/2 by prior knowledge: RFC 9113, section 3.4.
@@ -302,15 +268,12 @@ type Written = hyper::Response<Either<Full<Bytes>, Events>>;
 
 async fn serve(
     shared: Arc<Shared>,
-    replaced: Arc<OnceLock<Vec<u8>>>,
+    beyond: Arc<Beyond<Infallible>>,
     request: hyper::Request<Incoming>,
 ) -> Result<Written, Unanswered> {
-    let (parts, body) = request.into_parts();
-    let (early, pieces) = (shared.early.as_ref(), shared.pieces.as_ref());
-    let (mut request, refused) = http::request(&parts, body, shared.bounds(), early, pieces).await?;
-    let refused = refused.map(unread_body);
-    (shared.request)(&mut request);
-    let (mut reply, events) = match refused.or_else(|| shared.gate.enters(&mut request)) {
+    let version = request.version();
+    let (mut request, unread) = shared.http.request(request).await?;
+    let (mut reply, events) = match unread.map(unread_body).or_else(|| shared.gate.enters(&mut request)) {
         Some(refused) => (refused, None),
         None => Shared::answer(&shared, &request).await?,
     };
@@ -320,18 +283,10 @@ async fn serve(
     if events.is_none() {
         http::compress(&request, &mut reply);
     }
-    (shared.reply)(&request, &mut reply);
-    if let Some(time) = shared.delay.as_ref().and_then(|delay| delay(&request, &reply)) {
-        tokio::time::sleep(time).await;
-    }
-    if let Some(bytes) = shared.bytes.as_ref().and_then(|bytes| bytes(&request, &reply)) {
-        // Set once: the connection ends here.
-        let _ = replaced.set(bytes);
-        return Err(Unanswered::Replaced);
-    }
+    shared.http.reply(&request, &mut reply, &beyond).await?;
     let body = match events {
         Some((reader, first)) => Either::Right(Events::new(reader, first)),
-        None => Either::Left(Full::new(content(&request, parts.version, &mut reply))),
+        None => Either::Left(Full::new(content(&request, version, &mut reply))),
     };
     Ok(http::response(reply, body))
 }
@@ -349,10 +304,6 @@ fn content(request: &Request, version: hyper::Version, reply: &mut Response) -> 
 }
 
 impl Shared {
-    fn bounds(&self) -> Bounds {
-        Bounds { max_body: self.limits.max_body, body_ms: self.limits.body_ms }
-    }
-
     /// Takes a request through the core to its answer; that of an event stream has its events behind it.
     async fn answer(
         shared: &Arc<Self>,

@@ -2,7 +2,7 @@
 
 mod pump;
 
-use super::setting::{handshake, info, instance};
+use super::setting::{handshake, info, instance, ticket};
 use crate::{
     check::{Alternative, Cx, Outcome, Shown, Stop, alternative, answer},
     wire::{Seen, limit::words, ws::Peer},
@@ -253,12 +253,7 @@ impl Agent {
     /// # Errors
     /// Stops the check, inconclusive, if there is no key for agents or the orchestrator cannot be reached.
     pub async fn dial(cx: &Cx, protocols: &[&str]) -> Outcome<(Seen<Response>, Option<Self>)> {
-        if cx.tickets()[0].is_empty() {
-            return Err(cx.stop(
-                "there is no key for agents; give it as `Sec-WebSocket-Protocol = \"env:VARIABLE\"` under [headers] in \
-                 the target file",
-            ));
-        }
+        ticket(cx)?;
         let mut request = handshake(cx);
         if !protocols.is_empty() {
             request = request.header("sec-websocket-protocol", protocols.join(", "));

@@ -271,25 +271,3 @@ pub async fn takes(cx: &Cx, agent: &mut Agent, snapshot: Snapshot) -> Outcome<Se
         }
     }
 }
-
-/// A message of WebSocket in one frame, as a client sends it, for several in one write. The mask is zero, which is one of those
-/// that chance may give.
-pub fn framed(message: &[u8]) -> Vec<u8> {
-    const BINARY: u8 = 0x82;
-    const MASKED: u8 = 0x80;
-    let mut frame = vec![BINARY];
-    match (u8::try_from(message.len()), u16::try_from(message.len())) {
-        (Ok(length), _) if length < 126 => frame.push(MASKED | length),
-        (_, Ok(length)) => {
-            frame.push(MASKED | 126);
-            frame.extend(length.to_be_bytes());
-        }
-        _ => {
-            frame.push(MASKED | 127);
-            frame.extend((message.len() as u64).to_be_bytes());
-        }
-    }
-    frame.extend([0; 4]);
-    frame.extend(message);
-    frame
-}

@@ -3,7 +3,7 @@
 use super::{
     agent::{Agent, Came, Heard},
     manual::{Polled, polled},
-    setting::{handshake, info, instance},
+    setting::{handshake, info, instance, ticket},
 };
 use crate::{
     check::{Alternative, Check, Cx, Lane, Need, Outcome, Shown, Waits, alternative, answer},
@@ -51,13 +51,6 @@ fn offering(cx: &Cx, offered: &str) -> Request {
     handshake(cx).header(OFFER, offered)
 }
 
-fn key(cx: &Cx) -> Outcome<&str> {
-    match cx.tickets()[0].as_str() {
-        "" => Err(cx.stop("there is no key for agents")),
-        key => Ok(key),
-    }
-}
-
 /// 101 with this protocol; it is not told what it is, for it may be a key.
 fn selecting(what: &str, protocol: &str) -> Alternative<Response> {
     let protocol = protocol.to_owned();
@@ -92,7 +85,7 @@ fn hello() -> Alternative<Heard> {
 
 /// The ordinary handshake, twice.
 async fn key_and_sentinel(cx: &Cx) -> Outcome {
-    let key = key(cx)?;
+    let key = ticket(cx)?;
     for _ in 0..2 {
         let (seen, agent) = Agent::dial(cx, &[key, SENTINEL]).await?;
         cx.expect(FLEET_CONNECT_1, &seen, &[answer(101).with(OFFER, SENTINEL).into()])?;
@@ -129,7 +122,7 @@ async fn each_key(cx: &Cx) -> Outcome {
 
 /// The sentinel without a space before it, in a header line of its own, behind and before what nobody knows.
 async fn where_it_stands(cx: &Cx) -> Outcome {
-    let key = key(cx)?;
+    let key = ticket(cx)?;
     let requests = [
         offering(cx, &format!("{key},{SENTINEL}")),
         offering(cx, key).header(OFFER, SENTINEL),
@@ -149,7 +142,7 @@ async fn where_it_stands(cx: &Cx) -> Outcome {
 
 /// As older agents do.
 async fn key_alone(cx: &Cx) -> Outcome {
-    let key = key(cx)?;
+    let key = ticket(cx)?;
     let (seen, agent) = Agent::dial(cx, &[key]).await?;
     let selected = selecting("the key", key);
     let is_selected = seen.look().is_ok_and(|response| selected.holds(response));
@@ -210,7 +203,7 @@ async fn first(cx: &Cx, answered: Seen<Response>, peer: Option<Peer>) -> Outcome
 
 /// The sentinel where the ticket has to be, beside a connection with the same two in their order.
 async fn sentinel_first(cx: &Cx) -> Outcome {
-    let key = key(cx)?;
+    let key = ticket(cx)?;
     let _there = Agent::join(cx, cx.snapshot()).await?;
     let request = offering(cx, &format!("{SENTINEL}, {key}"));
     let (answered, peer) = cx.upgrade(request).await?;
@@ -223,7 +216,7 @@ async fn sentinel_first(cx: &Cx) -> Outcome {
 
 /// No offer; and the key where it is not looked for.
 async fn no_ticket(cx: &Cx) -> Outcome {
-    let key = key(cx)?;
+    let key = ticket(cx)?;
     let _there = Agent::join(cx, cx.snapshot()).await?;
     for request in [handshake(cx), handshake(cx).param("ticket", key), handshake(cx).param("key", key)] {
         let seen = away(cx, request).await?;
@@ -235,9 +228,10 @@ async fn no_ticket(cx: &Cx) -> Outcome {
 
 /// First entries that are almost a key for agents, or a key for somebody else.
 async fn wrong_tickets(cx: &Cx) -> Outcome {
-    let key = key(cx)?;
+    let key = ticket(cx)?;
     let _there = Agent::join(cx, cx.snapshot()).await?;
-    let cut = &key[..key.len().saturating_sub(1)];
+    let mut cut = key.to_owned();
+    cut.pop();
     let other = cx.token(key.len().max(8));
     let mut offers = vec![
         format!("{other}, {SENTINEL}"),
@@ -263,7 +257,7 @@ async fn wrong_tickets(cx: &Cx) -> Outcome {
 async fn others_stay(cx: &Cx) -> Outcome {
     const POLLS: usize = 2;
     let mut agent = Agent::join(cx, cx.snapshot()).await?;
-    let key = key(cx)?;
+    let key = ticket(cx)?;
     for request in
         [offering(cx, &format!("{}, {SENTINEL}", cx.token(24))), offering(cx, &format!("{SENTINEL}, {key}"))]
     {

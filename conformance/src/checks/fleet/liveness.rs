@@ -5,7 +5,7 @@ mod stale;
 
 use super::{
     agent::{Agent, Came, Fate, Heard},
-    manual::{Became, Polled, applied, became, hundredths, masked, of_three, polled, rejected, stays},
+    manual::{Became, Polled, applied, became, hundredths, masked, of_three, polled, stays},
     setting::{Say, at_most, data, get, instance, ok},
 };
 use crate::{
@@ -219,7 +219,7 @@ async fn late_again_and_again(cx: &Cx) -> Outcome<Seen<Vec<Heard>>> {
         sleep_until(last.at + hundredths(&agent, 220)).await;
         let full = agent.full(&last.poll, snapshot.clone());
         agent.send_state(&match round {
-            1 => agent.full(&last.poll, rejected(snapshot.clone())),
+            1 => agent.full(&last.poll, snapshot.clone().rejected()),
             2 => State { seq: 1, ..full },
             3 if last.poll.known_hash.is_some() => State { snapshot: None, ..full },
             _ => full,

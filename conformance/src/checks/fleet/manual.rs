@@ -2,7 +2,7 @@
 
 use super::{
     agent::{Agent, Came, Fate, Heard},
-    setting::{Say, at_most, info, instance},
+    setting::{at_most, info, instance},
 };
 use crate::{
     check::{Alternative, Cx, Outcome, Shown, alternative},
@@ -68,11 +68,6 @@ pub async fn of_three<T, F: Future<Output = Outcome<Seen<T>>>>(
 /// So many times H, in hundredths.
 pub fn hundredths(agent: &Agent, of: u32) -> Duration {
     agent.heartbeat * of / 100
-}
-
-/// A snapshot that is rejected: its name is longer than it may be.
-pub fn rejected(snapshot: Snapshot) -> Snapshot {
-    snapshot.but(|snapshot| snapshot.name = "n".repeat(65))
 }
 
 /// Needs that the API, if there is one, shows an instance as this.

@@ -2,7 +2,7 @@
 
 use super::{
     agent::{Agent, Came, Fate, closed, open},
-    manual::{Polled, hundredths, of_three, polled, rejected, stays},
+    manual::{Polled, hundredths, of_three, polled, stays},
     setting::{Apart, Say, about, drain, instance, ok, refused},
 };
 use crate::{
@@ -47,7 +47,7 @@ async fn no_hash_before(cx: &Cx) -> Outcome {
     for _ in 0..POLLS {
         let (polled, seen) = polled(cx, &mut agent).await?;
         all.push(seen);
-        let state = agent.full(&polled.poll, rejected(cx.snapshot()));
+        let state = agent.full(&polled.poll, cx.snapshot().rejected());
         agent.send_state(&state);
     }
     if cx.features().is("fleet.api", "on") {
@@ -160,7 +160,7 @@ async fn applied_last(cx: &Cx) -> Outcome {
     let (first, seen) = polled(cx, &mut agent).await?;
     cx.expect(FLEET_POLL_8, &seen, &[says(Status::Active)])?;
     let mut current = cx.snapshot();
-    agent.send_state(&agent.full(&first.poll, rejected(current.clone().in_status(Status::Draining))));
+    agent.send_state(&agent.full(&first.poll, current.clone().in_status(Status::Draining).rejected()));
     let (second, seen) = polled(cx, &mut agent).await?;
     cx.expect(FLEET_POLL_8, &seen, &[says(Status::Active)])?;
     agent.send_state(&agent.full(&second.poll, current.clone()));
@@ -186,7 +186,7 @@ async fn applied_last(cx: &Cx) -> Outcome {
                 current = other;
                 agent.full(&poll, current.clone())
             }
-            Sent::Rejected => agent.full(&poll, rejected(other)),
+            Sent::Rejected => agent.full(&poll, other.rejected()),
             Sent::NotNewer => State { seq: 2, ..agent.full(&poll, other) },
             Sent::HashOnly => State { snapshot: None, ..agent.full(&poll, other) },
         };

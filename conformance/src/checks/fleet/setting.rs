@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use wireproof_spec::{
     fleet::{
-        Capacity, Cause, Label, Origin, Rejection, Snapshot, State, Status, SyncRoom, frames::VERSION, ids,
+        Capacity, Cause, Label, Origin, Rejection, Snapshot, State, Status, SyncRoom, connect::SENTINEL,
+        frames::VERSION, ids,
     },
     http::{Request, Response},
 };
@@ -40,6 +41,30 @@ pub fn handshake(cx: &Cx) -> Request {
     let root = cx.path("");
     let path = if root == "/" { "/" } else { root.trim_end_matches('/') };
     Request::new("GET", path)
+}
+
+/// The GET of a handshake with this ticket, as it goes over the wire.
+pub fn raw_handshake(cx: &Cx, ticket: &str) -> Request {
+    handshake(cx)
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .header("sec-websocket-protocol", format!("{ticket}, {SENTINEL}"))
+}
+
+/// The key of an agent.
+///
+/// # Errors
+/// Stops the check, inconclusive, if there is none.
+pub fn ticket(cx: &Cx) -> Outcome<&str> {
+    match cx.tickets()[0].as_str() {
+        "" => Err(cx.stop(
+            "there is no key for agents; give it as `Sec-WebSocket-Protocol = \"env:VARIABLE\"` under [headers] in the target \
+             file",
+        )),
+        ticket => Ok(ticket),
+    }
 }
 
 /// A GET of this path below the root.
@@ -169,6 +194,12 @@ pub trait Say: Sized {
     /// With this changed.
     #[must_use]
     fn but(self, change: impl FnOnce(&mut Snapshot)) -> Self;
+
+    /// With a name that is longer than it may be, for which it is rejected.
+    #[must_use]
+    fn rejected(self) -> Self {
+        self.but(|snapshot| snapshot.name = "n".repeat(65))
+    }
 
     /// That can make rooms of these types.
     #[must_use]

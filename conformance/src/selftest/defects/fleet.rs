@@ -27,7 +27,10 @@ mod snapshot;
 mod startup;
 mod violations;
 
-use super::{Breakage, port};
+use super::{
+    Breakage, port,
+    wire::{self, HttpSeams, reply, request, rewrite},
+};
 use crate::{
     embed::reference::{
         fleet::{
@@ -43,7 +46,7 @@ use client::{ClientSeams, ClientTable};
 use serde_json::Value;
 use wireproof_spec::{
     fleet::{self, Ack, Action, Cmd, Hello, Poll, Route},
-    http::{Body, Request, Response},
+    http::{Request, Response},
 };
 
 type Table = &'static [Breakage<Seams>];
@@ -97,30 +100,12 @@ pub fn find(id: &str) -> Option<&'static Breakage<Seams>> {
     TABLES.iter().flat_map(|table| table.iter()).find(|b| b.defect.id == id)
 }
 
-/// Each answer changed.
-fn reply(change: impl Fn(&Request, &mut Response) + Send + Sync + 'static) -> Seams {
-    Seams { reply: Box::new(change), ..Seams::honest() }
-}
-
 /// The JSON of each answer to this operation that succeeded, changed.
-fn told(action: Action, change: impl Fn(&Request, &mut Value) + Send + Sync + 'static) -> Seams {
-    reply(move |request, response| {
-        if is(request, action) && (200..300).contains(&response.status) {
-            rewrite(response, |body| change(request, body));
-        }
-    })
-}
-
-/// The JSON of an answer, changed.
-fn rewrite(response: &mut Response, change: impl FnOnce(&mut Value)) {
-    let Ok(mut body) = serde_json::from_slice::<Value>(&response.body) else { return };
-    change(&mut body);
-    response.body = Body(body.to_string().into());
-}
-
-/// Each request changed.
-fn request(change: impl Fn(&mut Request) + Send + Sync + 'static) -> Seams {
-    Seams { request: Box::new(change), ..Seams::honest() }
+fn told<S: From<HttpSeams>>(
+    action: Action,
+    change: impl Fn(&Request, &mut Value) + Send + Sync + 'static,
+) -> S {
+    wire::told(move |request| is(request, action), change)
 }
 
 /// A refusal.

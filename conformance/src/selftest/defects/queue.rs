@@ -24,7 +24,7 @@ mod subscriber;
 
 use super::{
     Breakage, port,
-    wire::{Count, Flying, Overlap, overlap},
+    wire::{self, Count, Flying, HttpSeams, overlap, reply, request, rewrite},
 };
 use crate::{
     embed::reference::{
@@ -39,7 +39,7 @@ use crate::{
 };
 use serde_json::Value;
 use wireproof_spec::{
-    http::{Body, Request, Response},
+    http::{Request, Response},
     queue::{Action, Route},
 };
 
@@ -90,30 +90,12 @@ pub fn find(id: &str) -> Option<&'static Breakage<Seams>> {
     TABLES.iter().flat_map(|table| table.iter()).find(|b| b.defect.id == id)
 }
 
-/// Each answer changed.
-fn reply(change: impl Fn(&Request, &mut Response) + Send + Sync + 'static) -> Seams {
-    Seams { reply: Box::new(change), ..Seams::honest() }
-}
-
 /// The JSON of each answer to this operation that succeeded, changed.
-fn told(action: Action, change: impl Fn(&Request, &mut Value) + Send + Sync + 'static) -> Seams {
-    reply(move |request, response| {
-        if is(request, action) && (200..300).contains(&response.status) {
-            rewrite(response, |body| change(request, body));
-        }
-    })
-}
-
-/// The JSON of an answer, changed.
-fn rewrite(response: &mut Response, change: impl FnOnce(&mut Value)) {
-    let Ok(mut body) = serde_json::from_slice::<Value>(&response.body) else { return };
-    change(&mut body);
-    response.body = Body(body.to_string().into());
-}
-
-/// Each request changed.
-fn request(change: impl Fn(&mut Request) + Send + Sync + 'static) -> Seams {
-    Seams { request: Box::new(change), ..Seams::honest() }
+fn told<S: From<HttpSeams>>(
+    action: Action,
+    change: impl Fn(&Request, &mut Value) + Send + Sync + 'static,
+) -> S {
+    wire::told(move |request| is(request, action), change)
 }
 
 /// An answer that succeeded, with these data.
@@ -209,8 +191,8 @@ fn is(request: &Request, action: Action) -> bool {
 /// A port that knows which of these requests are under way at the same time, by the name of what they are about. Their answers
 /// are held for a moment, so that they are when several clients send at once, and never when one client sends after the other.
 fn racing(which: fn(&Request) -> Option<String>, port: impl FnOnce(Flying) -> Port<QueueModel>) -> Seams {
-    let Overlap { flying, request, delay } = overlap(which);
-    Seams { request, delay: Some(delay), port: port(flying), ..Seams::honest() }
+    let (flying, http) = overlap(which);
+    Seams { http, port: port(flying), ..Seams::honest() }
 }
 
 /// The name of the queue that a request of this operation is about.

@@ -20,7 +20,7 @@ mod sse;
 
 use super::{
     Breakage, port,
-    wire::{Flying, HOLD, Overlap, overlap},
+    wire::{Flying, HOLD, HttpSeams, overlap, reply, request},
 };
 use crate::{
     embed::reference::{
@@ -85,16 +85,6 @@ pub fn find(id: &str) -> Option<&'static Breakage<Seams>> {
     TABLES.iter().flat_map(|table| table.iter()).find(|b| b.defect.id == id)
 }
 
-/// Each answer changed.
-fn reply(change: impl Fn(&Request, &mut Response) + Send + Sync + 'static) -> Seams {
-    Seams { reply: Box::new(change), ..Seams::honest() }
-}
-
-/// Each request changed.
-fn request(change: impl Fn(&mut Request) + Send + Sync + 'static) -> Seams {
-    Seams { request: Box::new(change), ..Seams::honest() }
-}
-
 /// An answer with the headers that the reference gives to all.
 fn plain(status: u16) -> Response {
     Response::new(status)
@@ -120,9 +110,8 @@ fn decide(change: impl FnMut(&State, &Input, &mut Decision<StreamModel>) + Send 
 /// A port that knows which of these requests are under way at the same time. Their answers are held for a moment, so that
 /// they are when several clients send at once, and never when one client sends after the other.
 fn racing(which: fn(&Request) -> bool, port: impl FnOnce(Flying) -> Port<StreamModel>) -> Seams {
-    let Overlap { flying, request, delay } =
-        overlap(move |request| which(request).then(|| request.path.clone()));
-    Seams { request, delay: Some(delay), port: port(flying), ..Seams::honest() }
+    let (flying, http) = overlap(move |request| which(request).then(|| request.path.clone()));
+    Seams { http, port: port(flying), ..Seams::honest() }
 }
 
 /// The stream that an input is about, as it was before.

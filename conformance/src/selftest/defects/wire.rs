@@ -1,11 +1,14 @@
 //! What breakages of requests and replies wait for, written once for all protocols over HTTP.
 
+pub use crate::embed::reference::http::Seams as HttpSeams;
+
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use wireproof_spec::http::{Request, Response};
+use wireproof_spec::http::{Body, Request, Response};
 
 /// Counts by name: of a stream, say, so that a breakage bites the second time in each.
 #[derive(Clone, Default)]
@@ -57,32 +60,53 @@ impl Flying {
     }
 }
 
-/// Holds an answer back.
-pub type Delay = Box<dyn Fn(&Request, &Response) -> Option<Duration> + Send + Sync>;
-
-/// What has requests of several clients overlap, and never those of one client after the other.
-pub struct Overlap {
-    /// Those that are under way, for a port to ask.
-    pub flying: Flying,
-    /// For the map over requests.
-    pub request: Box<dyn Fn(&mut Request) + Send + Sync>,
-    /// Holds their answers for a moment.
-    pub delay: Delay,
-}
-
-/// Of the requests for which `which` has the name of the thing that they are about.
-pub fn overlap(which: impl Fn(&Request) -> Option<String> + Clone + Send + Sync + 'static) -> Overlap {
+/// What has requests of several clients overlap, and never those of one client after the other: the requests for which `which`
+/// has the name of the thing that they are about. Those that are under way, for a port to ask, and the seams that hold their
+/// answers for a moment.
+pub fn overlap(
+    which: impl Fn(&Request) -> Option<String> + Clone + Send + Sync + 'static,
+) -> (Flying, HttpSeams) {
     let flying = Flying::default();
     let (up, held) = (flying.clone(), which.clone());
-    Overlap {
-        flying,
+    let seams = HttpSeams {
         request: Box::new(move |request| {
             if let Some(name) = which(request) {
                 up.takes_off_as(&name);
             }
         }),
-        delay: Box::new(move |request, _| held(request).map(|_| HOLD * 2)),
-    }
+        delay: Some(Box::new(move |request, _| held(request).map(|_| HOLD * 2))),
+        ..HttpSeams::honest()
+    };
+    (flying, seams)
+}
+
+/// Each answer changed.
+pub fn reply<S: From<HttpSeams>>(change: impl Fn(&Request, &mut Response) + Send + Sync + 'static) -> S {
+    HttpSeams { reply: Box::new(change), ..HttpSeams::honest() }.into()
+}
+
+/// Each request changed.
+pub fn request<S: From<HttpSeams>>(change: impl Fn(&mut Request) + Send + Sync + 'static) -> S {
+    HttpSeams { request: Box::new(change), ..HttpSeams::honest() }.into()
+}
+
+/// The JSON of each answer to one of these requests that succeeded, changed.
+pub fn told<S: From<HttpSeams>>(
+    which: impl Fn(&Request) -> bool + Send + Sync + 'static,
+    change: impl Fn(&Request, &mut Value) + Send + Sync + 'static,
+) -> S {
+    reply(move |request, response| {
+        if which(request) && (200..300).contains(&response.status) {
+            rewrite(response, |body| change(request, body));
+        }
+    })
+}
+
+/// The JSON of an answer, changed.
+pub fn rewrite(response: &mut Response, change: impl FnOnce(&mut Value)) {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&response.body) else { return };
+    change(&mut body);
+    response.body = Body(body.to_string().into());
 }
 
 fn last_segment(path: &str) -> &str {

@@ -52,16 +52,20 @@ fn others(id: &str) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// An agent and a connection of it on which nothing was said: its first, or a later one.
+async fn opened(cx: &Cx, is_later: bool) -> Outcome<(Client, Connection)> {
+    let mut client = Client::begin(cx).await?;
+    if is_later {
+        client.connect(cx).await?.part(1012).await;
+    }
+    let connection = client.open(cx).await?;
+    Ok((client, connection))
+}
+
 pub(super) async fn other_version(cx: &Cx) -> Outcome {
     for (what, frame) in others(&cx.token(16)) {
         for is_later in [false, true] {
-            let mut client = Client::begin(cx).await?;
-            let mut connection = client.open(cx).await?;
-            if is_later {
-                connection.greet(cx).await;
-                connection.part(1012).await;
-                connection = client.open(cx).await?;
-            }
+            let (mut client, mut connection) = opened(cx, is_later).await?;
             // What it tells of the connection before is not the error that is awaited.
             let _ = client.told_so_far("error").await?;
             connection.say("fleet/hello", &frame).await;
@@ -85,13 +89,7 @@ pub(super) async fn for_good(cx: &Cx) -> Outcome {
     let id = cx.token(16);
     let cases = others(&id).into_iter().flat_map(|(_, frame)| [(frame.clone(), false), (frame, true)]);
     let ends = cases.map(async |(frame, is_later)| {
-        let mut client = Client::begin(cx).await?;
-        let mut connection = client.open(cx).await?;
-        if is_later {
-            connection.greet(cx).await;
-            connection.part(1012).await;
-            connection = client.open(cx).await?;
-        }
+        let (mut client, mut connection) = opened(cx, is_later).await?;
         connection.say("fleet/hello", &frame).await;
         let _ = connection.ended().await?;
         drop(connection);

@@ -38,7 +38,7 @@ pub(super) async fn join(cx: &Cx) -> Outcome {
         let id = agent.id.clone();
         let good = cx.snapshot().with_room(told(&cx.name(), "any", 1)).labelled("k", "v");
         let good = good.but(|it| it.process_uid.clone_from(&uid));
-        agent.says(good.clone().but(|it| it.name = "x".repeat(65)));
+        agent.says(good.clone().rejected());
         let _ = agent.ping(cx, b"read").await?;
         let before = ear.rest(cx).await?;
         let hidden = id.clone();
@@ -121,7 +121,7 @@ pub(super) async fn stale(cx: &Cx) -> Outcome {
 pub(super) async fn nothing_said(cx: &Cx) -> Outcome {
     let mut ear = Ear::open(cx).await?;
     let mut rejected = Agent::connect(cx).await?;
-    rejected.says(cx.snapshot().but(|it| it.name = "x".repeat(65)));
+    rejected.says(cx.snapshot().rejected());
     let mut silent = Agent::connect(cx).await?;
     let _ = rejected.ping(cx, b"read").await?;
     rejected.is_silent();

@@ -5,15 +5,11 @@ use crate::{
     checks::fleet::{
         agent::{Agent, Came, Heard},
         manual::masked,
-        setting::{get, handshake, ok},
+        setting::{get, ok, raw_handshake},
     },
 };
 use tokio::time::Instant;
-use wireproof_spec::{
-    fleet::{connect::SENTINEL, requirements::*},
-    http::Request,
-    requirement::RequirementId,
-};
+use wireproof_spec::{fleet::requirements::*, requirement::RequirementId};
 
 /// More than any orchestrator takes.
 const TOO_LONG: usize = 4_194_304 + 1;
@@ -34,22 +30,12 @@ async fn others_go_on(cx: &Cx, requirement: RequirementId, agent: &mut Agent) ->
     }
 }
 
-/// The GET of a handshake with this ticket, as it goes over the wire.
-fn request(cx: &Cx, ticket: &str) -> Request {
-    handshake(cx)
-        .header("connection", "Upgrade")
-        .header("upgrade", "websocket")
-        .header("sec-websocket-version", "13")
-        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-        .header("sec-websocket-protocol", format!("{ticket}, {SENTINEL}"))
-}
-
 /// Sends this right behind a handshake with a wrong ticket, and behind one with a right one before it is answered.
 async fn before(cx: &Cx, bytes: &[u8], stranger: bool) -> Outcome {
     let wrong = cx.token(24);
     for ticket in [Some(cx.tickets()[0].as_str()), stranger.then_some(wrong.as_str())].into_iter().flatten() {
         let mut peer = cx.raw().await?;
-        let head = peer.head(&request(cx, ticket));
+        let head = peer.head(&raw_handshake(cx, ticket));
         let sent = peer.write(&[head.as_slice(), bytes].concat()).await;
         // Whatever it is answered with: it was read as far as anybody wants to.
         let _ = peer.reply(sent, "GET").await?;
@@ -109,7 +95,7 @@ pub(super) async fn half_a_handshake(cx: &Cx) -> Outcome {
     let mut open = Vec::new();
     for part in [3, 2] {
         let mut peer = cx.raw().await?;
-        let head = peer.head(&request(cx, &cx.tickets()[0]));
+        let head = peer.head(&raw_handshake(cx, &cx.tickets()[0]));
         peer.write(&head[..head.len() * (part - 1) / part]).await;
         open.push(peer);
         let mut peer = cx.raw().await?;

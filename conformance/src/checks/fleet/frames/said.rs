@@ -4,7 +4,7 @@ use crate::{
     check::{Alternative, Cx, Outcome, alternative, answer},
     checks::fleet::{
         agent::{done, failed},
-        setting::{create, drain, handshake, info, instance, ok},
+        setting::{create, drain, handshake, info, instance, ok, ticket},
     },
     wire::{
         Seen,
@@ -50,10 +50,7 @@ struct Watcher {
 
 impl Watcher {
     async fn connect(cx: &Cx) -> Outcome<Self> {
-        let ticket = &cx.tickets()[0];
-        if ticket.is_empty() {
-            return Err(cx.stop("there is no key for agents"));
-        }
+        let ticket = ticket(cx)?;
         let request = handshake(cx).header("sec-websocket-protocol", format!("{ticket}, {SENTINEL}"));
         let (seen, peer) = cx.upgrade(request).await?;
         cx.need(FLEET_CONNECT_1, &seen, &[answer(101).into()])?;

@@ -16,6 +16,24 @@ use serde_json::json;
 use tokio::time::Instant;
 use wireproof_spec::fleet::{Ack, Cause, Cmd, requirements::*};
 
+/// That an agent, the only one, has no place for one more room. It has told no State since then.
+async fn is_full(cx: &Cx, agents: &mut [Agent], since: Instant) -> Outcome {
+    let another = anywhere(cx, &kind(&agents[0]), &cx.name());
+    let seen = asked(cx, agents, another).await?;
+    in_time(cx, since, agents[0].heartbeat * 3 / 2)?;
+    cx.expect(FLEET_HOLDS_12, &seen, &[nobody(Cause::NoCandidate)])?;
+    Ok(())
+}
+
+/// That it has one again when it has told that there are no rooms.
+async fn is_free(cx: &Cx, agents: &mut [Agent]) -> Outcome {
+    agents[0].becomes(cx, |snapshot| snapshot.labelled("without", "rooms")).await?;
+    let another = anywhere(cx, &kind(&agents[0]), &cx.name());
+    let seen = asked(cx, agents, another).await?;
+    cx.need(FLEET_PLACEMENT_9, &seen, &[went(agents, 0)])?;
+    Ok(())
+}
+
 /// One in flight and one acknowledged fill two places, until a State comes without them.
 pub(super) async fn held(cx: &Cx) -> Outcome {
     let mut agents = obedient(cx, [cx.snapshot().bounded(None, Some(2))]).await?;
@@ -30,20 +48,13 @@ pub(super) async fn held(cx: &Cx) -> Outcome {
     let (pending, cmd) = sent(cx, &mut agents[0], anywhere(cx, &kind, &cx.name())).await?;
     let began = Instant::now();
     agents[0].acks(Some(done));
-    let full = asked(cx, &mut agents, anywhere(cx, &kind, &cx.name())).await?;
-    in_time(cx, since, agents[0].heartbeat * 3 / 2)?;
-    cx.expect(FLEET_HOLDS_12, &full, &[nobody(Cause::NoCandidate)])?;
+    is_full(cx, &mut agents, since).await?;
     in_time(cx, began, at_least(command_time(cx)))?;
     agents[0].send_ack(&done(&cmd));
     cx.need(FLEET_COMMANDS_3, &pending.answer().await?, &[ok(201)])?;
-    let full = asked(cx, &mut agents, anywhere(cx, &kind, &cx.name())).await?;
-    in_time(cx, since, agents[0].heartbeat * 3 / 2)?;
-    cx.expect(FLEET_HOLDS_12, &full, &[nobody(Cause::NoCandidate)])?;
+    is_full(cx, &mut agents, since).await?;
     // Neither of them came to be.
-    agents[0].becomes(cx, |snapshot| snapshot.labelled("without", "rooms")).await?;
-    let seen = asked(cx, &mut agents, anywhere(cx, &kind, &cx.name())).await?;
-    cx.need(FLEET_PLACEMENT_9, &seen, &[went(&agents, 0)])?;
-    Ok(())
+    is_free(cx, &mut agents).await
 }
 
 /// One that was not acknowledged within T. The agent answers Polls at first, and none when T is over.
@@ -62,13 +73,8 @@ pub(super) async fn timed_out(cx: &Cx) -> Outcome {
     let (seen, since) = try_join(pending.answer(), silence).await?;
     cx.need(FLEET_COMMANDS_9, &seen, &[refused(Cause::CommandTimeout)])?;
     agents[0].acks(Some(done));
-    let full = asked(cx, &mut agents, anywhere(cx, &kind, &cx.name())).await?;
-    in_time(cx, since, agents[0].heartbeat * 3 / 2)?;
-    cx.expect(FLEET_HOLDS_12, &full, &[nobody(Cause::NoCandidate)])?;
-    agents[0].becomes(cx, |snapshot| snapshot.labelled("without", "rooms")).await?;
-    let seen = asked(cx, &mut agents, anywhere(cx, &kind, &cx.name())).await?;
-    cx.need(FLEET_PLACEMENT_9, &seen, &[went(&agents, 0)])?;
-    Ok(())
+    is_full(cx, &mut agents, since).await?;
+    is_free(cx, &mut agents).await
 }
 
 /// Creates that the agent refuses, which leave the one place that there is.

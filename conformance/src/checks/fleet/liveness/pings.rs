@@ -4,7 +4,7 @@ use crate::{
     check::{Alternative, Cx, Outcome, Shown, alternative, answer},
     checks::fleet::{
         manual::masked,
-        setting::{Apart, at_most, handshake},
+        setting::{Apart, at_most, raw_handshake, ticket},
     },
     wire::{
         Seen,
@@ -13,7 +13,7 @@ use crate::{
 };
 use std::time::Duration;
 use tokio::time::Instant;
-use wireproof_spec::fleet::{Poll, Snapshot, State, connect::SENTINEL, frames::Outer, requirements::*};
+use wireproof_spec::fleet::{Poll, Snapshot, State, frames::Outer, requirements::*};
 
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
@@ -45,16 +45,7 @@ struct Ear {
 
 impl Ear {
     async fn connect(cx: &Cx, pongs: bool) -> Outcome<Self> {
-        let ticket = &cx.tickets()[0];
-        if ticket.is_empty() {
-            return Err(cx.stop("there is no key for agents"));
-        }
-        let request = handshake(cx)
-            .header("connection", "Upgrade")
-            .header("upgrade", "websocket")
-            .header("sec-websocket-version", "13")
-            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-            .header("sec-websocket-protocol", format!("{ticket}, {SENTINEL}"));
+        let request = raw_handshake(cx, ticket(cx)?);
         let mut peer = cx.raw().await?;
         let sent = peer.send(&request).await;
         let seen = peer.reply(sent, "GET").await?;

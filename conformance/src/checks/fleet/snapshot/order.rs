@@ -64,7 +64,7 @@ pub(super) async fn newer(cx: &Cx) -> Outcome {
     };
     let rejected = async {
         let mut hand = ByHand::join(cx, cx.snapshot()).await?;
-        let bad = next(&hand.held, "bad").but(|snapshot| snapshot.name = "n".repeat(65));
+        let bad = next(&hand.held, "bad").rejected();
         let became = hand.tell_as(cx, &bad, 100, &bad.hash()).await?;
         cx.need(FLEET_SNAPSHOT_3, &became, &[not_applied("a snapshot with a name of 65 units")])?;
         let good = next(&hand.held, "good");

@@ -192,7 +192,7 @@ pub(super) async fn all(cx: &Cx) -> Outcome {
     try_join_all([false, true].map(async |applied_before| {
         let mut agent =
             if applied_before { Agent::join(cx, cx.snapshot()).await? } else { Agent::connect(cx).await? };
-        agent.says(agent.snapshot().but(|snapshot| snapshot.name = "n".repeat(65)));
+        agent.says(agent.snapshot().rejected());
         let (began, long) = (Instant::now(), agent.heartbeat * 5);
         loop {
             let seen = agent.next(cx).await?;

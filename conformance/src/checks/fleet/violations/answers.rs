@@ -2,10 +2,11 @@
 
 use super::{ACKS, Task, fate, kicked};
 use crate::{
-    check::{Cx, Outcome, alternative, answer},
+    check::{Cx, Outcome, answer},
     checks::fleet::{
         agent::{Agent, Fate, done},
         by_hand::{ByHand, applied, polled_with, takes},
+        manual::polled,
         setting::{Say, ok, refused},
     },
     wire::{Seen, http::Pending},
@@ -81,8 +82,7 @@ async fn answered_twice(cx: &Cx, (_, first, second, when): &Twice) -> Outcome<Se
     hand.agent.send_state(&state);
     let mut next = None;
     if !matches!(when, When::AtOnce) {
-        let seen = hand.agent.poll(cx).await?;
-        next = Some(cx.need(FLEET_POLL_2, &seen, &[alternative("a Poll", |_| true)])?.clone());
+        next = Some(polled(cx, &mut hand.agent).await?.0.poll);
     }
     hand.agent.send_state(&State { req_id: poll.req_id, ..said(&hand, *second, Some(&state)) });
     if let (When::LaterToo, Some(next)) = (when, next) {
@@ -100,7 +100,7 @@ fn said(hand: &ByHand, what: What, before: Option<&State>) -> State {
     let other = hand.held.clone().labelled("is", "other");
     let snapshot = match what {
         What::HashOnly | What::Known => hand.held.clone(),
-        What::Rejected => other.but(|snapshot| snapshot.name = "n".repeat(65)),
+        What::Rejected => other.rejected(),
         What::Other | What::NotNewer | What::Same => other,
     };
     let state = hand.agent.full(&hand.poll, snapshot);
@@ -135,9 +135,8 @@ const UNKNOWN: [(&str, Beside); 6] = [
 pub(super) async fn unknown_req_id(cx: &Cx) -> Outcome {
     let fates = try_join_all(UNKNOWN.iter().enumerate().map(async |(at, (_, beside))| {
         let mut agent = Agent::connect(cx).await?;
-        let seen = agent.poll(cx).await?;
-        let poll = cx.need(FLEET_HELLO_2, &seen, &[alternative("a Poll", |_| true)])?;
-        let good = agent.full(poll, agent.snapshot());
+        let poll = polled(cx, &mut agent).await?.0.poll;
+        let good = agent.full(&poll, agent.snapshot());
         let req_id = match at {
             3 | 4 => String::new(),
             5 => format!("{}0", poll.req_id),
@@ -166,8 +165,7 @@ pub(super) async fn req_id_of_another(cx: &Cx) -> Outcome {
     let mut hand = ByHand::join(cx, cx.snapshot()).await?;
     for hash_only in [false, true] {
         let mut other = Agent::connect(cx).await?;
-        let seen = other.poll(cx).await?;
-        let poll = cx.need(FLEET_HELLO_2, &seen, &[alternative("a Poll", |_| true)])?;
+        let poll = polled(cx, &mut other).await?.0.poll;
         if poll.req_id == hand.poll.req_id {
             return Err(cx.stop("the Polls of two connections have one reqId"));
         }
@@ -263,8 +261,7 @@ pub(super) async fn unknown_cmd_id(cx: &Cx) -> Outcome {
     ];
     let fates = try_join_all(cases.iter().enumerate().map(async |(at, _)| {
         let mut agent = Agent::connect(cx).await?;
-        let seen = agent.poll(cx).await?;
-        let poll = cx.need(FLEET_HELLO_2, &seen, &[alternative("a Poll", |_| true)])?;
+        let poll = polled(cx, &mut agent).await?.0.poll;
         let cmd_id = match at {
             1 => String::new(),
             2 => poll.req_id.clone(),

@@ -5,7 +5,8 @@ use crate::{
     check::{Cx, Outcome, alternative, answer},
     checks::fleet::{
         agent::{Agent, Fate, done, open},
-        by_hand::{framed, polled, polled_with, takes},
+        by_hand::{polled, polled_with, takes},
+        manual::masked,
         setting::{Say, pinned},
     },
 };
@@ -14,10 +15,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wireproof_spec::fleet::{frames::Outer, requirements::*};
 
+/// A binary message in one frame.
+const BINARY: u8 = 0x82;
+
 /// So many frames are dropped, in one write.
 fn dropped(agent: &Agent, count: usize, topics: &[&str]) {
     let frames: Vec<Vec<u8>> =
-        topics.iter().cycle().take(count).map(|topic| framed(&Outer::encode(topic, &[3]))).collect();
+        topics.iter().cycle().take(count).map(|topic| masked(BINARY, &Outer::encode(topic, &[3]))).collect();
     agent.send_raw(&frames.concat());
 }
 
@@ -95,9 +99,11 @@ pub(super) async fn all_acks_at_once(cx: &Cx) -> Outcome {
     };
     let next = agent.snapshot().labelled("is", "next");
     let state = Outer::encode("fleet/state", &agent.full(&poll, next.clone()).encode_frame());
-    let mut frames: Vec<Vec<u8>> =
-        cmds.iter().map(|cmd| framed(&Outer::encode("fleet/ack", &done(cmd).encode_frame()))).collect();
-    frames.insert(MANY / 2, framed(&state));
+    let mut frames: Vec<Vec<u8>> = cmds
+        .iter()
+        .map(|cmd| masked(BINARY, &Outer::encode("fleet/ack", &done(cmd).encode_frame())))
+        .collect();
+    frames.insert(MANY / 2, masked(BINARY, &state));
     if began.elapsed() + Duration::from_millis(100) > command_time(cx) {
         return Err(cx.stop("it took longer than T to have 32 Cmds in flight"));
     }

@@ -1,6 +1,6 @@
 //! Defects of "Access".
 
-use super::{Seams, Table, frames, is, refusal, reply, request, rewrite};
+use super::{HttpSeams, Seams, Table, frames, is, refusal, reply, request, rewrite};
 use crate::{
     embed::{
         fleet::{OPEN, OPERATOR_KEY},
@@ -64,7 +64,7 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("fleet/access/drained-by-a-stranger", FLEET_ACCESS_4, Wire, || {
         let drains = Arc::new(AtomicBool::new(false));
         let seen = drains.clone();
-        Seams {
+        HttpSeams {
             request: Box::new(move |request| {
                 if is(request, Action::Drain) && value(request).is_empty() {
                     seen.store(true, Ordering::Relaxed);
@@ -77,6 +77,7 @@ pub(super) const TABLE: Table = &[
                 }
             })
         }
+        .into()
     }),
     Breakage::second("fleet/access/first-key-alone", FLEET_ACCESS_5, Wire, || {
         reply(|request, response| {
@@ -151,7 +152,7 @@ pub(super) const TABLE: Table = &[
         let throttled = Arc::new(AtomicBool::new(false));
         let seen = throttled.clone();
         Seams {
-            reply: Box::new(move |_, response| {
+            http: reply(move |_, response| {
                 if response.status == 429 {
                     seen.store(true, Ordering::Relaxed);
                 }

@@ -1,8 +1,8 @@
 //! Defects of "Commands".
 
 use super::{
-    Seams, Table, answers, ask, cmd, decide, each, heard_ack, input, is, refusal, reply, rewrite, said,
-    state, told,
+    HttpSeams, Seams, Table, answers, ask, cmd, decide, each, heard_ack, input, is, refusal, reply, rewrite,
+    said, state, told,
 };
 use crate::{
     embed::reference::fleet::{
@@ -78,12 +78,15 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
-    Breakage::second("fleet/commands/end-is-told-late", FLEET_COMMANDS_10, Wire, || Seams {
-        delay: Some(Box::new(|request, response| {
-            let late = is(request, Action::Drain) && cause(response) == Some(Cause::InstanceDisconnected);
-            late.then_some(Duration::from_millis(700))
-        })),
-        ..Seams::honest()
+    Breakage::second("fleet/commands/end-is-told-late", FLEET_COMMANDS_10, Wire, || {
+        HttpSeams {
+            delay: Some(Box::new(|request, response| {
+                let late = is(request, Action::Drain) && cause(response) == Some(Cause::InstanceDisconnected);
+                late.then_some(Duration::from_millis(700))
+            })),
+            ..HttpSeams::honest()
+        }
+        .into()
     }),
     Breakage::second("fleet/commands/kick-tells-nobody", FLEET_COMMANDS_10, Port, || {
         decide(|_, input, decision| {

@@ -1,6 +1,6 @@
 //! Defects of "Conditional".
 
-use super::{Seams, Table, reply, request};
+use super::{HttpSeams, Seams, Table, reply, request};
 use crate::{protocol::Cut::Wire, selftest::defects::Breakage};
 use serde_json::Value;
 use std::{
@@ -47,7 +47,7 @@ pub(super) const TABLE: Table = &[
 ];
 
 /// Each ETag of a success, changed.
-fn tags(change: impl Fn(&Request, &str) -> String + Send + Sync + 'static) -> Seams {
+fn tags<S: From<HttpSeams>>(change: impl Fn(&Request, &str) -> String + Send + Sync + 'static) -> S {
     reply(move |request, response| retag(response, |tag| change(request, tag)))
 }
 
@@ -58,7 +58,7 @@ fn retag(response: &mut Response, change: impl FnOnce(&str) -> String) {
 }
 
 /// Each If-None-Match, changed or left out.
-fn known(change: impl Fn(String) -> Option<String> + Send + Sync + 'static) -> Seams {
+fn known<S: From<HttpSeams>>(change: impl Fn(String) -> Option<String> + Send + Sync + 'static) -> S {
     request(move |request| {
         let Some(tags) = request.headers.joined().remove("if-none-match") else { return };
         request.headers.remove("if-none-match");
@@ -70,24 +70,24 @@ fn known(change: impl Fn(String) -> Option<String> + Send + Sync + 'static) -> S
 
 /// A letter before the hash, in each ETag and nowhere else.
 fn tag_of_its_own() -> Seams {
-    let known = known(|tags| Some(tags.replace("\"v", "\"")));
-    Seams { request: known.request, ..tags(|_, tag| tag.replacen('"', "\"v", 1)) }
+    let known: HttpSeams = known(|tags| Some(tags.replace("\"v", "\"")));
+    HttpSeams { request: known.request, ..tags(|_, tag| tag.replacen('"', "\"v", 1)) }.into()
 }
 
 /// Each tag that was given matches for ever.
 fn old_tags_match() -> Seams {
     let given: Arc<Mutex<BTreeSet<String>>> = Arc::default();
     let asked = Arc::clone(&given);
-    let known = known(move |tags| {
+    let known: HttpSeams = known(move |tags| {
         let given = asked.lock().unwrap_or_else(PoisonError::into_inner);
         Some(if given.contains(&tags) { "*".into() } else { tags })
     });
-    let kept = reply(move |_, response| {
+    let kept: HttpSeams = reply(move |_, response| {
         if let Some(tag) = response.headers.get("etag") {
             given.lock().unwrap_or_else(PoisonError::into_inner).insert(tag.to_owned());
         }
     });
-    Seams { request: known.request, ..kept }
+    HttpSeams { request: known.request, ..kept }.into()
 }
 
 /// The ETag of the instances stays as long as there are as many with as many rooms.

@@ -179,7 +179,7 @@ fn hides_others() -> Seams {
         }
     });
     Seams {
-        reply: Box::new(move |request, response| {
+        http: reply(move |request, response| {
             if request.path.starts_with("/v1/instances/") && turned_away.load(Ordering::Relaxed) {
                 *response = super::refusal(404, "INSTANCE_NOT_FOUND");
             }

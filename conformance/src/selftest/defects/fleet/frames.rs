@@ -1,6 +1,6 @@
 //! Defects of "Frames".
 
-use super::{Seams, Table, each, frames, heard, input};
+use super::{HttpSeams, Seams, Table, each, frames, heard, input};
 use crate::{
     embed::reference::fleet::{
         model::{Heard, Input},
@@ -138,12 +138,15 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("fleet/frames/ok-unless-it-says-no", FLEET_FRAMES_12, Wire, || says(ACK, OK)),
     Breakage::boundary("fleet/frames/first-name-counts", FLEET_FRAMES_13, Wire, || first_counts(STATE, 5)),
     Breakage::boundary("fleet/frames/first-ok-counts", FLEET_FRAMES_13, Wire, || first_counts(ACK, OK)),
-    Breakage::boundary("fleet/frames/no-pieces", FLEET_FRAMES_17, Wire, || Seams {
-        received: Some(Arc::new(Box::new(|bytes: &[u8]| match bytes.first() {
-            Some(2) => 1,
-            _ => bytes.len(),
-        }))),
-        ..Seams::honest()
+    Breakage::boundary("fleet/frames/no-pieces", FLEET_FRAMES_17, Wire, || {
+        HttpSeams {
+            received: Some(Arc::new(Box::new(|bytes: &[u8]| match bytes.first() {
+                Some(2) => 1,
+                _ => bytes.len(),
+            }))),
+            ..HttpSeams::honest()
+        }
+        .into()
     })
     .shape("what comes behind the piece that was not understood is no frame"),
     Breakage::boundary("fleet/frames/text-ends-another", FLEET_FRAMES_18, Wire, text_ends_another),
@@ -361,12 +364,15 @@ fn half_ends_another() -> Seams {
         }
     });
     Seams {
-        received: Some(Arc::new(Box::new(move |bytes: &[u8]| {
-            if bytes.starts_with(b"GET ") && !bytes.windows(4).any(|four| four == b"\r\n\r\n") {
-                seen.store(true, Ordering::Relaxed);
-            }
-            bytes.len()
-        }))),
+        http: HttpSeams {
+            received: Some(Arc::new(Box::new(move |bytes: &[u8]| {
+                if bytes.starts_with(b"GET ") && !bytes.windows(4).any(|four| four == b"\r\n\r\n") {
+                    seen.store(true, Ordering::Relaxed);
+                }
+                bytes.len()
+            }))),
+            ..HttpSeams::honest()
+        },
         ..sent
     }
 }

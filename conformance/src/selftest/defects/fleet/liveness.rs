@@ -223,7 +223,7 @@ fn foreign_hash() -> Seams {
         }
     });
     Seams {
-        reply: Box::new(move |_, response| {
+        http: super::reply(move |_, response| {
             let tag = response.headers.get("etag").map(|tag| tag.trim_matches(['W', '/', '"']));
             if let Some(tag) = tag.filter(|_| foreign.load(Ordering::Relaxed)) {
                 let other: String = tag.chars().rev().collect();

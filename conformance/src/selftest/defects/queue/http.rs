@@ -1,6 +1,6 @@
 //! Defects of "Http".
 
-use super::{Seams, Table, is, refusal, reply, request, success};
+use super::{HttpSeams, Seams, Table, is, refusal, reply, request, success};
 use crate::{
     embed::reference::queue::KEY,
     protocol::Cut::Wire,
@@ -41,13 +41,16 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
-    Breakage::boundary("queue/http/unknown-queue-before-no-key", QUEUE_HTTP_2, Wire, || Seams {
-        reply: Box::new(|request, response| {
-            if request.headers.get(SMUGGLED).is_some() && response.status != 404 {
-                *response = unknown();
-            }
-        }),
-        ..smuggles(Action::Get)
+    Breakage::boundary("queue/http/unknown-queue-before-no-key", QUEUE_HTTP_2, Wire, || {
+        HttpSeams {
+            reply: Box::new(|request, response| {
+                if request.headers.get(SMUGGLED).is_some() && response.status != 404 {
+                    *response = unknown();
+                }
+            }),
+            ..smuggles(Action::Get)
+        }
+        .into()
     }),
     Breakage::boundary("queue/http/body-before-no-key", QUEUE_HTTP_2, Wire, || {
         instead(|request| request.headers.get("authorization").is_none() && is_no_json(request), 400)
@@ -211,12 +214,12 @@ fn instead(when: fn(&Request) -> bool, status: u16) -> Seams {
 }
 
 /// Does what somebody without a key asks, and refuses it all the same.
-fn smuggles(action: Action) -> Seams {
+fn smuggles<S: From<HttpSeams>>(action: Action) -> S {
     smuggled(move |request| is(request, action))
 }
 
-fn smuggled(which: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Seams {
-    Seams {
+fn smuggled<S: From<HttpSeams>>(which: impl Fn(&Request) -> bool + Send + Sync + 'static) -> S {
+    HttpSeams {
         request: Box::new(move |request| {
             if key(request) != Some(KEY) && which(request) {
                 sign(request);
@@ -228,8 +231,9 @@ fn smuggled(which: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Seams {
                 *response = unknown();
             }
         }),
-        ..Seams::honest()
+        ..HttpSeams::honest()
     }
+    .into()
 }
 
 /// The refusal of who has no key.
@@ -257,7 +261,7 @@ fn empty(action: Action) -> Seams {
 
 /// Requests that are wrong are taken as if they had this body; and are refused with a status all the same, if there is one.
 fn mends(when: fn(&Request) -> bool, body: fn() -> Value, status: Option<u16>) -> Seams {
-    Seams {
+    HttpSeams {
         request: Box::new(move |request| {
             if when(request) {
                 request.body = Body(body().to_string().into());
@@ -269,8 +273,9 @@ fn mends(when: fn(&Request) -> bool, body: fn() -> Value, status: Option<u16>) -
                 *response = refusal(status);
             }
         }),
-        ..Seams::honest()
+        ..HttpSeams::honest()
     }
+    .into()
 }
 
 /// One operation is not found where its path has a date.

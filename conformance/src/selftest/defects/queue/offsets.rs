@@ -1,7 +1,8 @@
 //! Defects of "Offsets".
 
 use super::{
-    Ask, Count, Seams, Table, answers, ask, decide, is, queue_of, refusal, reply, rewrite, said, told,
+    Ask, Count, HttpSeams, Seams, Table, answers, ask, decide, is, queue_of, refusal, reply, rewrite, said,
+    told,
 };
 use crate::{
     embed::reference::queue::model::{Answer, Effect, Record, Waits},
@@ -72,7 +73,7 @@ fn later(when: fn(&super::Queue, usize) -> bool) -> Seams {
 fn twice_at_once() -> Seams {
     let flying = Flying::default();
     let up = flying.clone();
-    Seams {
+    HttpSeams {
         request: Box::new(move |request| {
             if is(request, Action::Publish) {
                 up.takes_off(request);
@@ -88,6 +89,7 @@ fn twice_at_once() -> Seams {
             }
         })
     }
+    .into()
 }
 
 /// A message that is made pending again is pushed again.
@@ -117,7 +119,7 @@ fn refused_takes_one() -> Seams {
     const MOST: usize = 1_048_576;
     const MARK: &str = "x-refused";
     let count = Count::new();
-    Seams {
+    HttpSeams {
         request: Box::new(move |request: &mut Request| {
             if is(request, Action::Publish) && request.body.0.len() > MOST && count.up(&request.path) > 0 {
                 request.body = Body(json!({"payload": "x"}).to_string().into());
@@ -130,6 +132,7 @@ fn refused_takes_one() -> Seams {
             }
         })
     }
+    .into()
 }
 
 /// When the newest message is deleted the next is told its offset.

@@ -4,8 +4,8 @@ mod batch;
 mod content;
 
 use super::{
-    Ask, Frame, Input, QueueModel, Seams, Table, ask, ask_mut, decide, input, is, racing, refusal, reply,
-    request, said, success, told,
+    Ask, Frame, HttpSeams, Input, QueueModel, Seams, Table, ask, ask_mut, decide, input, is, racing, refusal,
+    reply, request, said, success, told,
 };
 use crate::{
     embed::reference::{
@@ -62,11 +62,14 @@ pub(super) const TABLE: Table = &[
     Breakage::always("queue/publish/id-with-a-hyphen", QUEUE_PUBLISH_2, Wire, || {
         let other = |text: &str| text.replace("\"qmsg_", "\"qmsg_x-");
         Seams {
-            request: Box::new(|request| request.path = request.path.replace("/qmsg_x-", "/qmsg_")),
-            reply: Box::new(move |_, response| {
-                let text = String::from_utf8_lossy(&response.body).into_owned();
-                response.body = Body(other(&text).into());
-            }),
+            http: HttpSeams {
+                request: Box::new(|request| request.path = request.path.replace("/qmsg_x-", "/qmsg_")),
+                reply: Box::new(move |_, response| {
+                    let text = String::from_utf8_lossy(&response.body).into_owned();
+                    response.body = Body(other(&text).into());
+                }),
+                ..HttpSeams::honest()
+            },
             frames: Some(Box::new(move |_, _, frames| {
                 for frame in frames {
                     if let Frame::Text(text) = frame {

@@ -1,7 +1,8 @@
 //! Defects of "Head".
 
 use super::{
-    Answer, Ask, Create, START, Seams, Table, answers, ask, decide, is_head, is_read, reply, stream_of,
+    Answer, Ask, Create, HttpSeams, START, Seams, Table, answers, ask, decide, is_head, is_read, reply,
+    stream_of,
 };
 use crate::{
     protocol::Cut::{Port, Wire},
@@ -130,12 +131,13 @@ pub(super) const TABLE: Table = &[
 
 /// Answers to HEAD with this status have a body on the wire.
 fn with_body(status: u16, body: &'static str) -> Seams {
-    Seams {
+    HttpSeams {
         bytes: Some(Box::new(move |request, response| {
             (is_head(request) && response.status == status).then(|| written(response, body))
         })),
-        ..Seams::honest()
+        ..HttpSeams::honest()
     }
+    .into()
 }
 
 fn written(response: &Response, body: &str) -> Vec<u8> {

@@ -2,10 +2,12 @@
 
 pub(super) mod faithful;
 
-use super::{START, Seams, Table, is, is_append, is_create, is_read, plain, racing, refusal, reply, request};
+use super::{
+    HttpSeams, START, Table, is, is_append, is_create, is_read, overlap, plain, refusal, reply, request,
+};
 use crate::{
     protocol::Cut::Wire,
-    selftest::defects::{Breakage, port, wire::Count},
+    selftest::defects::{Breakage, wire::Count},
 };
 use serde_json::Value;
 use wireproof_spec::{
@@ -141,20 +143,23 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
-    Breakage::boundary("stream/json/written-up-to-the-mistake", STREAM_JSON_5, Wire, || Seams {
-        reply: Box::new(|request, response| {
-            if request.headers.get(MENDED).is_some() {
-                *response = refusal(400);
-            }
-        }),
-        ..request(|request| {
-            if posts_json(request)
-                && let Some(sound) = up_to_the_mistake(&request.body)
-            {
-                request.body = Body(sound.into());
-                request.headers.set(MENDED, "1");
-            }
-        })
+    Breakage::boundary("stream/json/written-up-to-the-mistake", STREAM_JSON_5, Wire, || {
+        HttpSeams {
+            reply: Box::new(|request, response| {
+                if request.headers.get(MENDED).is_some() {
+                    *response = refusal(400);
+                }
+            }),
+            ..request(|request| {
+                if posts_json(request)
+                    && let Some(sound) = up_to_the_mistake(&request.body)
+                {
+                    request.body = Body(sound.into());
+                    request.headers.set(MENDED, "1");
+                }
+            })
+        }
+        .into()
     }),
     Breakage::always("stream/json/comma-behind-the-last-accepted", STREAM_JSON_5, Wire, || {
         request(|request| {
@@ -208,16 +213,9 @@ pub(super) const TABLE: Table = &[
         })
     }),
     Breakage::race("stream/json/half-a-batch-seen", STREAM_JSON_8, Wire, || {
-        let mut flies = None;
-        let seams = racing(
-            |request| is_append(request) || is_read(request),
-            |flying| {
-                flies = Some(flying);
-                port::rewrite(|_, _, _| {})
-            },
-        );
-        let flies = flies.unwrap_or_default();
-        Seams {
+        let which = |request: &Request| is_append(request) || is_read(request);
+        let (flies, seams) = overlap(move |request| which(request).then(|| request.path.clone()));
+        HttpSeams {
             reply: Box::new(move |request, response| {
                 if is_read(request) && is_array(response) && flies.several(&request.path) {
                     without_last(response);
@@ -225,6 +223,7 @@ pub(super) const TABLE: Table = &[
             }),
             ..seams
         }
+        .into()
     }),
     Breakage::boundary("stream/json/woken-by-half-a-batch", STREAM_JSON_8, Wire, || {
         reply(|request, response| {
@@ -257,22 +256,30 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
-    Breakage::boundary("stream/json/deep-text-ends-the-connection", STREAM_JSON_14, Wire, || Seams {
-        bytes: Some(Box::new(|request, _| (posts_json(request) && is_deep(&request.body)).then(Vec::new))),
-        ..Seams::honest()
+    Breakage::boundary("stream/json/deep-text-ends-the-connection", STREAM_JSON_14, Wire, || {
+        HttpSeams {
+            bytes: Some(Box::new(|request, _| {
+                (posts_json(request) && is_deep(&request.body)).then(Vec::new)
+            })),
+            ..HttpSeams::honest()
+        }
+        .into()
     }),
-    Breakage::boundary("stream/json/deep-text-acknowledged-and-dropped", STREAM_JSON_14, Wire, || Seams {
-        reply: Box::new(|request, response| {
-            if request.headers.get(MENDED).is_some() {
-                *response = plain(204).header(NEXT_OFFSET, START);
-            }
-        }),
-        ..request(|request| {
-            if posts_json(request) && is_deep(&request.body) {
-                request.body = Body("[]".into());
-                request.headers.set(MENDED, "1");
-            }
-        })
+    Breakage::boundary("stream/json/deep-text-acknowledged-and-dropped", STREAM_JSON_14, Wire, || {
+        HttpSeams {
+            reply: Box::new(|request, response| {
+                if request.headers.get(MENDED).is_some() {
+                    *response = plain(204).header(NEXT_OFFSET, START);
+                }
+            }),
+            ..request(|request| {
+                if posts_json(request) && is_deep(&request.body) {
+                    request.body = Body("[]".into());
+                    request.headers.set(MENDED, "1");
+                }
+            })
+        }
+        .into()
     }),
     Breakage::always("stream/json/first-batch-not-taken-apart", STREAM_JSON_15, Wire, || {
         request(|request| {
@@ -296,13 +303,16 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
-    Breakage::always("stream/json/created-in-spite-of-the-mistake", STREAM_JSON_16, Wire, || Seams {
-        reply: Box::new(|request, response| {
-            if request.headers.get(MENDED).is_some() {
-                *response = refusal(400);
-            }
-        }),
-        ..request(created_empty)
+    Breakage::always("stream/json/created-in-spite-of-the-mistake", STREAM_JSON_16, Wire, || {
+        HttpSeams {
+            reply: Box::new(|request, response| {
+                if request.headers.get(MENDED).is_some() {
+                    *response = refusal(400);
+                }
+            }),
+            ..request(created_empty)
+        }
+        .into()
     }),
     Breakage::always("stream/json/created-without-what-is-no-json", STREAM_JSON_16, Wire, || {
         request(created_empty)

@@ -1,8 +1,8 @@
 //! Defects of "Offsets".
 
 use super::{
-    Answer, Ask, Refusal, Seams, Table, answers, ask, ask_mut, decide, is_append, is_create, is_read, racing,
-    reply, request, stream_of, through,
+    Answer, Ask, HttpSeams, Refusal, Seams, Table, answers, ask, ask_mut, decide, is_append, is_create,
+    is_read, racing, reply, request, stream_of, through,
 };
 use crate::{
     embed::reference::stream::model::From,
@@ -122,13 +122,16 @@ pub(super) const TABLE: Table = &[
         })
     }),
     // The same place by another name, which can be read from as well.
-    Breakage::boundary("stream/offsets/another-name-when-closed", STREAM_OFFSETS_8, Wire, || Seams {
-        reply: Box::new(|request, response| {
-            if is_read(request) && response.headers.get(CLOSED).is_some() {
-                tells(response, |token| format!("{token}x"));
-            }
-        }),
-        ..known_by_other_names()
+    Breakage::boundary("stream/offsets/another-name-when-closed", STREAM_OFFSETS_8, Wire, || {
+        HttpSeams {
+            reply: Box::new(|request, response| {
+                if is_read(request) && response.headers.get(CLOSED).is_some() {
+                    tells(response, |token| format!("{token}x"));
+                }
+            }),
+            ..known_by_other_names()
+        }
+        .into()
     }),
     Breakage::always("stream/offsets/another-name-in-event-streams", STREAM_OFFSETS_8, Wire, || Seams {
         events: Some(Box::new(|_, events| {
@@ -140,7 +143,7 @@ pub(super) const TABLE: Table = &[
                 event.data = serde_json::to_string(&control).unwrap_or_default();
             }
         })),
-        ..known_by_other_names()
+        ..known_by_other_names().into()
     }),
     Breakage::boundary("stream/offsets/dropped-not-found", STREAM_OFFSETS_9, Wire, || {
         reply(|request, response| {
@@ -164,7 +167,7 @@ pub(super) const TABLE: Table = &[
 ];
 
 /// A server that also knows each offset with an x behind it.
-fn known_by_other_names() -> Seams {
+fn known_by_other_names() -> HttpSeams {
     request(|request| {
         if let Some(token) = request.query.get(query::OFFSET) {
             let token = token.trim_end_matches('x').to_owned();
@@ -186,7 +189,7 @@ fn tells(response: &mut Response, token: impl Fn(&str) -> String) {
 
 /// Tokens that are written in another way, and read so too.
 fn other_tokens(written: fn(&str) -> String, read: fn(&str) -> String) -> Seams {
-    Seams {
+    HttpSeams {
         reply: Box::new(move |_, response| tells(response, written)),
         ..request(move |request| {
             let offset = request.query.get(query::OFFSET).filter(|t| t.bytes().all(|b| b.is_ascii_digit()));
@@ -195,6 +198,7 @@ fn other_tokens(written: fn(&str) -> String, read: fn(&str) -> String) -> Seams 
             }
         })
     }
+    .into()
 }
 
 /// Another token where a PUT finds its stream: there hardly anybody reads on from it.

@@ -1,8 +1,8 @@
 //! Defects of "Read".
 
 use super::{
-    Answer, Ask, Decision, HOLD, Input, START, Seams, State, StreamModel, Table, answers, ask_mut, decide,
-    is, is_append, is_delete, racing, reply, request, stream_of, through,
+    Answer, Ask, Decision, HOLD, HttpSeams, Input, START, State, StreamModel, Table, answers, ask_mut,
+    decide, is, is_append, is_delete, overlap, reply, request, stream_of, through,
 };
 use crate::{
     embed::reference::{log::Range, stream::model::From},
@@ -69,7 +69,7 @@ pub(super) const TABLE: Table = &[
         let is_long = |request: &Request, response: &Response| {
             is_read(request) && response.status == 200 && response.body.len() > 10_000
         };
-        Seams {
+        HttpSeams {
             request: Box::new(move |request| {
                 if is_delete(request) {
                     seen.lock().unwrap_or_else(PoisonError::into_inner).insert(request.path.clone());
@@ -81,8 +81,9 @@ pub(super) const TABLE: Table = &[
                 let is_empty = is_long(request, response) && deleted.contains(&request.path);
                 is_empty.then(|| without_content(response))
             })),
-            ..Seams::honest()
+            ..HttpSeams::honest()
         }
+        .into()
     }),
     Breakage::always("stream/read/tail-tells-start", STREAM_READ_3, Wire, || {
         reply(|request, response| {
@@ -204,13 +205,9 @@ pub(super) const TABLE: Table = &[
     Breakage::race("stream/read/shows-appends-under-way", STREAM_READ_10, Wire, || {
         let latest: Arc<Mutex<Option<(String, Bytes)>>> = Arc::default();
         let seen = latest.clone();
-        let mut flies = None;
-        let seams = racing(is_append, |flying| {
-            flies = Some(flying);
-            port::rewrite(|_, _, _| {})
-        });
-        let (flies, takes_off) = (flies.unwrap_or_default(), seams.request);
-        Seams {
+        let (flies, seams) = overlap(|request| is_append(request).then(|| request.path.clone()));
+        let takes_off = seams.request;
+        HttpSeams {
             request: Box::new(move |request| {
                 takes_off(request);
                 if is_append(request) {
@@ -232,6 +229,7 @@ pub(super) const TABLE: Table = &[
             }),
             ..seams
         }
+        .into()
     }),
     Breakage::always("stream/read/always-up-to-date", STREAM_READ_11, Port, || {
         decide(|_, _, decision| {

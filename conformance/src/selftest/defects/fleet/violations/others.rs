@@ -6,7 +6,7 @@ use crate::{
         model::{Answer, Effect, Input},
         seams::Frame,
     },
-    selftest::defects::fleet::{answers, decide, frames, rewrite},
+    selftest::defects::fleet::{answers, decide, frames, reply, rewrite},
 };
 use serde_json::Value;
 use std::{
@@ -63,9 +63,9 @@ pub(super) fn shown_for_a_while() -> Seams {
     let kicked = Arc::<Kicked>::default();
     let shown: Mutex<BTreeMap<String, Response>> = Mutex::default();
     Seams {
-        reply: {
+        http: {
             let kicked = Arc::clone(&kicked);
-            Box::new(move |request, response| {
+            reply(move |request, response| {
                 let Some(id) = request.path.strip_prefix("/v1/instances/") else { return };
                 let mut shown = lock(&shown);
                 if response.status == 200 {
@@ -86,9 +86,9 @@ pub(super) fn listed_for_a_while(path: &'static str) -> Seams {
     let kicked = Arc::<Kicked>::default();
     let listed: Mutex<BTreeMap<String, Value>> = Mutex::default();
     Seams {
-        reply: {
+        http: {
             let kicked = Arc::clone(&kicked);
-            Box::new(move |request, response| {
+            reply(move |request, response| {
                 // Who looks at an instance sees its rooms.
                 let seen: Value = serde_json::from_slice(&response.body).unwrap_or_default();
                 if let (Some(id), Some(rooms)) =

@@ -1,8 +1,8 @@
 //! A batch is not taken as it should be.
 
 use super::{
-    Action, Ask, Breakage, Input, Port, Seams, Table, Value, Wire, ask_mut, change_body, drafting, input, is,
-    json, refusal, reply, request, success, told, vanishing,
+    Action, Ask, Breakage, HttpSeams, Input, Port, Seams, Table, Value, Wire, ask_mut, change_body, drafting,
+    input, is, json, refusal, reply, request, success, told, vanishing,
 };
 use std::collections::BTreeSet;
 use wireproof_spec::queue::requirements::*;
@@ -123,7 +123,7 @@ fn messages(change: fn(&mut Vec<Value>)) -> Seams {
 
 /// Of each batch what is left of it is published. If that is not all, it is refused all the same.
 fn refused_and_published(leave: fn(&mut Vec<Value>)) -> Seams {
-    Seams {
+    HttpSeams {
         request: Box::new(move |request| {
             if !is(request, Action::Batch) {
                 return;
@@ -145,6 +145,7 @@ fn refused_and_published(leave: fn(&mut Vec<Value>)) -> Seams {
                 *response = refusal(400);
             }
         }),
-        ..Seams::honest()
+        ..HttpSeams::honest()
     }
+    .into()
 }

@@ -1,7 +1,7 @@
 //! Defects of appends that are refused: what they would have done besides is done all the same.
 
 use super::super::{
-    Answer, Append, Ask, Record, Refusal, Seams, Table, answers, ask, decide, json::posts_json,
+    Answer, Append, Ask, HttpSeams, Record, Refusal, Seams, Table, answers, ask, decide, json::posts_json,
     producers::moved, refusal, request, stream_of,
 };
 use crate::{
@@ -45,20 +45,20 @@ pub(in super::super) const TABLE: Table = &[
                 decision.records.push(moved(name, stream, None, seq.clone()));
             }
         });
-        let request = request(|request| {
+        let request: HttpSeams = request(|request| {
             if is_broken_json(request) && request.headers.get(SEQ).is_some() {
                 request.headers.set(CONTENT_TYPE, BROKEN);
             }
         });
-        Seams {
-            request: request.request,
+        let http = HttpSeams {
             reply: Box::new(|request, response| {
                 if request.headers.get(CONTENT_TYPE) == Some(BROKEN) {
                     *response = refusal(400);
                 }
             }),
-            ..port
-        }
+            ..request
+        };
+        Seams { http, ..port }
     }),
 ];
 
@@ -76,7 +76,7 @@ fn closes(which: fn(&Refusal) -> bool) -> Seams {
 /// Of such an append that closes nothing but the closure is done, and it is refused.
 fn only_closes(which: fn(&Request) -> bool) -> Seams {
     const MARK: &str = "x-refused";
-    Seams {
+    HttpSeams {
         reply: Box::new(|request, response| {
             if request.headers.get(MARK).is_some() {
                 *response = refusal(400);
@@ -90,6 +90,7 @@ fn only_closes(which: fn(&Request) -> bool) -> Seams {
             }
         })
     }
+    .into()
 }
 
 fn is_broken_json(request: &Request) -> bool {

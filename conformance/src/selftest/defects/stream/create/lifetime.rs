@@ -1,8 +1,8 @@
 //! Defects of what "Create" says about lifetimes.
 
 use super::super::{
-    Answer, Ask, Create, Lifetime, Refusal, Seams, Stream, Table, answers, ask, ask_mut, decide, facts,
-    is_create, refusal, reply, request, stream_of, through,
+    Answer, Ask, Create, HttpSeams, Lifetime, Refusal, Seams, Stream, Table, answers, ask, ask_mut, decide,
+    facts, is_create, refusal, reply, request, stream_of, through,
 };
 use crate::{
     protocol::Cut::{Port, Wire},
@@ -221,18 +221,18 @@ fn refused_and_made(header: &'static str) -> Seams {
             .extend(request.headers.get(header).map(|value| (header.to_owned(), value.to_owned())));
         with_it.headers.0.len() == 1 && !is_create(&with_it)
     };
-    let made = request(move |request| {
+    let made: HttpSeams = request(move |request| {
         if request.method == "PUT" && malformed(request) {
             request.headers.remove(header);
             request.headers.set(MARK, "true");
         }
     });
-    let refused = reply(|request, response| {
+    let refused: HttpSeams = reply(|request, response| {
         if request.headers.get(MARK).is_some() && response.headers.get(LOCATION).is_some() {
             *response = refusal(400);
         }
     });
-    Seams { request: made.request, ..refused }
+    HttpSeams { request: made.request, ..refused }.into()
 }
 
 /// Lifetimes that count as equal, given the one of a PUT and the one of the stream that it finds.

@@ -4,6 +4,7 @@ use super::{Seams, asks, begin::PIECE, is_fork, source};
 use crate::selftest::defects::{
     port,
     stream::{Ask, ask_mut, is_create, refusal, reply, request, through},
+    wire::HttpSeams,
 };
 use wireproof_spec::stream::header::{FORK_OFFSET, FORK_SUB_OFFSET, FORKED_FROM};
 
@@ -128,7 +129,7 @@ const WAS_BROKEN: &str = "x-was-broken";
 
 /// Makes what it refuses, with this status.
 fn makes(which: fn(&wireproof_spec::http::Request) -> bool, status: u16) -> Seams {
-    Seams {
+    HttpSeams {
         request: Box::new(move |request| {
             if which(request) {
                 for name in [FORKED_FROM, FORK_OFFSET, FORK_SUB_OFFSET] {
@@ -142,8 +143,9 @@ fn makes(which: fn(&wireproof_spec::http::Request) -> bool, status: u16) -> Seam
                 *response = refusal(status);
             }
         }),
-        ..Seams::honest()
+        ..HttpSeams::honest()
     }
+    .into()
 }
 
 pub(super) fn lonely_made() -> Seams {

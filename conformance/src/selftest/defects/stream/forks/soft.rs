@@ -9,7 +9,7 @@ use crate::{
             Answer, Ask, Lifetime, Record, Refusal, StreamModel, ask, facts, is_delete, record, recovery,
             stream_of, through,
         },
-        wire::{Flying, HOLD},
+        wire::{Flying, HOLD, HttpSeams},
     },
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,14 +148,17 @@ pub(super) fn lost_in_race() -> Seams {
     let up = flying.clone();
     let mut lost = BTreeSet::new();
     Seams {
-        request: Box::new(move |request| {
-            if let Some(source) = request.headers.get(FORKED_FROM) {
-                up.takes_off(&Request::new("PUT", source));
-            } else if is_delete(request) {
-                up.takes_off(request);
-            }
-        }),
-        delay: Some(Box::new(|request, _| (is_fork(request) || is_delete(request)).then_some(HOLD * 2))),
+        http: HttpSeams {
+            request: Box::new(move |request| {
+                if let Some(source) = request.headers.get(FORKED_FROM) {
+                    up.takes_off(&Request::new("PUT", source));
+                } else if is_delete(request) {
+                    up.takes_off(request);
+                }
+            }),
+            delay: Some(Box::new(|request, _| (is_fork(request) || is_delete(request)).then_some(HOLD * 2))),
+            ..HttpSeams::honest()
+        },
         port: port::rewrite(move |state, input, decision| {
             let Some((name, asked)) = ask(input) else { return };
             let has_forks = stream_of(state, input).is_some_and(|stream| stream.forks > 0);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::selftest::defects::{
     stream::{State, is_append},
-    wire::HOLD,
+    wire::{HOLD, HttpSeams},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,8 +18,11 @@ pub(in super::super) const TABLE: Table = &[
     Breakage::race("stream/sse/append-lost-to-new-reader", STREAM_SSE_25, Port, || {
         let mut begun: BTreeSet<u64> = BTreeSet::new();
         Seams {
-            // Long enough for an append to come between.
-            delay: Some(Box::new(|request, _| is_sse(request).then_some(HOLD))),
+            http: HttpSeams {
+                // Long enough for an append to come between.
+                delay: Some(Box::new(|request, _| is_sse(request).then_some(HOLD))),
+                ..HttpSeams::honest()
+            },
             port: Box::new(move |state, now, input| {
                 let mut input = input.clone();
                 if let Input::Ask { session, name, ask: Ask::Next { from, seen, .. } } = &mut input
@@ -53,17 +56,20 @@ pub(in super::super) const TABLE: Table = &[
         let behind = Behind::default();
         let (appended, read, held) = (behind.clone(), behind.clone(), behind.clone());
         Seams {
-            request: Box::new(move |request| {
-                if is_append(request) {
-                    appended.change(&request.path, request.body.len(), 0);
-                }
-            }),
+            http: HttpSeams {
+                request: Box::new(move |request| {
+                    if is_append(request) {
+                        appended.change(&request.path, request.body.len(), 0);
+                    }
+                }),
+                delay: Some(Box::new(move |request, _| {
+                    (is_append(request) && held.is_far(&request.path)).then_some(LONG)
+                })),
+                ..HttpSeams::honest()
+            },
             events: Some(Box::new(move |request, events| {
                 let bytes = events.iter().filter(|e| e.name == DATA).map(|e| e.data.len()).sum();
                 read.change(&request.path, 0, bytes);
-            })),
-            delay: Some(Box::new(move |request, _| {
-                (is_append(request) && held.is_far(&request.path)).then_some(LONG)
             })),
             ..Seams::honest()
         }
@@ -72,6 +78,14 @@ pub(in super::super) const TABLE: Table = &[
         let left: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let held = Arc::clone(&left);
         Seams {
+            http: HttpSeams {
+                delay: Some(Box::new(move |request, _| {
+                    let held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                    let name = request.path.rsplit('/').next().unwrap_or_default();
+                    (is_append(request) && held.contains(name)).then_some(LONG)
+                })),
+                ..HttpSeams::honest()
+            },
             port: port::rewrite(move |state: &State, input, _| {
                 if let Input::Gone { session } = input
                     && let Some((name, _)) = state.readers.get(session)
@@ -79,11 +93,6 @@ pub(in super::super) const TABLE: Table = &[
                     left.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
                 }
             }),
-            delay: Some(Box::new(move |request, _| {
-                let held = held.lock().unwrap_or_else(PoisonError::into_inner);
-                let name = request.path.rsplit('/').next().unwrap_or_default();
-                (is_append(request) && held.contains(name)).then_some(LONG)
-            })),
             ..Seams::honest()
         }
     }),

@@ -10,7 +10,10 @@ use crate::{
         model,
         stream::model::{Append, Live, Wait},
     },
-    selftest::defects::{stream::is_append, wire::HOLD},
+    selftest::defects::{
+        stream::is_append,
+        wire::{HOLD, HttpSeams},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -70,8 +73,11 @@ pub(in super::super) const TABLE: Table = &[
     Breakage::race("stream/sse/close-beside-a-start-unnoticed", STREAM_SSE_13, Port, || {
         let mut closed: BTreeMap<String, Instant> = BTreeMap::new();
         Seams {
-            // So that nobody who waits for the answer begins beside it.
-            delay: Some(Box::new(|request, _| is_append(request).then_some(HOLD * 3))),
+            http: HttpSeams {
+                // So that nobody who waits for the answer begins beside it.
+                delay: Some(Box::new(|request, _| is_append(request).then_some(HOLD * 3))),
+                ..HttpSeams::honest()
+            },
             port: goes_on_where(
                 move |name, ask| {
                     if let Ask::Append(Append { closed: true, .. }) = ask {
