@@ -137,14 +137,17 @@ mod tests {
     #[test]
     fn the_text_of_an_instance_is_canonical() {
         let odd = "\u{0}\u{1f}\u{7f}\"\\/\u{8}\u{c}\n\r\t\u{2028}\u{fb33}\u{1f600}";
-        let info = format!(
-            r#"{{"id":"i","name":{odd},"processUid":"p","endpointUrl":"ws://e","labels":{{"\u{fb33}":"1","\u{1f600}":{odd},"a":""}},
-            "roomTypes":["z",{odd},"a"],"rooms":[{{"id":{odd},"type":"t","connections":1000000,"instanceId":"i",
-            "endpointUrl":"ws://e","local":true}}],"connections":9007199254740991,"capacity":{{"maxConnections":-2147483648,
-            "maxRooms":null}},"autoCreate":false,"status":"active","lastSyncAt":5,"agentVersion":"8","protocolVersion":3}}"#,
-            odd = serde_json::Value::from(odd),
-        );
-        let info = InstanceInfo::decode(info.as_bytes()).expect("an instance");
+        let info = serde_json::json!({
+            "id": "i", "name": odd, "processUid": "p", "endpointUrl": "ws://e",
+            "labels": { "\u{fb33}": "1", "\u{1f600}": odd, "a": "" }, "roomTypes": ["z", odd, "a"],
+            "rooms": [{
+                "id": odd, "type": "t", "connections": 1_000_000, "instanceId": "i", "endpointUrl": "ws://e",
+                "local": true,
+            }],
+            "connections": (1_i64 << 53) - 1, "capacity": { "maxConnections": i32::MIN, "maxRooms": null },
+            "autoCreate": false, "status": "active", "lastSyncAt": 5, "agentVersion": "8", "protocolVersion": 3,
+        });
+        let info = InstanceInfo::decode(info.to_string().as_bytes()).expect("an instance");
         assert_eq!(*text(&info), *canonical(&info));
     }
 }
