@@ -165,7 +165,9 @@ async fn poll() -> Done {
 
 /// How long reading takes while nothing changes, with what has an entity tag asked for again with it.
 async fn read() -> Done {
-    say(&format!("read: one request after the other, {ROOMS} rooms an agent; medians, and the ratio to the least fleet"));
+    say(&format!(
+        "read: one request after the other, {ROOMS} rooms an agent; medians, and the ratio to the least fleet"
+    ));
     let mut first: Vec<Option<Duration>> = vec![None; 16];
     for agents in [FLEETS[0], FLEETS[2]] {
         let (_server, mut all, mut operator) = fleet(QUIET, agents, ROOMS).await?;
@@ -203,7 +205,9 @@ async fn read() -> Done {
 /// over all that is shown; and what an agent that comes and goes costs the orchestrator without and with a reader of events,
 /// who is told a state hash each time.
 async fn change() -> Done {
-    say(&format!("change: an agent with {ROOMS} rooms comes and goes; medians, and the ratio to the least fleet"));
+    say(&format!(
+        "change: an agent with {ROOMS} rooms comes and goes; medians, and the ratio to the least fleet"
+    ));
     let mut first: [Option<Duration>; 4] = [None; 4];
     for agents in FLEETS {
         let (server, mut all, mut operator) = fleet(QUIET, agents, ROOMS).await?;
@@ -232,7 +236,8 @@ async fn change() -> Done {
         }
         let [behind, again] = &mut times;
         let all_times = [quantile(behind, 0.5), quantile(again, 0.5), spent[0], spent[1]];
-        let what = ["stats behind a change", "304 again", "CPU of both, nobody listens", "CPU of both, one listens"];
+        let what =
+            ["stats behind a change", "304 again", "CPU of both, nobody listens", "CPU of both, one listens"];
         for ((what, took), first) in what.into_iter().zip(all_times).zip(&mut first) {
             say(&format!(
                 "  {agents:>6} agents, {what:<27}: {:>8.3} ms, ratio {:.2}",

@@ -102,9 +102,8 @@ impl Operator {
 /// A reader of events, as long as this is held.
 pub(crate) async fn listen(addr: SocketAddr) -> Outcome<JoinSet<std::io::Result<u64>>> {
     let mut stream = TcpStream::connect(addr).await?;
-    let ask = format!(
-        "GET /v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {ADMIN_KEY}\r\n\r\n"
-    );
+    let ask =
+        format!("GET /v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {ADMIN_KEY}\r\n\r\n");
     stream.write_all(ask.as_bytes()).await?;
     // The head has come: it listens.
     stream.readable().await?;
