@@ -202,14 +202,13 @@ impl<S: Client> Adapter<S> {
         let (id, args) = (request["id"].take(), request["args"].take());
         let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
         let (name, op, reply) = (text("session"), text("op"), Reply { lines: lines.clone(), id });
-        let session = sessions.remove(&name);
         match op.as_str() {
             "hello" => {
                 tasks.spawn(reply.with(Ok(json!({"operations": S::listed(self.variant)}))));
             }
-            "end" => {}
+            "end" => drop(sessions.remove(&name)),
             _ => {
-                let mut session = session.unwrap_or_else(|| {
+                let mut session = sessions.remove(&name).unwrap_or_else(|| {
                     let told = Arc::new(self.seams().told());
                     Session { out: Out::new(&name, lines, told), open: None }
                 });
