@@ -42,6 +42,22 @@ pub fn is_secret(header: &str) -> bool {
     !PLAIN.contains(&header.to_ascii_lowercase().as_str())
 }
 
+/// A key without its last character, which is almost the key, and no secret less: [`Redaction`] knows it too. None of a short
+/// one.
+pub fn cut(key: &str) -> Option<&str> {
+    beginning_of(key, key.chars().count().saturating_sub(1))
+}
+
+/// The first half of a key, as [`cut`].
+pub fn half(key: &str) -> Option<&str> {
+    beginning_of(key, key.chars().count() / 2)
+}
+
+fn beginning_of(key: &str, count: usize) -> Option<&str> {
+    let end = key.char_indices().nth(count)?.0;
+    Some(&key[..end]).filter(|part| part.len() >= SHORTEST_PART)
+}
+
 /// The texts that may not stand in any report, in every form in which an event could hold them.
 #[derive(Clone, Debug, Default)]
 pub struct Redaction {
@@ -54,7 +70,7 @@ pub struct Redaction {
 
 impl Redaction {
     /// For these secrets. An empty one is none; the part of an `Authorization` behind its scheme is one by itself, and so
-    /// is what it holds in base64, and the password in that.
+    /// is what it holds in base64, and the password in that; and so are the beginnings that checks make of a key.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a String>) -> Self {
         let mut forms: Vec<String> = Vec::new();
         for secret in secrets {
@@ -65,7 +81,10 @@ impl Redaction {
             let password =
                 held.as_deref().and_then(|held| held.split_once(':')).map(|(_, password)| password);
             let password = password.filter(|text| text.len() >= SHORTEST_PART);
-            for part in [Some(secret.as_str()), token, held.as_deref(), password].into_iter().flatten() {
+            let key = token.unwrap_or(secret);
+            let near = if key.contains(' ') { [None, None] } else { [cut(key), half(key)] };
+            let whole = [Some(secret.as_str()), token, held.as_deref(), password];
+            for part in whole.into_iter().chain(near).flatten() {
                 if !part.trim().is_empty() {
                     forms.extend(written(part));
                 }
@@ -244,6 +263,19 @@ mod tests {
             assert!(clean.len() < "before  behind".len() + MARK.len() + 40, "{text}: {clean}");
         }
         assert_eq!(redaction.text("nothing of it"), "nothing of it");
+    }
+
+    #[test]
+    fn what_checks_send_that_is_almost_a_key_is_taken_out_with_it() {
+        const KEY: &str = "admin-0123456789abcdef";
+        let redaction = Redaction::new([&format!("Bearer {KEY}"), &"Bearer short".to_owned()]);
+        for near in [cut(KEY), half(KEY)] {
+            assert_eq!(
+                redaction.text(&format!("Bearer {}, x", near.unwrap_or("none"))),
+                format!("Bearer {MARK}, x")
+            );
+        }
+        assert_eq!((cut("short"), half("shortest")), (None, None));
     }
 
     #[test]

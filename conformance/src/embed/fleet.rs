@@ -1,6 +1,7 @@
 //! The reference of the fleet protocol, in variants.
 
 pub mod client;
+mod more;
 mod program;
 
 use super::{
@@ -32,7 +33,8 @@ pub static FLEET: Fleet = Fleet;
 /// The reference of the fleet protocol.
 pub struct Fleet;
 
-/// For pages of one other origin, for who has the key in the query of the event stream, and behind a proxy.
+/// For pages of one other origin, for who has the key in the query of the event stream, and behind a proxy; it shows more than the
+/// document names.
 pub const OPEN: &str = "open";
 
 /// The key of the first operator, for defects that know it.
@@ -143,7 +145,7 @@ pub(super) async fn serve(asked: Serve<'_>) -> Result<Running, String> {
     let options = variant(name).ok_or_else(|| {
         format!("the reference of fleet has no variant `{name}`; it has {}", FLEET.variants().join(", "))
     })?;
-    let options = Options { addr: asked.addr, seams: seams(breakage), ..options };
+    let options = Options { addr: asked.addr, seams: seams(name, breakage), ..options };
     Server::start(options).await.map_err(|e| e.to_string())
 }
 
@@ -162,7 +164,7 @@ pub async fn program(
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let mut program = match Program::begin(&Call { flags, variables }, seams(breakage), print).await {
+    let mut program = match Program::begin(&Call { flags, variables }, seams(FULL, breakage), print).await {
         Ok(program) => program,
         Err(code) => return Ok(code),
     };
@@ -180,7 +182,11 @@ pub async fn program(
     }
 }
 
-/// The seams of a defect, or the honest ones.
-fn seams(breakage: Option<&Breakage<Seams>>) -> Seams {
-    breakage.map_or_else(Seams::honest, |b| (b.seams)())
+/// The seams of a defect, or the honest ones of this variant.
+fn seams(variant: &str, breakage: Option<&Breakage<Seams>>) -> Seams {
+    match breakage {
+        Some(breakage) => (breakage.seams)(),
+        None if variant == OPEN => more::seams(),
+        None => Seams::honest(),
+    }
 }

@@ -43,6 +43,20 @@ pub fn holes<'a>(
         if checks.is_empty() {
             holes.push(format!("{} has no check", requirement.id));
         }
+        // Then it does not count where the feature is on, and has to say so.
+        let off = |check: &&Check| {
+            let mut needs = protocol.needs(check).into_iter().map(|(need, _)| need);
+            needs.find_map(|need| if let Need::Feature(name, "off") = need { Some(name) } else { None })
+        };
+        let features: Option<Vec<&str>> = checks.iter().map(off).collect();
+        if let Some(name) =
+            features.unwrap_or_default().iter().find(|name| !requirement.text.contains(**name))
+        {
+            holes.push(format!(
+                "every check of {} takes {name} as off, and its text does not speak of that",
+                requirement.id
+            ));
+        }
         if requirement.level != Level::May {
             holes.extend(defect_holes(requirement, &caught));
         }

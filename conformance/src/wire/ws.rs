@@ -63,6 +63,17 @@ pub enum Frame {
     Close(Option<(u16, String)>),
 }
 
+impl Frame {
+    /// How many bytes it holds.
+    fn size(&self) -> usize {
+        match self {
+            Frame::Text(text) => text.len(),
+            Frame::Binary(bytes) => bytes.len(),
+            Frame::Close(_) => 0,
+        }
+    }
+}
+
 impl Peer {
     /// Dials the target at this path and query, offering these subprotocols.
     pub(crate) async fn dial(link: &Link, path: &str, protocols: &[&str]) -> Result<Self, Stop> {
@@ -174,6 +185,7 @@ impl Peer {
         while self.early.len() < MOST {
             match timeout_at(until, hear(&mut self.socket)).await {
                 Ok(Ok(Heard::Pong(data))) => {
+                    self.count(data.len())?;
                     let message = Message::Raw { bytes: Kept::keep(&data) };
                     let seq =
                         self.link.log.record(What::Received { conn: self.conn, message, answers: None });
@@ -185,12 +197,7 @@ impl Peer {
                     other = Some(seen);
                 }
                 Ok(Ok(Heard::Frame(frame))) => {
-                    if let Frame::Binary(bytes) = &frame {
-                        self.link.heard(bytes.len())?;
-                    }
-                    if let Frame::Text(text) = &frame {
-                        self.link.heard(text.len())?;
-                    }
+                    self.count(frame.size())?;
                     let over = matches!(frame, Frame::Close(_));
                     self.early.push_back(frame);
                     if over {
@@ -230,7 +237,7 @@ impl Peer {
                 self.link.log.record(What::Cut { conn: self.conn });
                 Ok(None)
             }
-            Ok(Ok(frame)) => Ok(Some(self.saw(frame))),
+            Ok(Ok(frame)) => self.read(frame).map(Some),
             Ok(Err(why)) => self.link.lost(self.conn, Duration::ZERO, why).await.map(Some),
             Err(_) => self.link.lost(self.conn, self.wait, Lost::Silence(millis(self.wait))).await.map(Some),
         }
@@ -316,7 +323,7 @@ impl Peer {
         let started = Instant::now();
         let until = self.link.until(self.wait);
         match timeout_at(until, next(&mut self.socket)).await {
-            Ok(Ok(frame)) => Ok(self.saw(frame)),
+            Ok(Ok(frame)) => self.read(frame),
             Ok(Err(why)) => self.link.lost(self.conn, started.elapsed(), why).await,
             Err(_) => {
                 // Cut short it says nothing.
@@ -327,7 +334,7 @@ impl Peer {
                         let silence = What::Silence { conn: self.conn, ms: waited, alive: vec![alive] };
                         Ok(Seen::lost(self.link.log.record(silence), Lost::Silence(waited)))
                     }
-                    Some(Err(frame)) => Ok(self.saw(frame)),
+                    Some(Err(frame)) => self.read(frame),
                     None => self.link.lost(self.conn, started.elapsed(), Lost::Silence(waited)).await,
                 }
             }
@@ -347,7 +354,7 @@ impl Peer {
         let started = Instant::now();
         let until = self.link.until(length);
         match timeout_at(until, next(&mut self.socket)).await {
-            Ok(Ok(frame)) => return Ok(self.saw(frame).map(Some)),
+            Ok(Ok(frame)) => return Ok(self.read(frame)?.map(Some)),
             Ok(Err(why)) => return self.link.lost(self.conn, started.elapsed(), why).await,
             Err(_) => self.link.in_time()?,
         }
@@ -357,7 +364,7 @@ impl Peer {
                 let silence = What::Silence { conn: self.conn, ms: waited, alive: vec![alive] };
                 Ok(Seen::new(self.link.log.record(silence), None))
             }
-            Some(Err(frame)) => Ok(self.saw(frame).map(Some)),
+            Some(Err(frame)) => Ok(self.read(frame)?.map(Some)),
             None => {
                 Err(self.link.stop("silence, and no answer to a ping behind it: nothing is proven by it"))
             }
@@ -384,6 +391,18 @@ impl Peer {
             let message = Message::Raw { bytes: Kept::keep(&token) };
             self.link.log.record(What::Received { conn: self.conn, message, answers: None })
         }))
+    }
+
+    /// Counts what was read, and sees it. A target that sends without measure is not read to its end, so that whoever keeps what
+    /// comes keeps no more than that.
+    fn read(&self, frame: Frame) -> Result<Seen<Frame>, Stop> {
+        self.count(frame.size())?;
+        Ok(self.saw(frame))
+    }
+
+    /// What is short takes place as well.
+    fn count(&self, bytes: usize) -> Result<(), Stop> {
+        self.link.heard(bytes.max(limit::LINE_LEAST))
     }
 
     fn saw(&self, frame: Frame) -> Seen<Frame> {

@@ -22,9 +22,9 @@ use wireproof_spec::{
         Ack, AckRoom, Cmd, Hello, Op, Poll, Snapshot, State,
         connect::SENTINEL,
         frames::Outer,
-        requirements::{FLEET_CONNECT_1, FLEET_HELLO_1, FLEET_INSTANCES_2},
+        requirements::{FLEET_CONNECT_1, FLEET_HELLO_1, FLEET_INSTANCES_2, FLEET_LIVENESS_10},
     },
-    http::Response,
+    http::{Request, Response},
 };
 
 /// An agent on its connection. When it is dropped its TCP connection ends, without a close frame.
@@ -253,8 +253,19 @@ impl Agent {
     /// # Errors
     /// Stops the check, inconclusive, if there is no key for agents or the orchestrator cannot be reached.
     pub async fn dial(cx: &Cx, protocols: &[&str]) -> Outcome<(Seen<Response>, Option<Self>)> {
+        Self::dial_with(cx, handshake(cx), protocols).await
+    }
+
+    /// As [`Agent::dial`], by this GET.
+    ///
+    /// # Errors
+    /// As [`Agent::dial`].
+    pub async fn dial_with(
+        cx: &Cx,
+        mut request: Request,
+        protocols: &[&str],
+    ) -> Outcome<(Seen<Response>, Option<Self>)> {
         ticket(cx)?;
-        let mut request = handshake(cx);
         if !protocols.is_empty() {
             request = request.header("sec-websocket-protocol", protocols.join(", "));
         }
@@ -493,6 +504,16 @@ impl Agent {
         let (tell, told) = oneshot::channel();
         self.order(Order::Ping(content.to_vec(), tell));
         told.await.map_err(|_| cx.stop("the connection ended while a pong was awaited"))
+    }
+
+    /// A pong: what was sent before has come and was read.
+    ///
+    /// # Errors
+    /// As [`Agent::ping`], and inconclusive if no pong comes.
+    pub async fn fence(&mut self, cx: &Cx) -> Outcome<Seen<Bytes>> {
+        let pong = self.ping(cx, b"all").await?;
+        cx.need(FLEET_LIVENESS_10, &pong, &[alternative("a pong", |_| true)])?;
+        Ok(pong)
     }
 
     /// The State with which it answers this Poll in the ordinary way, with the next seq.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use wireproof_spec::{
     fleet::{conditional::etag, requirements::*},
-    http::{Request, Response},
+    http::{Request, Response, percent_encode},
 };
 
 pub(super) const CHECKS: &[Check] = &[
@@ -49,7 +49,7 @@ fn weakly() -> Alternative<Response> {
 async fn weak(cx: &Cx) -> Outcome {
     let snapshot = cx.snapshot().with_room(told(&cx.name(), "any", 0));
     let agent = Agent::join(cx, snapshot).await?;
-    let filtered = format!("v1/rooms?instanceId={}", agent.id);
+    let filtered = format!("v1/rooms?instanceId={}", percent_encode(&agent.id));
     for path in ROUTES.iter().copied().chain([filtered.as_str()]) {
         let seen = cx.send(get(cx, path)).await?;
         cx.expect(FLEET_CONDITIONAL_1, &seen, &[weakly()])?;
@@ -98,7 +98,7 @@ async fn same_tag(cx: &Cx) -> Outcome {
     let _ = settled(cx).await?;
     let filters = [
         format!("v1/rooms?type={kind}"),
-        format!("v1/rooms?instanceId={}", agent.id),
+        format!("v1/rooms?instanceId={}", percent_encode(&agent.id)),
         "v1/rooms?label=k:v".into(),
         "v1/rooms?type=none&instanceId=nobody".into(),
     ];
@@ -118,7 +118,7 @@ async fn matching(cx: &Cx) -> Outcome {
     let snapshot = cx.snapshot().with_room(told(&cx.name(), "any", 1));
     let agent = Agent::join(cx, snapshot).await?;
     let _ = settled(cx).await?;
-    let filtered = format!("v1/rooms?instanceId={}", agent.id);
+    let filtered = format!("v1/rooms?instanceId={}", percent_encode(&agent.id));
     for path in ROUTES.iter().copied().chain([filtered.as_str()]) {
         let seen = cx.send(get(cx, path)).await?;
         let now = tag(cx.need(FLEET_CONDITIONAL_1, &seen, &[weakly()])?);

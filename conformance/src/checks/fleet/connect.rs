@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     check::{Alternative, Check, Cx, Lane, Need, Outcome, Shown, Waits, alternative, answer},
-    drives, one_of,
+    drives, one_of, redact,
     wire::{Seen, ws::Peer},
 };
 use std::time::Duration;
@@ -230,8 +230,6 @@ async fn no_ticket(cx: &Cx) -> Outcome {
 async fn wrong_tickets(cx: &Cx) -> Outcome {
     let key = ticket(cx)?;
     let _there = Agent::join(cx, cx.snapshot()).await?;
-    let mut cut = key.to_owned();
-    cut.pop();
     let other = cx.token(key.len().max(8));
     let mut offers = vec![
         format!("{other}, {SENTINEL}"),
@@ -239,7 +237,7 @@ async fn wrong_tickets(cx: &Cx) -> Outcome {
         format!("{key}x, {SENTINEL}"),
         other,
     ];
-    if !cut.is_empty() {
+    if let Some(cut) = redact::cut(key) {
         offers.push(format!("{cut}, {SENTINEL}"));
     }
     if cx.features().is("fleet.api", "on") && !cx.key().is_empty() {

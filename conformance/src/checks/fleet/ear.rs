@@ -2,7 +2,7 @@
 
 use super::{
     agent::Agent,
-    setting::{Say, get},
+    setting::{Say, get, named},
 };
 use crate::{
     check::{Cx, Outcome, Shown, alternative, answer},
@@ -91,7 +91,7 @@ impl Ear {
             let told = match seen.look() {
                 Ok(Item::Event(event)) => Told {
                     name: event.name.clone(),
-                    data: serde_json::from_str(&event.data).unwrap_or_default(),
+                    data: named(serde_json::from_str(&event.data).unwrap_or_default()),
                 },
                 // An end is told like an event of no name, which nobody awaits.
                 Ok(Item::End) => Told { name: String::new(), data: Value::Null },

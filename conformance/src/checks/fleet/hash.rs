@@ -11,7 +11,6 @@ use crate::{
     check::{Alternative, Check, Cx, Lane, Outcome, alternative},
     drives,
 };
-use serde_json::Value;
 use wireproof_spec::fleet::{Origin, SyncRoom, hash::hash, requirements::*};
 
 pub(super) const CHECKS: &[Check] =
@@ -37,37 +36,6 @@ async fn read_model(cx: &Cx) -> Outcome {
 /// That the hash is that of the instances without lastSyncAt, in the order of their ids.
 fn of_the_model() -> Alternative<Look> {
     alternative("the stateHash that the canonical JSON of the instances gives", |look: &Look| {
-        let mut model = look.instances.clone();
-        for info in model.as_array_mut().into_iter().flatten() {
-            only(info, INSTANCE);
-            info["rooms"].as_array_mut().into_iter().flatten().for_each(|room| only(room, ROOM));
-        }
-        look.hash() == hash(&model)
+        look.hash() == hash(&look.instances)
     })
-}
-
-/// What of an instance is hashed.
-const INSTANCE: &[&str] = &[
-    "id",
-    "name",
-    "processUid",
-    "endpointUrl",
-    "labels",
-    "roomTypes",
-    "connections",
-    "capacity",
-    "autoCreate",
-    "status",
-    "agentVersion",
-    "protocolVersion",
-    "rooms",
-];
-
-/// What of a room is hashed.
-const ROOM: &[&str] = &["id", "type", "connections", "instanceId", "endpointUrl", "local"];
-
-fn only(object: &mut Value, members: &[&str]) {
-    if let Some(object) = object.as_object_mut() {
-        object.retain(|name, _| members.contains(&name.as_str()));
-    }
 }

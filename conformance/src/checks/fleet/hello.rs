@@ -2,6 +2,9 @@
 
 use super::{
     agent::{Agent, Came, Heard, closed, open},
+    by_hand::SOON,
+    look::soon,
+    manual::{of_three, polled},
     setting::{Apart, Say, about, get, info, instance, is_shown, ok, ok_and, shown},
 };
 use crate::{
@@ -17,7 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("fleet/hello/first", &[FLEET_HELLO_1], drives!(first)).waits(Waits::Limit("heartbeat-ms", 4)),
     Check::new("fleet/hello/poll-behind-it", &[FLEET_HELLO_2], drives!(poll_behind_it)),
     Check::new("fleet/hello/heartbeat", &[FLEET_HELLO_3], drives!(heartbeat))
-        .waits(Waits::Limit("heartbeat-ms", 4)),
+        .waits(Waits::Limit("heartbeat-ms", 12)),
     Check::new("fleet/hello/new-ids", &[FLEET_HELLO_4], drives!(new_ids)),
     Check::new("fleet/hello/id-of-the-instance", &[FLEET_HELLO_5], drives!(id_of_the_instance)),
     Check::new("fleet/hello/one-process-twice", &[FLEET_HELLO_6], drives!(one_process_twice)),
@@ -73,14 +76,15 @@ async fn poll_behind_it(cx: &Cx) -> Outcome {
 /// on a second connection too.
 async fn heartbeat(cx: &Cx) -> Outcome {
     for _ in 0..2 {
-        heartbeat_of_one(cx).await?;
+        let heartbeat = heartbeat_told(cx, &mut Agent::open(cx).await?).await?;
+        let seen = of_three(&about(heartbeat), || intervals(cx)).await?;
+        cx.expect(FLEET_HELLO_3, &seen, &[about(heartbeat)])?;
     }
     Ok(())
 }
 
-async fn heartbeat_of_one(cx: &Cx) -> Outcome {
-    let mut agent = Agent::open(cx).await?;
-    agent.says(cx.snapshot());
+/// Claims that the Hello of a connection says what the orchestrator tells of itself: what it says.
+async fn heartbeat_told(cx: &Cx, agent: &mut Agent) -> Outcome<Duration> {
     let first = agent.next(cx).await?;
     let told = cx.features().limit("heartbeat-ms");
     let hello = alternative(
@@ -92,25 +96,23 @@ async fn heartbeat_of_one(cx: &Cx) -> Outcome {
             _ => false,
         },
     );
-    let Came::Hello(hello) = &cx.expect(FLEET_HELLO_3, &first, &[hello])?.came else { return Ok(()) };
-    let heartbeat = Duration::from_millis(hello.heartbeat_ms.into());
-    agent.heartbeat = heartbeat;
+    match &cx.expect(FLEET_HELLO_3, &first, &[hello])?.came {
+        Came::Hello(hello) => Ok(Duration::from_millis(hello.heartbeat_ms.into())),
+        _ => Err(cx.stop("no Hello came")),
+    }
+}
+
+/// How far apart three Polls are that are answered at once, on a connection whose Hello says H.
+async fn intervals(cx: &Cx) -> Outcome<Seen<Apart>> {
+    let mut agent = Agent::open(cx).await?;
+    agent.says(cx.snapshot());
+    agent.heartbeat = heartbeat_told(cx, &mut agent).await?;
     let mut polls = Vec::new();
     while polls.len() < 3 {
-        let seen = agent.next(cx).await?;
-        match seen.look() {
-            Ok(Heard { came: Came::Poll(_), at }) => {
-                let at = *at;
-                polls.push(seen.map(|_| at));
-            }
-            Ok(Heard { came: Came::Hello(_), .. }) => {}
-            Ok(_) => return Err(cx.stop("something else than a Poll came")),
-            Err(why) => return Err(cx.stop(&format!("no Poll came: {why}"))),
-        }
+        let (polled, seen) = polled(cx, &mut agent).await?;
+        polls.push(seen.map(|_| polled.at));
     }
-    let apart = Seen::all(polls).map(|at| Apart(at.windows(2).map(|pair| pair[1] - pair[0]).collect()));
-    cx.expect(FLEET_HELLO_3, &apart, &[about(heartbeat)])?;
-    Ok(())
+    Ok(Seen::all(polls).map(|at| Apart(at.windows(2).map(|pair| pair[1] - pair[0]).collect())))
 }
 
 /// Ids of connections that are open at the same time, and of one that comes behind them.
@@ -156,8 +158,9 @@ async fn id_of_the_instance(cx: &Cx) -> Outcome {
         agents.push(agent);
     }
     for agent in agents {
-        let seen = cx.send(instance(cx, &agent.id)).await?;
-        cx.expect(FLEET_HELLO_5, &seen, &[info(&agent.snapshot(), &agent.id)])?;
+        let there = info(&agent.snapshot(), &agent.id);
+        let seen = soon(cx, SOON, &instance(cx, &agent.id), &there).await?;
+        cx.expect(FLEET_HELLO_5, &seen, &[there])?;
     }
     Ok(())
 }
@@ -172,12 +175,12 @@ async fn one_process_twice(cx: &Cx) -> Outcome {
     let (_, _) = (second.poll(cx).await?, second.poll(cx).await?);
     let uid = snapshot.process_uid.clone();
     let both = [shown(&snapshot, &first.id), shown(&again, &second.id)];
-    let seen = cx.send(get(cx, "v1/instances")).await?;
     let two = ok_and(200, "two instances with this processUid, each as it was told", move |data| {
         let all = data.as_array().map(Vec::as_slice).unwrap_or_default();
         let mine: Vec<_> = all.iter().filter(|info| info["processUid"] == uid.as_str()).collect();
         mine.len() == 2 && both.iter().all(|one| mine.iter().any(|info| is_shown(info, one)))
     });
+    let seen = soon(cx, SOON, &get(cx, "v1/instances"), &two).await?;
     cx.expect(FLEET_HELLO_6, &seen, &[two])?;
     Ok(())
 }

@@ -5,16 +5,17 @@ mod filters;
 
 use super::{
     agent::Agent,
-    setting::{Say, ask, cause, create, drain, get, instance, ok, refused, room, told},
+    setting::{Say, ask, cause, create, drain, get, instance, ok, refused, room, rooms_of, told},
 };
 use crate::{
     check::{Alternative, Check, Cx, Need, Outcome, alternative},
     drives, one_of,
+    wire::raw::RawAnswer,
 };
 use serde_json::{Value, json};
 use wireproof_spec::{
     fleet::{Cause, Cmd, requirements::*},
-    http::{Request, Response},
+    http::{Request, Response, percent_encode},
     requirement::RequirementId,
 };
 
@@ -157,7 +158,7 @@ async fn media_type(cx: &Cx) -> Outcome {
             get(cx, "v1/stats"),
             get(cx, "v1/instances"),
             instance(cx, &host.agent.id),
-            get(cx, &format!("v1/instances/{}/rooms", host.agent.id)),
+            rooms_of(cx, &host.agent.id),
             get(cx, "v1/rooms"),
             drain(cx, &host.agent.id, true),
             drain(cx, &host.agent.id, false),
@@ -193,7 +194,7 @@ async fn no_route(cx: &Cx) -> Outcome {
 /// Paths and methods that the API does not have.
 async fn no_route_of_operators(cx: &Cx) -> Outcome {
     let host = Host::new(cx).await?;
-    let id = &host.agent.id;
+    let id = percent_encode(&host.agent.id);
     for (method, path) in [
         ("GET", "v1".to_owned()),
         ("GET", "v1/nothing".into()),
@@ -242,6 +243,11 @@ async fn heads(cx: &Cx, paths: &[String]) -> Outcome {
         let got = cx.need(FLEET_HTTP_1, &got, &[answered])?;
         let seen = cx.send(ask(cx, "HEAD", path)).await?;
         cx.expect(FLEET_HTTP_5, &seen, &[like(got)])?;
+        // No library reads on behind such a head.
+        let mut peer = cx.raw().await?;
+        let sent = peer.send(&ask(cx, "HEAD", path).header("connection", "close")).await;
+        let nothing = alternative("no byte behind the head", |raw: &RawAnswer| raw.rest.is_empty());
+        cx.expect(FLEET_HTTP_5, &peer.answer(sent).await?, &[nothing])?;
     }
     Ok(())
 }
@@ -256,7 +262,7 @@ async fn head_of_operators(cx: &Cx) -> Outcome {
     let (kind, id) = (host.kind.clone(), cx.name());
     let with = id.clone();
     host.agent.becomes(cx, move |snapshot| snapshot.with_room(told(&with, &kind, 0))).await?;
-    let (instance, nobody) = (host.agent.id.clone(), cx.token(16));
+    let (instance, nobody) = (percent_encode(&host.agent.id), cx.token(16));
     heads(
         cx,
         &[
@@ -292,7 +298,7 @@ async fn not_there(cx: &Cx) -> Outcome {
         (room(cx, &nobody), Cause::RoomNotFound),
         // An id of the other kind is none of this one.
         (instance(cx, &id), Cause::InstanceNotFound),
-        (room(cx, &host.agent.id), Cause::RoomNotFound),
+        (room(cx, &percent_encode(&host.agent.id)), Cause::RoomNotFound),
     ] {
         cx.expect(FLEET_HTTP_6, &cx.send(request).await?, &[refused(as_what)])?;
     }
@@ -320,7 +326,7 @@ async fn odd_paths(cx: &Cx) -> Outcome {
     let long = format!("v1/rooms/{}", "a".repeat(40_000));
     for path in ["v1/rooms/%zz", "v1/rooms/%", "v1/rooms/a%2", "v1/instances/%ff", &long] {
         let seen = cx.send(get(cx, path)).await?;
-        cx.expect(FLEET_HTTP_18, &seen, &one_of![status(400), status(404), status(414)])?;
+        cx.expect(FLEET_HTTP_18, &seen, &one_of![status(400), status(404), status(414), status(431)])?;
     }
     cx.need(FLEET_ACCESS_8, &cx.send(get(cx, "healthz")).await?, &[ok(200)])?;
     Ok(())

@@ -3,7 +3,7 @@
 use super::{
     agent::Agent,
     look::{GONE, due, soon},
-    setting::{Say, data, destroy, get, ok, ok_and, refused, room, told},
+    setting::{Say, data, destroy, get, ok, ok_and, refused, room, rooms_of, rooms_on, told},
 };
 use crate::{
     check::{Alternative, Check, Cx, Outcome, Shown, Waits, alternative},
@@ -46,7 +46,7 @@ async fn with(cx: &Cx, rooms: Vec<SyncRoom>) -> Outcome<Agent> {
 
 /// The rooms of an instance, in an answer.
 fn listed(cx: &Cx, agent: &Agent) -> wireproof_spec::http::Request {
-    get(cx, &format!("v1/instances/{}/rooms", agent.id))
+    rooms_of(cx, &agent.id)
 }
 
 /// That an instance is shown with rooms of exactly these public ids.
@@ -351,7 +351,7 @@ async fn into_the_path(cx: &Cx) -> Outcome {
     let mut older = Vec::new();
     for _ in 0..2 {
         let mut agent = Agent::obedient(cx, cx.snapshot().having(rooms.clone())).await?;
-        let seen = cx.send(get(cx, &format!("v1/rooms?instanceId={}", agent.id))).await?;
+        let seen = cx.send(rooms_on(cx, &agent.id)).await?;
         let list = data(cx.need(FLEET_HTTP_19, &seen, &[ok_and(200, "rooms", Value::is_array)])?);
         let shown: Vec<Value> = list.as_array().cloned().unwrap_or_default();
         if shown.len() != raws.len() {

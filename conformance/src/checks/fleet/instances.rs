@@ -7,7 +7,8 @@ use super::{
     agent::Agent,
     look::{GONE, due, soon},
     setting::{
-        Say, ask, data, drain, get, info, instance, ok_and, refused, room, shown as expected_of, told,
+        Say, data, drain, get, info, instance, ok_and, refused, room, rooms_of, rooms_on,
+        shown as expected_of, told,
     },
 };
 use crate::{
@@ -60,14 +61,14 @@ struct Place {
 
 /// Every place at which an instance with one room is shown.
 fn places(cx: &Cx, id: &str, public: &str) -> Vec<Place> {
-    let list = |path: &str, member: &'static str| {
+    let list = |request: Request, member: &'static str| {
         let has = |id: &str| {
             let id = id.to_owned();
             move |data: &Value| data.as_array().is_some_and(|all| all.iter().any(|one| one[member] == *id))
         };
         let (there, absent) = (has(id), has(id));
         Place {
-            request: get(cx, path),
+            request,
             there: ok_and(200, "a list that has it", there),
             absent: ok_and(200, "a list without it", move |data| data.is_array() && !absent(data)),
         }
@@ -80,16 +81,13 @@ fn places(cx: &Cx, id: &str, public: &str) -> Vec<Place> {
             absent: refused(otherwise),
         }
     };
-    let of_it = Place {
-        absent: refused(Cause::InstanceNotFound),
-        ..list(&format!("v1/instances/{id}/rooms"), "instanceId")
-    };
+    let of_it = Place { absent: refused(Cause::InstanceNotFound), ..list(rooms_of(cx, id), "instanceId") };
     vec![
-        list("v1/instances", "id"),
+        list(get(cx, "v1/instances"), "id"),
         alone(instance(cx, id), "id", Cause::InstanceNotFound),
         of_it,
-        list("v1/rooms", "instanceId"),
-        list(&format!("v1/rooms?instanceId={id}"), "instanceId"),
+        list(get(cx, "v1/rooms"), "instanceId"),
+        list(rooms_on(cx, id), "instanceId"),
         alone(room(cx, public), "instanceId", Cause::RoomNotFound),
     ]
 }
@@ -106,7 +104,7 @@ async fn nothing_said(cx: &Cx) -> Outcome {
     // A ping behind the State is answered when the State was read.
     let mut agents = [silent, rejected];
     for (agent, room) in agents.iter_mut().zip(&rooms) {
-        let _ = agent.ping(cx, b"read").await?;
+        let _ = agent.fence(cx).await?;
         for place in places(cx, &agent.id, room) {
             let seen = cx.send(place.request).await?;
             cx.expect(FLEET_INSTANCES_1, &seen, &[place.absent])?;
@@ -176,9 +174,8 @@ async fn replaced(cx: &Cx) -> Outcome {
             cx.expect(FLEET_INSTANCES_4, &seen, &[if names_it(name) { there } else { absent }])?;
         }
         let ids: BTreeSet<String> = snapshot.rooms.iter().map(|told| told.id.clone()).collect();
-        for path in [format!("v1/instances/{}/rooms", agent.id), format!("v1/rooms?instanceId={}", agent.id)]
-        {
-            let seen = cx.send(get(cx, &path)).await?;
+        for request in [rooms_of(cx, &agent.id), rooms_on(cx, &agent.id)] {
+            let seen = cx.send(request).await?;
             let ids = ids.clone();
             let exactly = ok_and(200, "exactly the rooms of the snapshot", move |data| {
                 data.as_array().map(Vec::len) == Some(ids.len()) && ids_of(data) == ids
@@ -301,7 +298,7 @@ async fn rooms_of_it(cx: &Cx) -> Outcome {
             for (request, path) in [
                 (instance(cx, &agent.id), "instance"),
                 (get(cx, "v1/instances"), "instances"),
-                (get(cx, &format!("v1/instances/{}/rooms", agent.id)), "rooms"),
+                (rooms_of(cx, &agent.id), "rooms"),
                 (get(cx, "v1/rooms"), "rooms"),
                 (room(cx, name), "room"),
             ] {
@@ -368,22 +365,21 @@ async fn same_everywhere(cx: &Cx) -> Outcome {
     for connections in [1, 5] {
         agent.becomes(cx, |it| it.having(rooms(connections))).await?;
         let id = agent.id.clone();
-        let ask = async |path: &str| cx.send(ask(cx, "GET", path)).await;
-        let infos = [ask(&format!("v1/instances/{id}")).await?, ask("v1/instances").await?];
+        let infos = [cx.send(instance(cx, &id)).await?, cx.send(get(cx, "v1/instances")).await?];
         let seen = Seen::all(infos)
             .map(|all| all.iter().map(|one| Found(info_in(&data(one), &id))).collect::<Vec<_>>());
         cx.expect(FLEET_INSTANCES_12, &seen, &[alike()])?;
         for name in &names {
             let mut all = Vec::new();
-            for (path, place) in [
-                (format!("v1/instances/{id}"), "instance"),
-                ("v1/instances".to_owned(), "instances"),
-                (format!("v1/instances/{id}/rooms"), "rooms"),
-                ("v1/rooms".to_owned(), "rooms"),
-                (format!("v1/rooms?instanceId={id}&label=k:v"), "rooms"),
-                (format!("v1/rooms/{name}"), "room"),
+            for (request, place) in [
+                (instance(cx, &id), "instance"),
+                (get(cx, "v1/instances"), "instances"),
+                (rooms_of(cx, &id), "rooms"),
+                (get(cx, "v1/rooms"), "rooms"),
+                (rooms_on(cx, &id).param("label", "k:v"), "rooms"),
+                (room(cx, name), "room"),
             ] {
-                all.push(ask(&path).await?.map(|response| found(&data(&response), place, name)));
+                all.push(cx.send(request).await?.map(|response| found(&data(&response), place, name)));
             }
             cx.expect(FLEET_INSTANCES_12, &Seen::all(all), &[alike()])?;
         }

@@ -5,14 +5,17 @@ mod stale;
 
 use super::{
     agent::{Agent, Came, Fate, Heard},
+    by_hand::SOON,
+    look::{Look, look, settled, soon},
     manual::{Became, Polled, applied, became, hundredths, masked, of_three, polled, stays},
-    setting::{Say, at_most, data, get, instance, ok},
+    setting::{Say, at_most, data, get, instance, ok, ok_and},
 };
 use crate::{
     check::{Alternative, Check, Cx, Lane, Outcome, Shown, Waits, alternative},
     drives,
     wire::Seen,
 };
+use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use wireproof_spec::fleet::{Poll, State, requirements::*};
@@ -180,11 +183,10 @@ async fn late_answer(cx: &Cx, late: u32) -> Outcome<Seen<Became>> {
 async fn behind_a_late_answer(cx: &Cx) -> Outcome {
     let heartbeat = Agent::connect(cx).await?.heartbeat;
     let most = at_most(heartbeat);
-    let soon = alternative(
-        format!("a Poll within {} ms of the answer", most.as_millis()),
-        move |took: &Duration| *took <= most,
-    );
-    for late in [150, 230] {
+    // The first of these leaves more than half an interval to the next tick, the others may meet one.
+    for (late, least) in [(130, heartbeat / 6), (150, Duration::ZERO), (230, Duration::ZERO)] {
+        let name = format!("a Poll {} to {} ms behind the answer", least.as_millis(), most.as_millis());
+        let soon = alternative(name, move |took: &Duration| (least..=most).contains(took));
         let seen = of_three(&soon, || async {
             let mut agent = Agent::connect(cx).await?;
             let (first, _) = polled(cx, &mut agent).await?;
@@ -248,9 +250,10 @@ async fn last_sync(cx: &Cx) -> Outcome {
         let state = agent.full(&poll, agent.snapshot());
         agent.send_state(&State { snapshot: None, ..state });
         let (next, _) = polled(cx, &mut agent).await?;
-        let behind = synced(cx, &agent).await?;
-        let later = alternative("a later lastSyncAt", |times: &Vec<Duration>| times[0] < times[1]);
-        cx.expect(FLEET_LIVENESS_8, &Seen::all(vec![before, behind]), &[later])?;
+        let last = before.look().ok().copied().unwrap_or_default();
+        let later = ok_and(200, "a later lastSyncAt", move |info| last_sync_of(info) > last);
+        let behind = soon(cx, SOON, &instance(cx, &agent.id), &later).await?;
+        cx.expect(FLEET_LIVENESS_8, &before.and(behind).map(|(_, behind)| behind), &[later])?;
         agent.send_state(&agent.full(&next.poll, agent.snapshot()));
     }
     Ok(())
@@ -259,7 +262,11 @@ async fn last_sync(cx: &Cx) -> Outcome {
 async fn synced(cx: &Cx, agent: &Agent) -> Outcome<Seen<Duration>> {
     let seen = cx.send(instance(cx, &agent.id)).await?;
     cx.need(FLEET_INSTANCES_2, &seen, &[ok(200)])?;
-    Ok(seen.map(|response| Duration::from_millis(data(&response)["lastSyncAt"].as_u64().unwrap_or_default())))
+    Ok(seen.map(|response| last_sync_of(&data(&response))))
+}
+
+fn last_sync_of(info: &Value) -> Duration {
+    Duration::from_millis(info["lastSyncAt"].as_u64().unwrap_or_default())
 }
 
 /// The next Poll that has a knownHash; those before it are answered in full.
@@ -278,7 +285,7 @@ async fn hashed(cx: &Cx, agent: &mut Agent) -> Outcome<Poll> {
 /// What is shown before and behind States with a hash alone, be it theirs or not, and be they newer or not.
 async fn changes_nothing(cx: &Cx) -> Outcome {
     let mut agent = Agent::join(cx, cx.snapshot().with_room(super::setting::told("r", "t", 1))).await?;
-    settled(cx, &mut agent).await?;
+    let _ = settled(cx).await?;
     agent.is_silent();
     let odd: [fn(State) -> State; 4] = [
         |state| state,
@@ -286,62 +293,50 @@ async fn changes_nothing(cx: &Cx) -> Outcome {
         |state| State { seq: u32::MAX, hash: String::new(), ..state },
         |state| State { hash: "another".into(), ..state },
     ];
-    let same = alternative("the same before and behind", |all: &Vec<String>| {
+    let same = alternative("the same before and behind", |all: &Vec<World>| {
         all.windows(2).all(|two| two[0] == two[1])
     });
     for odd in odd {
         let poll = hashed(cx, &mut agent).await?;
         stays(cx, &agent, &agent.snapshot()).await?;
-        let before = world(cx, &agent).await?;
+        let before = world(cx).await?;
         let state = agent.full(&poll, agent.snapshot());
         agent.send_state(&odd(State { snapshot: None, ..state }));
         let (next, _) = polled(cx, &mut agent).await?;
-        let behind = world(cx, &agent).await?;
-        cx.expect(FLEET_LIVENESS_9, &Seen::all(vec![before, behind]), std::slice::from_ref(&same))?;
+        let both = Seen::all(vec![before, world(cx).await?]);
+        if let Ok(both) = both.look()
+            && both[0].all.without(&agent.id) != both[1].all.without(&agent.id)
+        {
+            return Err(cx.stop("others have changed the fleet"));
+        }
+        cx.expect(FLEET_LIVENESS_9, &both, std::slice::from_ref(&same))?;
         agent.send_state(&agent.full(&next.poll, agent.snapshot()));
     }
     Ok(())
 }
 
-/// Waits until those who were there before have left: what is shown stays as it is for longer than a second.
-async fn settled(cx: &Cx, agent: &mut Agent) -> Outcome {
-    const LONGEST: Duration = Duration::from_secs(6);
-    const STAYS: Duration = Duration::from_millis(1_200);
-    let begun = Instant::now();
-    let (mut since, mut last) = (begun, world(cx, agent).await?);
-    while begun.elapsed() < LONGEST + agent.heartbeat * 2 {
-        let (_, _) = polled(cx, agent).await?;
-        let now = world(cx, agent).await?;
-        if now.look() != last.look() {
-            since = Instant::now();
-        } else if since.elapsed() > STAYS {
-            return Ok(());
-        }
-        last = now;
-    }
-    Err(cx.stop("what is shown changes though nobody else is there"))
+/// All that is shown but for lastSyncAt, and every ETag.
+#[derive(PartialEq)]
+struct World {
+    all: Look,
+    tags: Vec<Option<String>>,
 }
 
-/// The instance but for lastSyncAt, the stateHash, and every ETag.
-async fn world(cx: &Cx, agent: &Agent) -> Outcome<Seen<String>> {
-    let mut all = Vec::new();
-    let seen = cx.send(instance(cx, &agent.id)).await?;
-    all.push(seen.map(|response| {
-        let mut info = data(&response);
-        if let Some(info) = info.as_object_mut() {
-            info.remove("lastSyncAt");
-        }
-        info.to_string()
-    }));
+impl Shown for World {
+    fn shown(&self) -> String {
+        format!("{}, and the ETags {:?}", self.all.shown(), self.tags)
+    }
+}
+
+async fn world(cx: &Cx) -> Outcome<Seen<World>> {
+    let all = look(cx).await?;
+    let mut tags = Vec::new();
     for path in ["v1/stats", "v1/instances", "v1/rooms"] {
         let seen = cx.send(get(cx, path)).await?;
         cx.need(FLEET_CONDITIONAL_1, &seen, &[ok(200)])?;
-        all.push(seen.map(|response| {
-            let hash = data(&response)["stateHash"].to_string();
-            format!("{path}: ETag {:?}, stateHash {hash}", response.headers.get("etag"))
-        }));
+        tags.push(seen.map(|response| response.headers.get("etag").map(str::to_owned)));
     }
-    Ok(Seen::all(all).map(|all| all.join("; ")))
+    Ok(all.and(Seen::all(tags)).map(|(all, tags)| World { all, tags }))
 }
 
 /// Pings with nothing in them, with bytes that are no text, and as long as they may be.

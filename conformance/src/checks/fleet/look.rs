@@ -66,6 +66,11 @@ impl Look {
         self.stats["stateHash"].as_str().unwrap_or_default()
     }
 
+    /// The instances but for this one.
+    pub fn without(&self, id: &str) -> Vec<&Value> {
+        self.instances.as_array().into_iter().flatten().filter(|info| info["id"] != id).collect()
+    }
+
     /// Whether an instance is shown.
     pub fn has(&self, id: &str) -> bool {
         self.instances.as_array().is_some_and(|all| all.iter().any(|info| info["id"] == id))

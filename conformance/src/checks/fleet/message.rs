@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wireproof_spec::{
     fleet::{Cause, Cmd, Event, Op, Origin, requirements::*},
-    http::Response,
+    http::{Response, percent_encode},
     requirement::RequirementId,
 };
 
@@ -146,7 +146,7 @@ async fn rooms(cx: &Cx) -> Outcome {
     local.origin = Origin::Local;
     let snapshot = cx.snapshot().hosting(&[&kind]).having(vec![told(&ids[0], &kind, 0), local]);
     let agent = Agent::obedient(cx, snapshot).await?;
-    for path in ["v1/rooms".to_owned(), format!("v1/instances/{}/rooms", agent.id)] {
+    for path in ["v1/rooms".to_owned(), format!("v1/instances/{}/rooms", percent_encode(&agent.id))] {
         let mine = ids.clone();
         let both = ok_and(200, "both rooms", move |data| {
             let all = data.as_array().map(Vec::as_slice).unwrap_or_default();

@@ -11,9 +11,9 @@ use crate::{
 use futures_util::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use wireproof_spec::{
-    fleet::{Ack, Cause, Cmd, Op, Snapshot, Status, requirements::*},
+    fleet::{Ack, Cause, Cmd, Op, Poll, Snapshot, Status, requirements::*},
     http::{Request, Response},
 };
 
@@ -72,6 +72,20 @@ pub async fn sent(cx: &Cx, agent: &mut Agent, request: Request) -> Outcome<(Pend
     match seen.look() {
         Ok(cmd) => Ok((pending, cmd.clone())),
         Err(why) => Err(cx.stop(&format!("no Cmd came: {why}"))),
+    }
+}
+
+/// The Poll that an agent leaves unanswered from now on: what it says next it can say at once.
+///
+/// # Errors
+/// As [`Agent::poll`].
+pub async fn unanswered(cx: &Cx, agent: &mut Agent) -> Outcome<Poll> {
+    agent.is_silent();
+    loop {
+        if let Some(poll) = agent.outstanding() {
+            return Ok(poll);
+        }
+        let _ = agent.poll(cx).await?;
     }
 }
 
@@ -212,12 +226,15 @@ pub async fn asked_soon(
     request: impl Fn() -> Request,
 ) -> Outcome<Seen<Asked>> {
     const SOON: Duration = Duration::from_secs(1);
+    const PAUSE: Duration = Duration::from_millis(50);
     let until = Instant::now() + SOON;
     loop {
         let seen = asked(cx, agents, request()).await?;
         if Instant::now() > until || seen.look().is_ok_and(|asked| asked.answer.status == 201) {
             return Ok(seen);
         }
+        // Each round has the agents send an Ack, and there is a rate of what they may send.
+        sleep(PAUSE).await;
     }
 }
 

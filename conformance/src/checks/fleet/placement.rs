@@ -35,6 +35,11 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("fleet/placement/pinned-to-nobody", &[FLEET_PLACEMENT_18], drives!(pins::to_nobody)),
     Check::new("fleet/placement/pinned-to-draining", &[FLEET_PLACEMENT_19], drives!(pins::to_draining)),
     Check::new(
+        "fleet/placement/pinned-behind-a-drain",
+        &[FLEET_PLACEMENT_19, FLEET_PLACEMENT_17],
+        drives!(pins::behind_a_drain),
+    ),
+    Check::new(
         "fleet/placement/pinned-without-auto-create",
         &[FLEET_PLACEMENT_21],
         drives!(pins::no_auto_create),

@@ -12,7 +12,7 @@ use wireproof_spec::{
         Capacity, Cause, Label, Origin, Rejection, Snapshot, State, Status, SyncRoom, connect::SENTINEL,
         frames::VERSION, ids,
     },
-    http::{Request, Response},
+    http::{Request, Response, percent_encode},
 };
 
 /// Members whose values differ from run to run.
@@ -79,9 +79,19 @@ pub fn ask(cx: &Cx, method: &str, path: &str) -> Request {
     Request { method: method.into(), ..get(cx, path) }
 }
 
-/// A GET of an instance.
+/// A GET of an instance. Its id may have any characters, and stands in a path as one segment.
 pub fn instance(cx: &Cx, id: &str) -> Request {
-    get(cx, &format!("v1/instances/{id}"))
+    get(cx, &format!("v1/instances/{}", percent_encode(id)))
+}
+
+/// A GET of the rooms of an instance.
+pub fn rooms_of(cx: &Cx, id: &str) -> Request {
+    get(cx, &format!("v1/instances/{}/rooms", percent_encode(id)))
+}
+
+/// A GET of the rooms, filtered by an instance.
+pub fn rooms_on(cx: &Cx, id: &str) -> Request {
+    get(cx, "v1/rooms").param("instanceId", id)
 }
 
 /// A GET of a room, by its public id as it stands.
@@ -96,7 +106,8 @@ pub fn destroy(cx: &Cx, id: &str) -> Request {
 
 /// A POST that drains, or undrains, an instance.
 pub fn drain(cx: &Cx, id: &str, drain: bool) -> Request {
-    ask(cx, "POST", &format!("v1/instances/{id}/{}", if drain { "drain" } else { "undrain" }))
+    let what = if drain { "drain" } else { "undrain" };
+    ask(cx, "POST", &format!("v1/instances/{}/{what}", percent_encode(id)))
 }
 
 /// A POST /v1/rooms with this body.
@@ -114,9 +125,61 @@ pub fn value(response: &Response) -> Value {
     serde_json::from_slice(&response.body).unwrap_or_default()
 }
 
-/// What a success carries.
+/// What a success carries, of all that is shown the members that the document names: others are allowed everywhere, and what they
+/// say may change at any moment.
 pub fn data(response: &Response) -> Value {
-    value(response)["data"].take()
+    named(value(response)["data"].take())
+}
+
+/// The members of an InstanceInfo.
+const INSTANCE: &[&str] = &[
+    "id",
+    "name",
+    "processUid",
+    "endpointUrl",
+    "labels",
+    "roomTypes",
+    "connections",
+    "capacity",
+    "autoCreate",
+    "status",
+    "agentVersion",
+    "protocolVersion",
+    "rooms",
+    "lastSyncAt",
+];
+
+/// The members of a RoomInfo.
+const ROOM: &[&str] = &["id", "type", "connections", "instanceId", "endpointUrl", "local"];
+
+/// The members of FleetStats.
+const STATS: &[&str] = &["instances", "rooms", "connections", "roomTypes", "stateHash"];
+
+/// An InstanceInfo, a RoomInfo, FleetStats, or a list of these, without members that the document does not name.
+pub fn named(mut value: Value) -> Value {
+    strip(&mut value);
+    value
+}
+
+fn strip(value: &mut Value) {
+    if let Value::Array(all) = value {
+        all.iter_mut().for_each(strip);
+    }
+    let Some(object) = value.as_object_mut() else { return };
+    let has = |name: &str| object.contains_key(name);
+    let members = match (has("stateHash"), has("processUid"), has("instanceId")) {
+        (true, _, _) => STATS,
+        (_, true, _) => INSTANCE,
+        (_, _, true) => ROOM,
+        _ => return,
+    };
+    object.retain(|name, _| members.contains(&name.as_str()));
+    if let Some(rooms) = object.get_mut("rooms") {
+        strip(rooms);
+    }
+    if let Some(capacity) = object.get_mut("capacity").and_then(Value::as_object_mut) {
+        capacity.retain(|name, _| matches!(name.as_str(), "maxConnections" | "maxRooms"));
+    }
 }
 
 /// Why a request was refused, if it was, with one of the causes of the document.
@@ -139,7 +202,7 @@ pub fn ok_and(
     let beside = if name.is_empty() { String::new() } else { format!(", and {name}") };
     alternative(format!("{status} with the status OK{beside}"), move |response: &Response| {
         let mut body = value(response);
-        response.status == status && body["status"] == "OK" && holds(&body["data"].take())
+        response.status == status && body["status"] == "OK" && holds(&named(body["data"].take()))
     })
 }
 
@@ -323,7 +386,7 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
         get(cx, "v1/stats"),
         get(cx, "v1/instances"),
         instance(cx, &agent.id),
-        get(cx, &format!("v1/instances/{}/rooms", agent.id)),
+        rooms_of(cx, &agent.id),
         get(cx, "v1/rooms"),
         room(cx, &ids::public(&id)),
         drain(cx, &agent.id, true),
@@ -333,6 +396,30 @@ pub async fn ordinary(cx: &Cx) -> Outcome {
         let _ = cx.send(request).await?;
     }
     Ok(())
+}
+
+/// Somebody whose wrong keys nobody else's are counted with, where addresses are told by a proxy: then requests come from an
+/// address of its own.
+pub struct Caller(Option<String>);
+
+impl Caller {
+    /// Another one.
+    pub fn new(cx: &Cx) -> Self {
+        // Of networks of IPv6 that nobody else is in, for who counts by network.
+        let name = cx.name();
+        let digits = name.get(name.len().saturating_sub(8)..).unwrap_or_default();
+        let network = digits.split_at(digits.len() / 2);
+        let address = format!("2001:db8:{}:{}::1", network.0, network.1);
+        Self(cx.features().is("fleet.trust-proxy", "on").then_some(address))
+    }
+
+    /// This request as one of its own.
+    pub fn asks(&self, request: Request) -> Request {
+        match &self.0 {
+            Some(address) => request.header("x-forwarded-for", address),
+            None => request,
+        }
+    }
 }
 
 /// How far apart things were, one after the other.

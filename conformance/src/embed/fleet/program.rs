@@ -71,7 +71,7 @@ impl Embedded {
     async fn started(&self) -> Result<Program, String> {
         self.printed.clear();
         let print = self.print();
-        let mut seams = seams(self.breakage);
+        let mut seams = seams(&self.variant, self.breakage);
         let exit = seams.exit.take();
         let options =
             Options { addr: self.addr, print: Some(Arc::clone(&print)), seams, ..options(&self.variant)? };
@@ -164,7 +164,11 @@ impl Hooks for Reached {
                 }
             }
             self.embedded.printed.clear();
-            let start = Program::begin(&call, seams(self.embedded.breakage), self.embedded.print());
+            let start = Program::begin(
+                &call,
+                seams(&self.embedded.variant, self.embedded.breakage),
+                self.embedded.print(),
+            );
             let ended = async {
                 match start.await {
                     Ok(program) => {

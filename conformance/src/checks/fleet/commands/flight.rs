@@ -3,7 +3,7 @@
 use crate::{
     check::{Cx, Outcome, Shown, alternative},
     checks::fleet::{
-        agent::{Agent, Came, Heard, done, exists, failed},
+        agent::{Agent, Came, Heard, closed, done, exists, failed},
         orders::{anywhere, command_time, in_time, kind, patience, pin, sent},
         setting::{Apart, Say, at_least, at_most, cause, create, destroy, drain, ok, refused, told},
     },
@@ -96,8 +96,6 @@ enum End {
     Close,
     Leave,
     Reset,
-    /// It is closed for a text frame.
-    Text,
     /// It is closed for an Ack that nobody waits for.
     Kicked,
 }
@@ -108,7 +106,6 @@ impl End {
             End::Close => agent.close(1000),
             End::Leave => agent.leave(),
             End::Reset => agent.reset(),
-            End::Text => agent.send_text("no"),
             End::Kicked => {
                 let ack = Ack {
                     cmd_id: "nobody-waits-for-this".into(),
@@ -137,7 +134,7 @@ impl Shown for Left {
 pub(super) async fn disconnected(cx: &Cx) -> Outcome {
     /// An answer that is late counts if it is late each time.
     const RUNS: usize = 3;
-    for end in [End::Close, End::Leave, End::Reset, End::Text, End::Kicked] {
+    for end in [End::Close, End::Leave, End::Reset, End::Kicked] {
         for run in 1..=RUNS {
             let seen = left(cx, end).await?;
             let as_what = |Left(all): &Left| {
@@ -168,13 +165,25 @@ async fn left(cx: &Cx, end: End) -> Outcome<Seen<Left>> {
         let _ = agent.cmd(cx).await?;
     }
     in_time(cx, began, at_least(command_time(cx)))?;
-    let ended = Instant::now();
+    let acted = Instant::now();
     end.act(&agent);
-    let all = try_join_all(flying.into_iter().map(|pending| async move {
+    let answers = try_join_all(flying.into_iter().map(|pending| async move {
         let seen = pending.answer().await?;
-        Ok(seen.map(|answer| (answer, ended.elapsed())))
+        let at = Instant::now();
+        Ok(seen.map(|answer| (answer, at)))
     }));
-    Ok(Seen::all(all.await?).map(Left))
+    // An end that the orchestrator makes has a time of its own.
+    let ended = async {
+        if !matches!(end, End::Kicked) {
+            return Ok(acted);
+        }
+        let fate = agent.fate(cx, cx.answer_time()).await?;
+        cx.need(FLEET_VIOLATIONS_5, &fate, &[closed(4003)])?;
+        Ok(Instant::now())
+    };
+    let (all, ended) = try_join(answers, ended).await?;
+    let since = |at: Instant| at.saturating_duration_since(ended);
+    Ok(Seen::all(all).map(|all| Left(all.into_iter().map(|(answer, at)| (answer, since(at))).collect())))
 }
 
 /// An agent that answers no Poll any more is asked for something before it is evicted.
@@ -184,21 +193,43 @@ pub(super) async fn evicted(cx: &Cx) -> Outcome {
     agent.is_silent();
     let _ = agent.poll(cx).await?;
     let since = Instant::now();
-    // A Cmd that is sent late enough is still in flight when the agent is evicted, wherever T is less than 3 H.
     let until = since + agent.heartbeat * 12 / 5;
     while agent.next_by(until).await?.is_some() {}
-    let began = Instant::now();
-    let request = drain(cx, &agent.id, true);
-    let (pending, _) = sent(cx, &mut agent, request).await?;
-    let fate = async {
-        let seen = agent.fate(cx, agent.heartbeat * 5 + Duration::from_secs(1)).await?;
-        Ok((seen, Instant::now()))
+    // When it is evicted is for the orchestrator to say: of Cmds that are sent again and again the last ones are in flight then.
+    let last = since + agent.heartbeat * 6 + Duration::from_secs(1);
+    let (mut flying, mut read) = (Vec::new(), 0);
+    let ended = loop {
+        let began = Instant::now();
+        if began > last {
+            return Err(cx.stop("the agent is not evicted"));
+        }
+        flying.push((began, cx.begin(drain(cx, &agent.id, true), patience(cx)).await?));
+        let mut ended = None;
+        while ended.is_none()
+            && let Some(seen) = agent.next_by(began + command_time(cx) / 2).await?
+        {
+            match seen.look().map(|heard| &heard.came) {
+                Ok(Came::Cmd(_)) => read += 1,
+                Ok(Came::Closed(_)) | Err(_) => ended = Some(Instant::now()),
+                Ok(_) => {}
+            }
+        }
+        if let Some(ended) = ended {
+            break ended;
+        }
     };
-    let (answer, (_, ended)) = try_join(pending.answer(), fate).await?;
-    if ended.saturating_duration_since(began) >= at_least(command_time(cx)) {
-        return Err(cx.stop("T is over before the agent is evicted"));
+    let is_fresh = |began: Instant| ended.saturating_duration_since(began) < at_least(command_time(cx));
+    let mut claimed = false;
+    for (began, pending) in flying.into_iter().take(read) {
+        if is_fresh(began) {
+            let answer = pending.answer().await?;
+            cx.expect(FLEET_COMMANDS_10, &answer, &[refused(Cause::InstanceDisconnected)])?;
+            claimed = true;
+        }
     }
-    cx.expect(FLEET_COMMANDS_10, &answer, &[refused(Cause::InstanceDisconnected)])?;
+    if !claimed {
+        return Err(cx.stop("no Cmd was in flight when the agent was evicted"));
+    }
     Ok(())
 }
 

@@ -100,7 +100,7 @@ pub(super) async fn not_there(cx: &Cx) -> Outcome {
         }
     }
     // Behind the pong all has come that was sent.
-    let pong = unknown.ping(cx, b"all").await?;
+    let pong = unknown.fence(cx).await?;
     let cmds = came(&mut unknown).await;
     let none = alternative("no Cmd on a connection on which nothing was applied", Vec::is_empty);
     cx.expect(FLEET_COMMANDS_15, &pong.map(|_| cmds), &[none])?;

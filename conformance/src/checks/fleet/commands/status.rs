@@ -66,7 +66,7 @@ pub(super) async fn at_once(cx: &Cx) -> Outcome {
         change(cx, &agent, drains).await?;
         let told = came(&mut agent).await.len();
         let seen = wanted(cx, &agent).await?;
-        let pong = agent.ping(cx, b"all").await?;
+        let pong = agent.fence(cx).await?;
         let creates = came(&mut agent).await.len();
         // Later the instance would be stale.
         in_time(cx, since, agent.heartbeat * 3 / 2)?;

@@ -39,7 +39,7 @@ pub(super) async fn join(cx: &Cx) -> Outcome {
         let good = cx.snapshot().with_room(told(&cx.name(), "any", 1)).labelled("k", "v");
         let good = good.but(|it| it.process_uid.clone_from(&uid));
         agent.says(good.clone().rejected());
-        let _ = agent.ping(cx, b"read").await?;
+        let _ = agent.fence(cx).await?;
         let before = ear.rest(cx).await?;
         let hidden = id.clone();
         let none = alternative("no instance:join of who said nothing that was applied", {
@@ -123,7 +123,7 @@ pub(super) async fn nothing_said(cx: &Cx) -> Outcome {
     let mut rejected = Agent::connect(cx).await?;
     rejected.says(cx.snapshot().rejected());
     let mut silent = Agent::connect(cx).await?;
-    let _ = rejected.ping(cx, b"read").await?;
+    let _ = rejected.fence(cx).await?;
     rejected.is_silent();
     for agent in [&mut silent, &mut rejected] {
         let fate = agent.fate(cx, agent.heartbeat * 6).await?;

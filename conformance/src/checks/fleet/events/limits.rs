@@ -5,7 +5,7 @@ use crate::{
     checks::fleet::{
         agent::Agent,
         ear::Ear,
-        setting::{ask, cause, get, ok, refused},
+        setting::{Caller, ask, cause, get, ok, refused},
     },
     wire::{Seen, sse::Reader},
 };
@@ -76,13 +76,7 @@ pub(super) async fn hundred(cx: &Cx) -> Outcome {
 
 /// A request for events with this key in its query; where addresses are told by a proxy it comes from one of its own.
 fn queried(cx: &Cx, key: &str) -> Request {
-    let request = get(cx, "v1/events").param("key", key);
-    if !cx.features().is("fleet.trust-proxy", "on") {
-        return request;
-    }
-    let part = |token: String| u8::from_str_radix(&token, 16).unwrap_or_default();
-    let parts = [(); 3].map(|()| part(cx.token(2)));
-    request.header("x-forwarded-for", format!("10.{}.{}.{}", parts[0], parts[1], parts[2]))
+    Caller::new(cx).asks(get(cx, "v1/events").param("key", key))
 }
 
 /// The key of an operator in the query, and what follows is told.

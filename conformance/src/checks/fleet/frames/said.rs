@@ -4,6 +4,7 @@ use crate::{
     check::{Alternative, Cx, Outcome, alternative, answer},
     checks::fleet::{
         agent::{done, failed},
+        look::soon,
         setting::{create, drain, handshake, info, instance, ok, ticket},
     },
     wire::{
@@ -13,7 +14,6 @@ use crate::{
 };
 use serde_json::json;
 use std::time::Duration;
-use tokio::time::Instant;
 use wireproof_spec::fleet::{
     Ack, Cmd, Hello, Poll, Snapshot, State,
     connect::SENTINEL,
@@ -124,14 +124,8 @@ pub(super) async fn commands(cx: &Cx) -> Outcome {
     let mut watcher = Watcher::connect(cx).await?;
     // The Hello and the first Poll.
     let (_, _) = (watcher.next(cx).await?, watcher.next(cx).await?);
-    let until = Instant::now() + Duration::from_secs(2);
-    loop {
-        let seen = cx.send(instance(cx, &watcher.id)).await?;
-        if seen.look().is_ok_and(|response| response.status == 200) || Instant::now() > until {
-            cx.need(FLEET_INSTANCES_2, &seen, &[ok(200)])?;
-            break;
-        }
-    }
+    let seen = soon(cx, Duration::from_secs(2), &instance(cx, &watcher.id), &ok(200)).await?;
+    cx.need(FLEET_INSTANCES_2, &seen, &[ok(200)])?;
     let requests = [
         create(cx, &json!({"type": watcher.snapshot.room_types[0]})),
         drain(cx, &watcher.id, true),

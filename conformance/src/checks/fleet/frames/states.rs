@@ -6,7 +6,7 @@ use crate::{
     checks::fleet::{
         agent::{Agent, Came, Fate, Heard, closed, open},
         manual::{Became, applied, became, kicked, masked, not_applied, of_three, passed_over, polled},
-        setting::{Say, at_most, data, get, told},
+        setting::{Say, at_most, data, rooms_of, told},
     },
     one_of,
     wire::Seen,
@@ -262,7 +262,7 @@ pub(super) async fn defaults(cx: &Cx) -> Outcome {
     }
     let Some(agent) = last else { return Err(cx.stop("nothing was sent")) };
     if cx.features().is("fleet.api", "on") {
-        let seen = cx.send(get(cx, &format!("v1/instances/{}/rooms", agent.id))).await?;
+        let seen = cx.send(rooms_of(cx, &agent.id)).await?;
         let one = alternative("one room without connections that is local", |response: &Response| {
             let rooms = data(response);
             rooms.as_array().is_some_and(|rooms| rooms.len() == 1)

@@ -29,7 +29,7 @@ pub(super) async fn numbers(cx: &Cx) -> Outcome {
     cx.expect(FLEET_INSTANCES_2, &both, &[listed])?;
 
     let mut silent = Agent::connect(cx).await?;
-    let _ = silent.ping(cx, b"there").await?;
+    let _ = silent.fence(cx).await?;
     let seen = look(cx).await?;
     let id = silent.id.clone();
     let uncounted = alternative("numbers without who has said nothing", move |look: &Look| {

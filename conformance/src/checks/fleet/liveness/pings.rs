@@ -166,7 +166,8 @@ pub(super) async fn deaf(cx: &Cx) -> Outcome {
             break;
         }
     }
-    if deaf.pings < 2 {
+    // Who ends a connection sooner than it has to may have sent one.
+    if deaf.pings < if deaf.ended.is_some() { 1 } else { 2 } {
         return Err(cx.stop("no two pings came"));
     }
     if !ear.known {

@@ -4,10 +4,11 @@ use crate::{
     check::{Cx, Outcome, alternative},
     checks::fleet::{
         agent::{Agent, done},
+        look::soon,
         orders::{
             anywhere, asked, asked_soon, came, forced, in_time, kind, nobody, obedient, up_to_now, went,
         },
-        setting::{Say, create, get, instance, ok, refused, told},
+        setting::{Say, create, drain, get, instance, ok, refused, told},
     },
     wire::{Seen, sse::Item},
 };
@@ -74,6 +75,33 @@ pub(super) async fn whatever(cx: &Cx) -> Outcome {
     Ok(())
 }
 
+/// A drain, and an undrain, that its agent has acknowledged, and that no State has told of yet.
+pub(super) async fn behind_a_drain(cx: &Cx) -> Outcome {
+    for (drains, way) in [(true, 0), (true, 1), (false, 0), (false, 1)] {
+        let (old, new) =
+            if drains { (Status::Active, Status::Draining) } else { (Status::Draining, Status::Active) };
+        let mut agents = obedient(cx, [cx.snapshot().in_status(old)]).await?;
+        let since = Instant::now();
+        agents[0].is_silent();
+        let seen = cx.send(drain(cx, &agents[0].id, drains)).await?;
+        cx.need(FLEET_COMMANDS_14, &seen, &[ok(200)])?;
+        // What is asked for behind each request changes nothing.
+        agents[0].plan().snapshot.status = new;
+        let [by_id, by_uid] = ways(&agents[0]);
+        let pin = if way == 0 { by_id } else { by_uid };
+        let plain = asked(cx, &mut agents, placed(cx, &pin)).await?;
+        let forced = asked(cx, &mut agents, placed(cx, &with_force(pin))).await?;
+        // Later the instance would be stale.
+        in_time(cx, since, agents[0].heartbeat * 3 / 2)?;
+        match drains {
+            true => cx.expect(FLEET_PLACEMENT_19, &plain, &[nobody(Cause::InstanceDraining)])?,
+            false => cx.expect(FLEET_PLACEMENT_17, &plain, &[went(&agents, 0)])?,
+        };
+        cx.expect(FLEET_PLACEMENT_19, &forced, &[went(&agents, 0)])?;
+    }
+    Ok(())
+}
+
 /// Pins to ids that nobody has, to a connection on which nothing was applied, and to an instance that has left.
 pub(super) async fn to_nobody(cx: &Cx) -> Outcome {
     let mut agents = obedient(cx, [cx.snapshot().hosting(&["any"])]).await?;
@@ -100,15 +128,10 @@ pub(super) async fn to_nobody(cx: &Cx) -> Outcome {
 
 /// Waits until an instance that has left is shown no more.
 async fn left(cx: &Cx, agent: &Agent) -> Outcome {
-    let until = Instant::now() + cx.answer_time();
-    loop {
-        let seen = cx.send(instance(cx, &agent.id)).await?;
-        let gone = refused(Cause::InstanceNotFound);
-        if seen.look().is_ok_and(|response| gone.holds(response)) || Instant::now() > until {
-            cx.need(FLEET_INSTANCES_2, &seen, &[gone])?;
-            return Ok(());
-        }
-    }
+    let gone = refused(Cause::InstanceNotFound);
+    let seen = soon(cx, cx.answer_time(), &instance(cx, &agent.id), &gone).await?;
+    cx.need(FLEET_INSTANCES_3, &seen, &[gone])?;
+    Ok(())
 }
 
 /// One that says it is draining, while another one is not.

@@ -213,7 +213,15 @@ pub(super) async fn labels(cx: &Cx) -> Outcome {
 
 /// 64 units of a key and of a value.
 pub(super) async fn long_labels(cx: &Cx) -> Outcome {
-    let pairs: [(Change, Change); 2] = [
+    let pairs: [(Change, Change); 4] = [
+        (
+            ("a key of 64 units and 128 bytes", |s| s.labels = label(&"\u{e9}".repeat(64), "v")),
+            ("a key of 65 units and 130 bytes", |s| s.labels = label(&"\u{e9}".repeat(65), "v")),
+        ),
+        (
+            ("a value of 64 units and 128 bytes", |s| s.labels = label("k", &"\u{e9}".repeat(64))),
+            ("a value of 65 units and 130 bytes", |s| s.labels = label("k", &"\u{e9}".repeat(65))),
+        ),
         (
             ("a key of 64 units", |s| s.labels = label(&"k".repeat(64), "v")),
             ("a key of 65 units", |s| s.labels = label(&"k".repeat(65), "v")),
@@ -241,11 +249,17 @@ pub(super) async fn types(cx: &Cx) -> Outcome {
 
 /// 64 units of a room type, in the last place.
 pub(super) async fn long_type(cx: &Cx) -> Outcome {
-    let pair: (Change, Change) = (
-        ("a room type of 64 units", |s| s.room_types.push("z".repeat(64))),
-        ("a room type of 65 units", |s| s.room_types.push("z".repeat(65))),
-    );
-    bounds(cx, FLEET_SNAPSHOT_11, Some("roomTypes"), &[pair]).await
+    let pairs: [(Change, Change); 2] = [
+        (
+            ("a room type of 64 units", |s| s.room_types.push("z".repeat(64))),
+            ("a room type of 65 units", |s| s.room_types.push("z".repeat(65))),
+        ),
+        (
+            ("a room type of 64 units and 128 bytes", |s| s.room_types.push("\u{e9}".repeat(64))),
+            ("a room type of 65 units and 130 bytes", |s| s.room_types.push("\u{e9}".repeat(65))),
+        ),
+    ];
+    bounds(cx, FLEET_SNAPSHOT_11, Some("roomTypes"), &pairs).await
 }
 
 /// A room, and this one behind it.
@@ -271,11 +285,17 @@ pub(super) async fn room_id(cx: &Cx) -> Outcome {
 
 /// 64 units of a type.
 pub(super) async fn type_of_room(cx: &Cx) -> Outcome {
-    let pair: (Change, Change) = (
-        ("a room whose type has 64 units", |s| two_rooms(s, "", &"t".repeat(64), 1)),
-        ("a room whose type has 65 units", |s| two_rooms(s, "", &"t".repeat(65), 1)),
-    );
-    bounds(cx, FLEET_SNAPSHOT_13, Some("rooms"), &[pair]).await
+    let pairs: [(Change, Change); 2] = [
+        (
+            ("a room whose type has 64 units", |s| two_rooms(s, "", &"t".repeat(64), 1)),
+            ("a room whose type has 65 units", |s| two_rooms(s, "", &"t".repeat(65), 1)),
+        ),
+        (
+            ("a room whose type has 64 units and 128 bytes", |s| two_rooms(s, "", &"\u{e9}".repeat(64), 1)),
+            ("a room whose type has 65 units and 130 bytes", |s| two_rooms(s, "", &"\u{e9}".repeat(65), 1)),
+        ),
+    ];
+    bounds(cx, FLEET_SNAPSHOT_13, Some("rooms"), &pairs).await
 }
 
 /// 1000000 connections of one room: together there may be more.

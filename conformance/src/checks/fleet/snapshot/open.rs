@@ -6,7 +6,7 @@ use crate::{
     checks::fleet::{
         agent::done,
         by_hand::{Became, ByHand, applied, not_applied},
-        setting::{Say, cause, create, data, get, instance, ok_and, told},
+        setting::{Say, cause, create, data, instance, ok_and, rooms_of, told},
     },
     one_of,
     wire::Seen,
@@ -157,7 +157,7 @@ pub(super) async fn origin(cx: &Cx) -> Outcome {
     let mut room = told(&cx.name(), "any", 0);
     room.origin = Origin::Other("elsewhere".into());
     let became = hand.tell(cx, &hand.held.clone().with_room(room)).await?;
-    let request = get(cx, &format!("v1/instances/{}/rooms", hand.agent.id));
+    let request = rooms_of(cx, &hand.agent.id);
     let seen = and(cx, became, request).await?;
     let not_local = alternative("a room that is not local", |and: &And| {
         and.1.as_ref().is_some_and(|response| data(response)[0]["local"] == false)

@@ -5,8 +5,9 @@ use crate::{
     check::{Cx, Outcome, Shown, alternative},
     checks::fleet::{
         agent::{Agent, Came, Heard},
-        by_hand::polled,
-        setting::{Say, data, get, info, instance, ok_and, refused, told},
+        by_hand::{SOON, polled},
+        look::{settled, soon},
+        setting::{Say, data, get, info, instance, ok_and, refused, rooms_of, told},
     },
     wire::Seen,
 };
@@ -97,7 +98,7 @@ async fn look(cx: &Cx, ids: &BTreeSet<String>) -> Outcome<Seen<Looked>> {
     }
     for id in ids {
         answers.push(cx.send(instance(cx, id)).await?);
-        answers.push(cx.send(get(cx, &format!("v1/instances/{id}/rooms"))).await?);
+        answers.push(cx.send(rooms_of(cx, id)).await?);
     }
     Ok(Seen::all(answers).map(|answers: Vec<Response>| Looked {
         shown: answers.iter().map(|answer| timeless(data(answer))).collect(),
@@ -144,6 +145,7 @@ pub(super) async fn nothing_shown(cx: &Cx) -> Outcome {
     }))
     .await?;
     let ids: BTreeSet<String> = agents.iter().map(|agent| agent.id.clone()).collect();
+    let _ = settled(cx).await?;
     let before = look(cx, &ids).await?;
     for (agent, (_, change)) in agents.iter().zip(BAD) {
         agent.says(all_new(&agent.snapshot()).but(change));
@@ -178,8 +180,9 @@ pub(super) async fn first(cx: &Cx) -> Outcome {
         cx.expect(FLEET_SNAPSHOT_27, &seen, &[none])?;
         agent.says(good.clone());
         two_polls(cx, &mut agent).await?;
-        let seen = cx.send(instance(cx, &agent.id)).await?;
-        cx.expect(FLEET_SNAPSHOT_27, &seen, &[info(&good, &agent.id)])?;
+        let there = info(&good, &agent.id);
+        let seen = soon(cx, SOON, &instance(cx, &agent.id), &there).await?;
+        cx.expect(FLEET_SNAPSHOT_27, &seen, &[there])?;
         Ok(())
     }))
     .await?;

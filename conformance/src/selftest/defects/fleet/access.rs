@@ -40,6 +40,23 @@ pub(super) const TABLE: Table = &[
             })
         })
     }),
+    Breakage::always("fleet/access/room-without-a-key", FLEET_ACCESS_1, Wire, || {
+        // Who forgot the key of one route.
+        request(|request| {
+            if is(request, Action::Room) && value(request).is_empty() {
+                request.headers.push("authorization", format!("Bearer {OPERATOR_KEY}"));
+            }
+        })
+    }),
+    Breakage::always("fleet/access/a-proxy-vouches", FLEET_ACCESS_1, Wire, || {
+        // What comes through the proxy was looked at there.
+        request(|request| {
+            if request.headers.get("x-forwarded-for").is_some() && value(request).is_empty() {
+                request.headers.push("authorization", format!("Bearer {OPERATOR_KEY}"));
+            }
+        })
+    })
+    .variant(OPEN),
     Breakage::always("fleet/access/forbidden-to-agents", FLEET_ACCESS_2, Wire, || {
         reply(|request, response| {
             if response.status == 401 && value(request).contains("agent-") {
@@ -194,6 +211,14 @@ pub(super) const TABLE: Table = &[
         })
     })
     .shape("no honest variant has this header where it is not allowed"),
+    Breakage::boundary("fleet/access/events-for-every-page", FLEET_ACCESS_19, Wire, || {
+        for_every_page(|request, _| request.path == "/v1/events")
+    })
+    .shape("no honest variant has this header where it is not allowed"),
+    Breakage::boundary("fleet/access/refusals-for-every-page", FLEET_ACCESS_19, Wire, || {
+        for_every_page(|_, response| response.status == 401)
+    })
+    .shape("no honest variant has this header where it is not allowed"),
     Breakage::boundary("fleet/access/refusals-tell-no-page", FLEET_ACCESS_20, Wire, || {
         reply(|_, response| {
             if response.status >= 400 {
@@ -208,6 +233,28 @@ pub(super) const TABLE: Table = &[
                 request.headers.get("origin").filter(|origin| origin.ends_with(".evil.example"))
             {
                 response.headers.push("access-control-allow-origin", origin);
+            }
+        })
+    })
+    .variant(OPEN),
+    Breakage::boundary("fleet/access/streams-for-every-page", FLEET_ACCESS_21, Wire, || {
+        for_every_page(|request, _| request.path == "/v1/events")
+    })
+    .variant(OPEN),
+    Breakage::boundary("fleet/access/refusals-for-any-page", FLEET_ACCESS_21, Wire, || {
+        for_every_page(|_, response| response.status == 401)
+    })
+    .variant(OPEN),
+    Breakage::boundary("fleet/access/preflights-for-every-page", FLEET_ACCESS_21, Wire, || {
+        for_every_page(|request, _| request.method == "OPTIONS")
+    })
+    .variant(OPEN),
+    Breakage::boundary("fleet/access/preflight-with-a-fixed-list", FLEET_ACCESS_22, Wire, || {
+        reply(|_, response| {
+            for (name, value) in &mut response.headers.0 {
+                if name == "access-control-allow-headers" {
+                    "authorization,content-type".clone_into(value);
+                }
             }
         })
     })
@@ -256,6 +303,18 @@ fn behind_the_throttle(which: fn(&Request) -> bool) -> Seams {
             throttled.store(true, Ordering::Relaxed);
         } else if which(request) && throttled.load(Ordering::Relaxed) {
             *response = refusal(429, "AUTH_THROTTLED");
+        }
+    })
+}
+
+/// Some answers let pages of every origin in.
+fn for_every_page(which: fn(&Request, &Response) -> bool) -> Seams {
+    reply(move |request, response| {
+        if let Some(origin) = request.headers.get("origin")
+            && response.headers.get("access-control-allow-origin").is_none()
+            && which(request, response)
+        {
+            response.headers.push("access-control-allow-origin", origin);
         }
     })
 }

@@ -74,6 +74,17 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("fleet/http/head-with-a-body", FLEET_HTTP_5, Wire, || Seams {
+        bytes: Some(Box::new(|request, response| {
+            let whole = request.method == "HEAD" && request.path == "/v1/stats" && response.status == 200;
+            let body = r#"{"status":"OK"}"#;
+            whole.then(|| {
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+                format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+            })
+        })),
+        ..Seams::honest()
+    }),
     Breakage::always("fleet/http/no-rooms-of-nobody", FLEET_HTTP_6, Wire, || {
         reply(|request, response| {
             if is(request, Action::InstanceRooms) && response.status == 404 {
@@ -222,6 +233,13 @@ pub(super) const TABLE: Table = &[
                     let parts: Vec<&str> = value.split(':').take(2).collect();
                     *value = parts.join(":");
                 }
+            }
+        })
+    }),
+    Breakage::boundary("fleet/http/once-for-each-label", FLEET_HTTP_21, Wire, || {
+        filtered(|request, rooms| {
+            if request.query.0.iter().filter(|(name, _)| name == "label").count() > 1 {
+                rooms.extend(rooms.clone());
             }
         })
     }),

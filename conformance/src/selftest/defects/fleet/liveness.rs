@@ -2,9 +2,16 @@
 
 use super::{Seams, Table, decide, frames, input, through};
 use crate::{
-    embed::reference::fleet::{
-        model::{Ask, Heard, Input, Record, State, check},
-        seams::Frame,
+    embed::{
+        fleet::HEARTBEAT_MS,
+        reference::{
+            fleet::{
+                FleetModel,
+                model::{Ask, Effect, Heard, Input, Record, State, check},
+                seams::Frame,
+            },
+            model::Model,
+        },
     },
     protocol::Cut::{Port, Wire},
     selftest::defects::{Breakage, port},
@@ -63,6 +70,7 @@ pub(super) const TABLE: Table = &[
     .shape("who is evicted is gone where it is looked for"),
     Breakage::second("fleet/liveness/stale-for-good", FLEET_LIVENESS_5, Port, stale_for_good),
     Breakage::boundary("fleet/liveness/rests-behind-a-late-answer", FLEET_LIVENESS_6, Wire, rests),
+    Breakage::boundary("fleet/liveness/late-answer-is-asked-at-once", FLEET_LIVENESS_6, Port, asks_at_once),
     Breakage::second("fleet/liveness/misses-add-up", FLEET_LIVENESS_7, Port, misses_add_up),
     Breakage::boundary("fleet/liveness/rejected-is-no-answer", FLEET_LIVENESS_7, Port, || {
         dropped(|_, _, state| state.snapshot.as_ref().is_some_and(|snapshot| check(snapshot).is_err()))
@@ -175,6 +183,26 @@ fn rests() -> Seams {
             frames.insert(0, Frame::Pause(Duration::from_millis(600)));
         }
     })
+}
+
+/// Behind a late answer the next Poll does not wait for its tick.
+fn asks_at_once() -> Seams {
+    through(Box::new(|state: &State, now, input: &Input| {
+        let mut decision = FleetModel::decide(state, now, input);
+        let Some((late, _)) = state_in(input).filter(|(number, _)| state.missed(*number) > 0) else {
+            return decision;
+        };
+        let mut answered = state.clone();
+        decision.records.iter().for_each(|record| FleetModel::apply(&mut answered, record));
+        let next = FleetModel::decide(&answered, now.saturating_add(HEARTBEAT_MS), &Input::Tick);
+        let polls =
+            |record: &Record| matches!(record, Record::Polled { connection, .. } if *connection == late);
+        decision.records.extend(next.records.into_iter().filter(polls));
+        let sends =
+            |effect: &Effect| matches!(effect, Effect::Send { connection, .. } if *connection == late);
+        decision.effects.extend(next.effects.into_iter().filter(sends));
+        decision
+    }))
 }
 
 /// An answer ends no row of misses: those of before are counted too.

@@ -188,6 +188,28 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
+    Breakage::boundary("fleet/placement/pins-go-by-what-is-shown", FLEET_PLACEMENT_19, Port, || {
+        state(|state, input| {
+            if let Some(Ask::CreateRoom { request, .. }) = ask(input)
+                && is_pinned(request)
+            {
+                state.connections.values_mut().for_each(|known| {
+                    known.target = known.target.take().filter(|target| *target == Status::Active);
+                });
+            }
+        })
+    }),
+    Breakage::boundary("fleet/placement/undrained-pins-wait-for-a-state", FLEET_PLACEMENT_17, Port, || {
+        state(|state, input| {
+            if let Some(Ask::CreateRoom { request, .. }) = ask(input)
+                && is_pinned(request)
+            {
+                state.connections.values_mut().for_each(|known| {
+                    known.target = known.target.take().filter(|target| *target == Status::Draining);
+                });
+            }
+        })
+    }),
     Breakage::boundary("fleet/placement/force-is-passed-over", FLEET_PLACEMENT_19, Port, || {
         pins(|state, placement| {
             if named(state, placement).is_some_and(|info| info.status == Status::Draining.word()) {

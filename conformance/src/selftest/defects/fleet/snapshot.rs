@@ -100,6 +100,9 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("fleet/snapshot/value-of-63", FLEET_SNAPSHOT_9, Wire, || {
         refused(|s| s.labels.iter().any(|label| units(&label.value) == 64))
     }),
+    Breakage::boundary("fleet/snapshot/labels-in-bytes", FLEET_SNAPSHOT_9, Wire, || {
+        refused(|s| s.labels.iter().any(|label| label.key.len() > 64 || label.value.len() > 64))
+    }),
     Breakage::boundary("fleet/snapshot/long-label-cut-off", FLEET_SNAPSHOT_9, Wire, || {
         taken(|s| s.labels.iter_mut().for_each(|label| label.value.truncate(64)))
     }),
@@ -115,6 +118,9 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("fleet/snapshot/room-type-of-63", FLEET_SNAPSHOT_11, Wire, || {
         refused(|s| s.room_types.iter().any(|kind| units(kind) == 64))
     }),
+    Breakage::boundary("fleet/snapshot/room-types-in-bytes", FLEET_SNAPSHOT_11, Wire, || {
+        refused(|s| s.room_types.iter().any(|kind| kind.len() > 64))
+    }),
     Breakage::boundary("fleet/snapshot/only-first-room-type-looked-at", FLEET_SNAPSHOT_11, Wire, || {
         taken(|s| s.room_types.iter_mut().skip(1).for_each(|kind| kind.truncate(64)))
     }),
@@ -126,6 +132,9 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::boundary("fleet/snapshot/type-of-a-room-of-63", FLEET_SNAPSHOT_13, Wire, || {
         refused(|s| s.rooms.iter().any(|room| units(&room.kind) == 64))
+    }),
+    Breakage::boundary("fleet/snapshot/type-of-a-room-in-bytes", FLEET_SNAPSHOT_13, Wire, || {
+        refused(|s| s.rooms.iter().any(|room| room.kind.len() > 64))
     }),
     Breakage::boundary("fleet/snapshot/long-type-of-a-room-taken", FLEET_SNAPSHOT_13, Wire, || {
         taken(|s| s.rooms.iter_mut().for_each(|room| room.kind.truncate(64)))
