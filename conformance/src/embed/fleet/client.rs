@@ -52,6 +52,7 @@ pub(super) fn declared(variant: &str) -> Option<(&'static str, &'static [(&'stat
                 ("fleet.connect-timeout", "off"),
                 ("fleet.instance-ids", "off"),
                 ("fleet.local-rooms", "off"),
+                ("fleet.room-connections", "off"),
                 ("fleet.host-drain", "off"),
                 ("fleet.graceful-shutdown", "off"),
                 HELLO,
@@ -71,6 +72,7 @@ fn listed(variant: &str) -> Value {
             "stop": [],
             "open_room": [],
             "close_room": [],
+            "set_connections": [],
             "drain": [],
             "undrain": [],
             "terminate": [],
@@ -160,7 +162,7 @@ impl Adapters {
                 });
                 return;
             }
-            "stop" | "open_room" | "close_room" => {
+            "stop" | "open_room" | "close_room" | "set_connections" => {
                 let op = op.to_owned();
                 tasks.spawn(async move {
                     let done = match handle {
@@ -232,6 +234,10 @@ async fn call(handle: &Handle, op: &str, args: &Value) -> Result<(), Error> {
             handle.create_room(Some(id.to_owned()), kind).await.map(drop)
         }
         "close_room" => handle.destroy_room(id).await,
+        "set_connections" => {
+            let connections = args["connections"].as_u64().and_then(|many| many.try_into().ok());
+            handle.set_connections(id, connections.unwrap_or(u32::MAX)).await
+        }
         _ => handle.disconnect().await,
     }
 }
