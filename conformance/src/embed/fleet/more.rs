@@ -1,26 +1,30 @@
 //! Members that the document does not name, in all that operators are shown: whoever reads passes over them.
 
-use super::reference::fleet::{Seams, seams::Piece};
+use super::reference::{
+    fleet::{Seams, seams::Piece},
+    http,
+};
 use serde_json::{Value, json};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
-use wireproof_spec::http::Body;
+use wireproof_spec::http::{Body, Request, Response};
 
 /// Honest seams that show more, some of which is another thing at each look.
 pub(super) fn seams() -> Seams {
     let looks = Arc::new(AtomicU64::new(0));
     let of_events = Arc::clone(&looks);
+    let reply = move |_: &Request, response: &mut Response| {
+        if let Ok(mut body) = serde_json::from_slice::<Value>(&response.body)
+            && body["data"] != Value::Null
+        {
+            add(&mut body["data"], looks.fetch_add(1, Ordering::Relaxed));
+            response.body = Body(body.to_string().into());
+        }
+    };
     Seams {
-        reply: Box::new(move |_, response| {
-            if let Ok(mut body) = serde_json::from_slice::<Value>(&response.body)
-                && body["data"] != Value::Null
-            {
-                add(&mut body["data"], looks.fetch_add(1, Ordering::Relaxed));
-                response.body = Body(body.to_string().into());
-            }
-        }),
+        http: http::Seams { reply: Box::new(reply), ..http::Seams::honest() },
         events: Some(Box::new(move |_, pieces| {
             for piece in pieces {
                 if let Piece::Event { data, .. } = piece
