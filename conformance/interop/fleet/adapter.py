@@ -16,8 +16,8 @@ from websockets.exceptions import WebSocketException
 from agent import Agent
 
 OPERATIONS = {
-    "start": ["connect_timeout_ms", "instance_ids"], "stop": [], "open_room": [], "close_room": [], "drain": [], "undrain": [],
-    "terminate": [],
+    "start": ["connect_timeout_ms", "instance_ids"], "stop": [], "open_room": [], "close_room": [],
+    "set_connections": [], "drain": [], "undrain": [], "terminate": [],
 }
 LONG = 65536  # characters of a text that is told
 
@@ -102,6 +102,8 @@ class Adapter:
             agent.make_room(args["id"], args["type"])
         elif op == "close_room":
             agent.end_room(args["id"])
+        elif op == "set_connections":
+            agent.set_connections(args["id"], args["connections"])
         elif op == "drain":
             session.turn(agent.drain(), "drained")
         elif op == "undrain":

@@ -5,6 +5,7 @@ use crate::wire::listen::Fault;
 use futures_util::future::{try_join, try_join_all};
 use serde_json::json;
 use std::pin::pin;
+use tokio::time::Instant;
 use tokio::time::timeout;
 use wireproof_spec::http::Response;
 
@@ -95,6 +96,15 @@ pub(super) async fn in_between(cx: &Cx) -> Outcome {
             }
         }
         client.app.ask("stop", json!({})).await?;
+        let stopped = Instant::now();
+        // One that was under way is none behind the stop.
+        loop {
+            match client.place.next_within(MOMENT).await? {
+                (_, Some(call)) if call.at < stopped => {}
+                (seen, Some(_)) => return Ok(seen.map(Some)),
+                (_, None) => break,
+            }
+        }
         // Longer than the third delay may be.
         client.still(cx, Duration::from_millis(2_000 * 5 / 4 + 100)).await
     });
