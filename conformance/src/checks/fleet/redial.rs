@@ -6,7 +6,7 @@ mod silence;
 
 use super::client::{
     Client, Connection, FIRST_REDIAL_MS, Heard, KINDS, SHORT_HEARTBEAT_MS, Said, Start, USUAL_HEARTBEAT_MS,
-    acked, create, dials, hello, is_over, nothing, over, state_of,
+    acked, create, dials, hello, nothing, over, state_of,
 };
 use crate::{
     check::{Check, Cx, Lane, Outcome, Waits, alternative},

@@ -27,8 +27,11 @@ pub(super) async fn leaves(cx: &Cx) -> Outcome {
         }
         connection.peer = connection.peer.patient(limit + cx.slack());
         let ended = connection.next().await?.or_lost();
-        if is_polled && !is_over(&ended) && ended.look().is_ok_and(Result::is_ok) {
-            cx.expect(FLEET_REPORT_1, &ended, &[over()])?;
+        if is_polled {
+            let once = alternative("no second State before the end", |ended: &Result<Heard, _>| {
+                !ended.as_ref().is_ok_and(|heard| heard.state().is_some())
+            });
+            cx.expect(FLEET_REPORT_1, &ended, &[once])?;
         }
         cx.expect(FLEET_REDIAL_8, &ended, &[over()])?;
         drop(connection);

@@ -37,8 +37,8 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
-    race("fleet/execute/busy", FLEET_EXECUTE_2, Port, || busy(3)),
-    race("fleet/execute/busy-with-sixteen", FLEET_EXECUTE_2, Port, || busy(17)),
+    race("fleet/execute/busy", FLEET_EXECUTE_2, Port, || busy(3, Duration::from_micros(1_500))),
+    race("fleet/execute/busy-with-sixteen", FLEET_EXECUTE_2, Port, || busy(17, Duration::from_millis(10))),
     second("fleet/execute/room-is-not-named", FLEET_EXECUTE_3, Wire, || {
         ack(|_, ack| {
             if let Some(room) = &mut ack.room
@@ -399,10 +399,9 @@ fn places_are_used_up() -> ClientSeams {
     })
 }
 
-/// What comes at once with something that is not done yet is lost, if it is the one of this number in a row.
-fn busy(lost: u32) -> ClientSeams {
-    /// As long as a room takes to be made.
-    const TAKES: Duration = Duration::from_micros(1_500);
+/// What comes at once with something that is not done yet is lost, if it is the one of this number in a row; a room takes so long
+/// to be made.
+fn busy(lost: u32, takes: Duration) -> ClientSeams {
     let until: Mutex<(Option<Instant>, u32)> = Mutex::default();
     decide(move |_, input, decision| {
         let mut until = until.lock().unwrap_or_else(PoisonError::into_inner);
@@ -411,7 +410,7 @@ fn busy(lost: u32) -> ClientSeams {
         }
         let now = Instant::now();
         until.1 = if until.0.is_some_and(|until| now < until) { until.1 + 1 } else { 1 };
-        until.0 = Some(now + TAKES);
+        until.0 = Some(now + takes);
         if until.1 == lost {
             decision.records.clear();
             decision.effects.clear();

@@ -73,7 +73,7 @@ pub(super) const TABLE: ClientTable = &[
     boundary("fleet/redial/base-of-a-second", FLEET_REDIAL_4, Port, || {
         law(|n, part| 1_000.0 * 2_f64.powi(n) * part)
     }),
-    boundary("fleet/redial/four-seconds-behind-a-failed-dial", FLEET_REDIAL_4, Port, || failed(|_| 4_000)),
+    boundary("fleet/redial/two-seconds-behind-a-failed-dial", FLEET_REDIAL_4, Port, || failed(|_| 2_000)),
     boundary("fleet/redial/one-delay-behind-failed-dials", FLEET_REDIAL_5, Port, || failed(|_| 250)),
     boundary("fleet/redial/failed-dials-do-not-count", FLEET_REDIAL_7, Port, || {
         failed(|part| (500.0 * part) as u64)
