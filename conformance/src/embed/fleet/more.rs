@@ -1,6 +1,9 @@
 //! Members that the document does not name, in all that operators are shown: whoever reads passes over them.
 
-use super::reference::fleet::{Seams, seams::Piece};
+use super::reference::{
+    fleet::{Seams, seams::Piece},
+    http::Seams as HttpSeams,
+};
 use serde_json::{Value, json};
 use std::sync::{
     Arc,
@@ -12,7 +15,7 @@ use wireproof_spec::http::Body;
 pub(super) fn seams() -> Seams {
     let looks = Arc::new(AtomicU64::new(0));
     let of_events = Arc::clone(&looks);
-    Seams {
+    let reply = HttpSeams {
         reply: Box::new(move |_, response| {
             if let Ok(mut body) = serde_json::from_slice::<Value>(&response.body)
                 && body["data"] != Value::Null
@@ -21,6 +24,9 @@ pub(super) fn seams() -> Seams {
                 response.body = Body(body.to_string().into());
             }
         }),
+        ..HttpSeams::honest()
+    };
+    Seams {
         events: Some(Box::new(move |_, pieces| {
             for piece in pieces {
                 if let Piece::Event { data, .. } = piece
@@ -31,7 +37,7 @@ pub(super) fn seams() -> Seams {
                 }
             }
         })),
-        ..Seams::honest()
+        ..reply.into()
     }
 }
 

@@ -3,7 +3,10 @@
 use super::{Seams, Table, is, refusal, reply, request, rewrite, told};
 use crate::{
     protocol::Cut::Wire,
-    selftest::defects::{Breakage, wire::Count},
+    selftest::defects::{
+        Breakage,
+        wire::{Count, HttpSeams},
+    },
 };
 use serde_json::{Value, json};
 use wireproof_spec::{
@@ -74,16 +77,19 @@ pub(super) const TABLE: Table = &[
             }
         })
     }),
-    Breakage::boundary("fleet/http/head-with-a-body", FLEET_HTTP_5, Wire, || Seams {
-        bytes: Some(Box::new(|request, response| {
-            let whole = request.method == "HEAD" && request.path == "/v1/stats" && response.status == 200;
-            let body = r#"{"status":"OK"}"#;
-            whole.then(|| {
-                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
-                format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
-            })
-        })),
-        ..Seams::honest()
+    Breakage::boundary("fleet/http/head-with-a-body", FLEET_HTTP_5, Wire, || {
+        HttpSeams {
+            bytes: Some(Box::new(|request, response| {
+                let whole = request.method == "HEAD" && request.path == "/v1/stats" && response.status == 200;
+                let body = r#"{"status":"OK"}"#;
+                whole.then(|| {
+                    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+                    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+                })
+            })),
+            ..HttpSeams::honest()
+        }
+        .into()
     }),
     Breakage::always("fleet/http/no-rooms-of-nobody", FLEET_HTTP_6, Wire, || {
         reply(|request, response| {
