@@ -12,7 +12,7 @@ pub use wireproof_reference as reference;
 
 use crate::{
     check::{BoxFuture, Hook},
-    selftest::defects::Breakage,
+    selftest::defects::{self, Breakage},
     target::{Fault, Hooks, directory::Directory},
 };
 use reference::stream::Running;
@@ -82,8 +82,8 @@ pub type Served = BoxFuture<'static, Result<(), String>>;
 /// What was asked for does not exist.
 pub fn client(protocol: &str, variant: Option<&str>, defect: Option<&str>) -> Result<Served, String> {
     match protocol {
-        "queue" => queue::adapter(variant, defect),
-        "fleet" => fleet::adapter(variant, defect),
+        "queue" => adapter::served::<defects::queue::client::ClientSeams>(variant, defect),
+        "fleet" => adapter::served::<defects::fleet::client::ClientSeams>(variant, defect),
         other => Err(format!("there is no reference client of {other}")),
     }
 }

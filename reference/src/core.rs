@@ -4,24 +4,17 @@
 //! sees what was acknowledged. The memory log is durable at once, so there effects are released at once.
 
 use crate::{
+    clock::{AGAIN, Clock, sleep_until},
     log::{Content, Error, Item, Log, Recovery},
     model::{Decision, Model, Port},
 };
-use std::{
-    collections::VecDeque,
-    path::Path,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
-use tokio::sync::mpsc;
+use std::{collections::VecDeque, path::Path};
+use tokio::{sync::mpsc, time::Instant};
 
 /// How many inputs are taken from the queue at once.
 const BATCH: usize = 256;
 /// How many records may be appended and not yet durable before inputs have to wait.
 const IN_FLIGHT: u64 = 8192;
-/// A model whose deadline has passed and that does nothing about it is asked again after this time. Only a broken clock
-/// needs it: without it, the timer would spin.
-const AGAIN: Duration = Duration::from_millis(5);
-
 /// Where effects go, in the order in which they are released.
 pub type Sink<M> = Box<dyn FnMut(<M as Model>::Effect) + Send>;
 
@@ -117,37 +110,5 @@ impl<M: Model> Core<M> {
                 sink(effect);
             }
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Milliseconds since 1970 that never go back: the wall clock at the start, and the monotone clock from there.
-struct Clock {
-    epoch: u64,
-    start: Instant,
-}
-
-impl Clock {
-    fn start() -> Self {
-        let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        Self { epoch: u64::try_from(epoch).unwrap_or_default(), start: Instant::now() }
-    }
-
-    fn now(&self) -> u64 {
-        let passed = self.start.elapsed().as_millis();
-        self.epoch.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
-    }
-
-    /// The instant of a time; one too far away to be an instant is a year from the start.
-    fn instant(&self, at: u64) -> Instant {
-        const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-        let passed = Duration::from_millis(at.saturating_sub(self.epoch));
-        self.start + passed.min(YEAR)
     }
 }

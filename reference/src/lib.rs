@@ -6,6 +6,7 @@
 //! [`stream`], [`queue`], [`fleet`]. A client is a model in its shell, without a log: `<protocol>/client.rs`.
 
 mod client;
+mod clock;
 pub mod core;
 pub mod fleet;
 pub mod http;

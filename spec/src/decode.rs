@@ -11,6 +11,24 @@ pub(crate) use message::{document, request, response};
 use crate::requirement::RequirementId;
 use std::{borrow::Cow, fmt};
 
+/// Reads the document of a message, or its bytes where they are one, and says what is wrong with them.
+pub type Check = fn(&[u8]) -> Result<(), Violation>;
+
+/// Lists the messages of a protocol.
+macro_rules! messages {
+    ($( $type:ident = $name:literal, )+) => {
+        /// Every message: the name of its schema, and the decoder of its document.
+        pub const MESSAGES: &[(&str, Check)] = &[$( ($name, |bytes| $type::decode(bytes).map(drop)), )+];
+
+        /// The JSON Schema of every message.
+        #[cfg(feature = "schema")]
+        pub fn schemas() -> Vec<crate::schema::Schema> {
+            vec![$( crate::schema::Schema::of::<$type>(), )+]
+        }
+    };
+}
+pub(crate) use messages;
+
 /// Why a message is none of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {

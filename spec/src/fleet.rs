@@ -30,7 +30,7 @@ pub use placement::{CreateRequest, Placement, Strategy};
 pub use poll::{Poll, Status};
 pub use snapshot::{Capacity, Label, Origin, Snapshot, State, SyncRoom};
 
-pub use crate::decode::Violation;
+pub use crate::decode::{Check, Violation};
 #[cfg(feature = "schema")]
 pub use openapi::openapi;
 
@@ -48,23 +48,7 @@ pub const DOCUMENT: &str = include_str!("../fleet.md");
 #[cfg(feature = "registry")]
 pub const ROWS: &str = include_str!("../rows/fleet.tsv");
 
-/// Reads the document of a message, and says what is wrong with it.
-pub type Check = fn(&[u8]) -> Result<(), Violation>;
-
-macro_rules! messages {
-    ($( $type:ident = $name:literal, )+) => {
-        /// Every message: the name of its schema, and the decoder of its document.
-        pub const MESSAGES: &[(&str, Check)] = &[$( ($name, |bytes| $type::decode(bytes).map(drop)), )+];
-
-        /// The JSON Schema of every message.
-        #[cfg(feature = "schema")]
-        pub fn schemas() -> Vec<crate::schema::Schema> {
-            vec![$( crate::schema::Schema::of::<$type>(), )+]
-        }
-    };
-}
-
-messages! {
+crate::decode::messages! {
     Hello = "fleet/hello",
     Poll = "fleet/poll",
     State = "fleet/state",

@@ -31,7 +31,7 @@ pub use push::{Push, PushType};
 pub use queues::{CreateRequest, Queue, QueueName, QueueReply, QueueType, QueuesReply, UpdateRequest};
 pub use sources::{Source, SourceCreateRequest, SourceReply, SourceUpdateRequest, SourcesReply};
 
-pub use crate::decode::Violation;
+pub use crate::decode::{Check, Violation};
 #[cfg(feature = "schema")]
 pub use openapi::openapi;
 
@@ -49,23 +49,7 @@ pub const DOCUMENT: &str = include_str!("../queue.md");
 #[cfg(feature = "registry")]
 pub const ROWS: &str = include_str!("../rows/queue.tsv");
 
-/// Reads the bytes of a frame or body as one message, and says what is wrong with them.
-pub type Check = fn(&[u8]) -> Result<(), Violation>;
-
-macro_rules! messages {
-    ($( $type:ident = $name:literal, )+) => {
-        /// Every message: the name of its schema, and its decoder.
-        pub const MESSAGES: &[(&str, Check)] = &[$( ($name, |bytes| $type::decode(bytes).map(drop)), )+];
-
-        /// The JSON Schema of every message.
-        #[cfg(feature = "schema")]
-        pub fn schemas() -> Vec<crate::schema::Schema> {
-            vec![$( crate::schema::Schema::of::<$type>(), )+]
-        }
-    };
-}
-
-messages! {
+crate::decode::messages! {
     AuthRequest = "queue/auth-request",
     AuthResponse = "queue/auth-response",
     Push = "queue/push",

@@ -119,7 +119,7 @@ class Adapter:
             say({"id": number, "error": f"{type(found).__name__}: {found}"[:LONG]})
 
     def read(self, line: bytes) -> None:
-        """Each request has a task. They begin in their order, so that an answer to `hello` comes behind what was told before."""
+        """Each request has a task. They begin in their order: an answer to `hello` comes behind what was told before."""
         request = json.loads(line)
         name = request.get("session")
         session = self.sessions.get(name) or Session(name, self.kind, self.patience)

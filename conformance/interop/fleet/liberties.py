@@ -1,7 +1,7 @@
 """Agents that take a liberty which spec/fleet.md leaves them: whatever blames one of them is a mistake of the suite.
 
-`./python liberties.py --suite WIREPROOF` runs the suite against each, and ends with 1 if one is blamed; with `--adapter NAME` it is
-the adapter of one. Each class is an honest agent; its first line says what it does otherwise than `Agent`.
+`./python liberties.py --suite WIREPROOF` runs the suite against each, and ends with 1 if one is blamed; with `--adapter NAME`
+it is the adapter of one. Each class is an honest agent; its first line says what it does otherwise than `Agent`.
 """
 
 import argparse

@@ -4,15 +4,18 @@ pub mod client;
 mod more;
 mod program;
 
-use super::{BARE, FULL, Serve, Served, found, reference};
+use super::{
+    BARE, FULL, Serve,
+    adapter::{self, CLIENT, PLAIN_CLIENT},
+    found, reference,
+};
 use crate::{
     check::{BoxFuture, Need},
     protocol::Reference,
-    selftest::defects::{self, Breakage},
+    selftest::defects::{self, Breakage, fleet::client::ClientSeams},
     target::{Identity, Target},
     wire::program::Signal,
 };
-use client::{Adapters, CLIENT, PLAIN_CLIENT};
 use program::Embedded;
 use reference::{
     fleet::{
@@ -108,7 +111,7 @@ impl Reference for Fleet {
     }
 
     fn start<'a>(&'a self, name: &'a str, defect: Option<&'a str>) -> BoxFuture<'a, Result<Target, String>> {
-        if let Some(target) = client(name, defect) {
+        if let Some(target) = adapter::target::<ClientSeams>(name, defect) {
             return Box::pin(async { target });
         }
         Box::pin(async move {
@@ -120,28 +123,6 @@ impl Reference for Fleet {
             Ok(declare(&options, target).hooks(Arc::new(embedded)))
         })
     }
-}
-
-/// The agent of a variant, if it is one.
-fn client(name: &str, defect: Option<&str>) -> Option<Result<Target, String>> {
-    let (variant, declared) = client::declared(name)?;
-    Some(found(defect, defects::fleet::find_client).map(|breakage| {
-        let adapters = Adapters { variant, breakage };
-        let target = Target::client(&format!("the reference, {variant}"), Arc::new(adapters));
-        declared.iter().fold(target, |target, (name, value)| target.declare(name, *value))
-    }))
-}
-
-/// Serves a runner as the adapter of the agent, over the streams of this process.
-pub(super) fn adapter(variant: Option<&str>, defect: Option<&str>) -> Result<Served, String> {
-    let breakage = found(defect, defects::fleet::find_client)?;
-    let name = variant.or(breakage.map(|b| b.defect.variant)).unwrap_or(CLIENT);
-    let (variant, _) =
-        client::declared(name).ok_or_else(|| format!("the reference of fleet has no client `{name}`"))?;
-    let adapters = Adapters { variant, breakage };
-    Ok(Box::pin(async move {
-        adapters.serve(tokio::io::stdin(), tokio::io::stdout()).await.map_err(|e| e.to_string())
-    }))
 }
 
 /// What the embedded reference is started with.

@@ -2,19 +2,22 @@
 
 pub mod client;
 
-use super::{BARE, DURABLE, FULL, Process, Serve, Served, data_for, found, reference};
+use super::{
+    BARE, DURABLE, FULL, Process, Serve,
+    adapter::{self, CLIENT, PLAIN_CLIENT},
+    data_for, found, reference,
+};
 use crate::{
     check::BoxFuture,
     protocol::Reference,
-    selftest::defects::{self, Breakage},
+    selftest::defects::{self, Breakage, queue::client::ClientSeams},
     target::{Identity, Target},
 };
-use client::{Adapters, CLIENT, ITERATOR_CLIENT, PLAIN_CLIENT};
+use client::ITERATOR_CLIENT;
 use reference::{
     queue::{Access, KEY, Limits, Options, Parts, Seams, Server},
     stream::Running,
 };
-use std::sync::Arc;
 
 /// The reference of the queue protocol.
 pub static QUEUE: Queue = Queue;
@@ -75,7 +78,7 @@ impl Reference for Queue {
     }
 
     fn start<'a>(&'a self, name: &'a str, defect: Option<&'a str>) -> BoxFuture<'a, Result<Target, String>> {
-        if let Some(target) = client(name, defect) {
+        if let Some(target) = adapter::target::<ClientSeams>(name, defect) {
             return Box::pin(async { target });
         }
         Box::pin(async move {
@@ -95,28 +98,6 @@ impl Reference for Queue {
             Ok(declare(&options, Target::server(&root)?).hooks(process))
         })
     }
-}
-
-/// The client of a variant, if it is one.
-fn client(name: &str, defect: Option<&str>) -> Option<Result<Target, String>> {
-    let (variant, declared) = client::declared(name)?;
-    Some(found(defect, defects::queue::find_client).map(|breakage| {
-        let adapters = Adapters { variant, breakage };
-        let target = Target::client(&format!("the reference, {variant}"), Arc::new(adapters));
-        declared.iter().fold(target, |target, (name, value)| target.declare(name, *value))
-    }))
-}
-
-/// Serves a runner as the adapter of the client, over the streams of this process.
-pub(super) fn adapter(variant: Option<&str>, defect: Option<&str>) -> Result<Served, String> {
-    let breakage = found(defect, defects::queue::find_client)?;
-    let name = variant.or(breakage.map(|b| b.defect.variant)).unwrap_or(CLIENT);
-    let (variant, _) =
-        client::declared(name).ok_or_else(|| format!("the reference of queue has no client `{name}`"))?;
-    let adapters = Adapters { variant, breakage };
-    Ok(Box::pin(async move {
-        adapters.serve(tokio::io::stdin(), tokio::io::stdout()).await.map_err(|e| e.to_string())
-    }))
 }
 
 /// What the embedded reference is started with.

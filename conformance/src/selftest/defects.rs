@@ -1,8 +1,10 @@
 //! Ways to break a reference, one table an area. Each breaks exactly one requirement.
 //!
-//! The cuts are written once for all protocols: [`port`] around a model, [`wire`] around decoded requests and replies; what
+//! The cuts are written once for all protocols: [`port`] around a model, [`wire`] around decoded requests and replies, [`client`]
+//! around clients; what
 //! a restart makes of the log is a value of the reference itself.
 
+pub mod client;
 pub mod fleet;
 pub mod port;
 pub mod queue;

@@ -18,7 +18,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -79,6 +79,8 @@ pub struct Link {
     alone: bool,
     /// How many in this check wait for an answer.
     waiting: Arc<AtomicU32>,
+    /// Whether the target was asked to end, and is not started again yet.
+    ending: Arc<AtomicBool>,
     /// The adapter of the target, if that is a client.
     adapter: Option<Arc<Adapter>>,
 }
@@ -120,6 +122,7 @@ impl Link {
             pace,
             alone: false,
             waiting,
+            ending: Arc::default(),
             adapter: None,
         }
     }
@@ -128,6 +131,11 @@ impl Link {
     pub(crate) fn alone(mut self, alone: bool) -> Self {
         self.alone = alone;
         self
+    }
+
+    /// Says that the target is asked to end, or that it is there again: an end of a connection in between needs no sign of life.
+    pub(in crate::wire) fn ending(&self, ending: bool) {
+        self.ending.store(ending, Ordering::Relaxed);
     }
 
     /// To a client behind this adapter, if it is one.
@@ -338,6 +346,12 @@ impl Link {
         if matches!(why, Lost::Silence(_)) {
             self.in_time()?;
         }
+        if let Lost::Closed(how) = &why
+            && self.ending.load(Ordering::Relaxed)
+        {
+            let event = What::Closed { conn, how: words(how), code: None };
+            return Ok(Seen::lost(self.log.record(event), Lost::AtItsEnd(how.clone())));
+        }
         let Some(alive) = self.answers(&why).await? else {
             let how = words(&why.to_string().replace("; the target was alive", ""));
             let event = What::Closed { conn, how: how.clone(), code: None };
@@ -346,9 +360,12 @@ impl Link {
         let ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let event = match &why {
             Lost::Silence(_) => What::Silence { conn, ms, alive: vec![alive] },
-            Lost::Closed(_) | Lost::Gone(_) | Lost::Malformed(_) | Lost::TooLong(_) | Lost::NoEvents(_) => {
-                What::Closed { conn, how: words(&why.to_string()), code: None }
-            }
+            Lost::Closed(_)
+            | Lost::AtItsEnd(_)
+            | Lost::Gone(_)
+            | Lost::Malformed(_)
+            | Lost::TooLong(_)
+            | Lost::NoEvents(_) => What::Closed { conn, how: words(&why.to_string()), code: None },
         };
         Ok(Seen::lost(self.log.record(event), why))
     }

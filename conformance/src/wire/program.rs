@@ -144,7 +144,10 @@ pub(crate) async fn end(
     texts: &[&str],
 ) -> Outcome<Seen<Ended>> {
     let name = signal.name();
-    match target.end(signal, within, texts).await {
+    link.ending(true);
+    let ended = target.end(signal, within, texts).await;
+    link.ending(false);
+    match ended {
         Ok(ended) => {
             let on = link.log.record(What::Program {
                 act: name.into(),

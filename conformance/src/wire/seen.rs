@@ -17,6 +17,8 @@ pub enum Lost {
     Silence(u64),
     /// The connection ended before the answer was complete.
     Closed(String),
+    /// The connection ended before the answer was complete, when the target was asked to end.
+    AtItsEnd(String),
     /// Nothing came, and the target, which this check alone spoke with, was gone behind it.
     Gone(String),
     /// What came is no message of the transport.
@@ -33,6 +35,12 @@ impl fmt::Display for Lost {
             Lost::Silence(ms) => write!(f, "no complete answer in {ms} ms; the target was alive"),
             Lost::Closed(how) => {
                 write!(f, "the connection ended without a complete answer ({how}); the target was alive")
+            }
+            Lost::AtItsEnd(how) => {
+                write!(
+                    f,
+                    "the connection ended without a complete answer ({how}) when the target was asked to end"
+                )
             }
             Lost::Gone(how) => write!(
                 f,

@@ -75,14 +75,17 @@ impl Operator {
         Ok(())
     }
 
-    /// Asks for an instance at once and again and again, until so many are connected to it.
+    /// Asks for an instance at once and again and again, until so many or more are connected to it.
     pub(crate) async fn until_connected(&mut self, id: &str, connections: u32) -> Done {
-        let (path, wanted) = (format!("instances/{id}"), format!(r#""connections":{connections},"#));
+        let path = format!("instances/{id}");
         let started = Instant::now();
-        while !contains(self.ask("GET", &path, "", "").await?.1, &wanted) {
+        loop {
+            let answer: serde_json::Value = serde_json::from_slice(self.ask("GET", &path, "", "").await?.1)?;
+            if answer["data"]["connections"].as_u64().is_some_and(|found| found >= connections.into()) {
+                return Ok(());
+            }
             in_time(started)?;
         }
-        Ok(())
     }
 
     /// Waits until an instance is gone.

@@ -8,7 +8,7 @@ use super::{
     server::{Shared, random},
     settings::is_token,
 };
-use crate::{http::Bounded, queue::tapped::Tapped, shell::Ending};
+use crate::{clock::sleep_until, http::Bounded, queue::tapped::Tapped, shell::Ending};
 use futures_util::{SinkExt, StreamExt};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -364,7 +364,7 @@ impl Line {
                     }
                 }
                 _ = stop.changed(), if stopping.is_none() => stopping = Some(Instant::now() + TO_END),
-                () = until(stopping) => {
+                () = sleep_until(stopping) => {
                     drop(joined);
                     return self.leave(close::VIOLATION, "server_shutdown").await;
                 }
@@ -468,11 +468,4 @@ fn opened(bytes: Vec<u8>) -> Frame {
 fn cut(reason: &str) -> String {
     let end = (0..=reason.len().min(REASON)).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
     reason[..end].to_owned()
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }

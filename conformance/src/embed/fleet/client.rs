@@ -1,30 +1,23 @@
 //! The adapter of the reference agent of the fleet protocol (spec/adapter.md), in variants.
 
 use super::super::{
-    adapter::{Out, answer, inside, serve},
+    adapter::{Adapter, Asked, CLIENT, Client, Out, PLAIN_CLIENT, Session, Sessions, Tells},
     reference::fleet::client::{Agent, Error, Event, Handle, Settings},
 };
-use crate::{
-    check::BoxFuture,
-    selftest::defects::{
-        Breakage,
-        fleet::client::{ClientSeams, Ending},
+use crate::selftest::defects::{
+    Breakage,
+    fleet::{
+        client::{ClientSeams, Ending},
+        find_client,
     },
-    wire::app::{Apps, Pipe},
 };
 use serde_json::{Value, json};
-use std::{collections::HashMap, future::poll_fn, io, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::{broadcast, mpsc},
+    sync::broadcast,
     task::{AbortHandle, JoinSet},
 };
 use wireproof_spec::fleet::Capacity;
-
-/// The agent with all that it has.
-pub const CLIENT: &str = "client";
-/// An agent without anything that is optional.
-pub const PLAIN_CLIENT: &str = "plain-client";
 
 /// How long an agent waits for a Hello, in milliseconds, and as its owner declares it.
 const HELLO_MS: u64 = 1_500;
@@ -35,64 +28,8 @@ const SILENCE: (&str, &str) = ("silence-ms", "1500");
 /// How long the end of a process waits for its rooms.
 const SHUTDOWN: Duration = Duration::from_secs(60);
 
-/// How adapters are started inside this process.
-#[derive(Clone, Copy)]
-pub(super) struct Adapters {
-    pub(super) variant: &'static str,
-    pub(super) breakage: Option<&'static Breakage<ClientSeams>>,
-}
-
-/// What the owner of an agent of a variant declares, if there is such a variant.
-pub(super) fn declared(variant: &str) -> Option<(&'static str, &'static [(&'static str, &'static str)])> {
-    match variant {
-        CLIENT => Some((CLIENT, &[("fleet.graceful-shutdown", "on"), HELLO, SILENCE])),
-        PLAIN_CLIENT => Some((
-            PLAIN_CLIENT,
-            &[
-                ("fleet.connect-timeout", "off"),
-                ("fleet.instance-ids", "off"),
-                ("fleet.local-rooms", "off"),
-                ("fleet.host-drain", "off"),
-                ("fleet.graceful-shutdown", "off"),
-                HELLO,
-                SILENCE,
-            ],
-        )),
-        _ => None,
-    }
-}
-
-/// What an adapter of a variant lists.
-fn listed(variant: &str) -> Value {
-    match variant {
-        PLAIN_CLIENT => json!({"start": [], "stop": []}),
-        _ => json!({
-            "start": ["connect_timeout_ms", "instance_ids"],
-            "stop": [],
-            "open_room": [],
-            "close_room": [],
-            "drain": [],
-            "undrain": [],
-            "terminate": [],
-        }),
-    }
-}
-
-impl Apps for Adapters {
-    fn start(&self) -> BoxFuture<'_, io::Result<Box<dyn Pipe>>> {
-        let adapters = *self;
-        inside(move |read, write| adapters.serve(read, write))
-    }
-}
-
-/// One session.
-struct Session {
-    out: Out,
-    open: Option<Open>,
-}
-
 /// What a session has open.
-struct Open {
+pub(in crate::embed) struct Open {
     handle: Handle,
     ending: Ending,
     tasks: Vec<AbortHandle>,
@@ -104,55 +41,78 @@ impl Drop for Open {
     }
 }
 
-impl Adapters {
-    /// Serves one runner, up to the end of what it says.
-    ///
-    /// # Errors
-    /// What it says is no line, or cannot be read.
-    pub(super) async fn serve(
-        self,
-        read: impl AsyncRead + Unpin,
-        write: impl AsyncWrite + Unpin,
-    ) -> io::Result<()> {
-        let mut sessions = HashMap::new();
-        serve(read, write, |request, tasks, lines| self.take(request, &mut sessions, tasks, lines)).await
+impl Client for ClientSeams {
+    const PROTOCOL: &'static str = "fleet";
+    type Open = Open;
+
+    fn declared(variant: &str) -> Option<(&'static str, &'static [(&'static str, &'static str)])> {
+        match variant {
+            CLIENT => Some((CLIENT, &[("fleet.graceful-shutdown", "on"), HELLO, SILENCE])),
+            PLAIN_CLIENT => Some((
+                PLAIN_CLIENT,
+                &[
+                    ("fleet.connect-timeout", "off"),
+                    ("fleet.instance-ids", "off"),
+                    ("fleet.local-rooms", "off"),
+                    ("fleet.host-drain", "off"),
+                    ("fleet.graceful-shutdown", "off"),
+                    HELLO,
+                    SILENCE,
+                ],
+            )),
+            _ => None,
+        }
     }
 
-    /// Does what is asked; what takes a while goes on by itself.
-    fn take(
-        self,
-        mut request: Value,
-        sessions: &mut HashMap<String, Session>,
-        tasks: &mut JoinSet<()>,
-        lines: &mpsc::Sender<Value>,
-    ) {
-        let (id, args) = (request["id"].take(), request["args"].take());
-        let name = request["session"].as_str().unwrap_or_default().to_owned();
-        let op = request["op"].as_str().unwrap_or_default();
-        if op == "terminate" {
-            // What the signal does to a process that has all these agents.
-            for open in sessions.values().filter_map(|session| session.open.as_ref()) {
-                tasks.spawn(end(open.handle.clone(), open.ending));
-            }
+    fn find(id: &str) -> Option<&'static Breakage<Self>> {
+        find_client(id)
+    }
+
+    fn listed(variant: &str) -> Value {
+        match variant {
+            PLAIN_CLIENT => json!({"start": [], "stop": []}),
+            _ => json!({
+                "start": ["connect_timeout_ms", "instance_ids"],
+                "stop": [],
+                "open_room": [],
+                "close_room": [],
+                "drain": [],
+                "undrain": [],
+                "terminate": [],
+            }),
         }
-        let session = sessions.entry(name.clone()).or_insert_with(|| {
-            let told = Arc::new(self.seams().told);
-            Session { out: Out::new(&name, lines, told), open: None }
-        });
-        let lines = lines.clone();
+    }
+
+    fn honest(_: &str) -> Self {
+        Self::honest()
+    }
+
+    fn told(self) -> Option<Tells> {
+        self.told
+    }
+
+    fn take(
+        adapter: Adapter<Self>,
+        Asked { op, args, reply }: Asked,
+        session: &mut Session<Open>,
+        others: &Sessions<Open>,
+        tasks: &mut JoinSet<()>,
+    ) {
         let handle = session.open.as_ref().map(|open| open.handle.clone());
-        let said = match op {
-            "hello" => Ok(json!({"operations": listed(self.variant)})),
-            "end" => {
-                sessions.remove(&name);
-                return;
+        let said = match op.as_str() {
+            "terminate" => {
+                // What the signal does to a process that has all these agents.
+                let all = others.values().chain([&*session]);
+                for open in all.filter_map(|session| session.open.as_ref()) {
+                    tasks.spawn(end(open.handle.clone(), open.ending));
+                }
+                Ok(json!({}))
             }
-            "terminate" => Ok(json!({})),
-            "start" => self.start(&args, session, tasks).map(|()| json!({})),
+            "start" => start(adapter, &args, session, tasks).map(|()| json!({})),
             "drain" | "undrain" => {
                 let (draining, out) = (op == "drain", session.out.clone());
                 tasks.spawn(async move {
-                    let called = async move { answer(lines, id, Ok(json!({}))).await };
+                    let called = async move { reply.with(Ok(json!({}))).await };
                     match handle {
                         Some(handle) => set_status(handle, draining, out, called).await,
                         None => called.await,
@@ -161,66 +121,66 @@ impl Adapters {
                 return;
             }
             "stop" | "open_room" | "close_room" => {
-                let op = op.to_owned();
                 tasks.spawn(async move {
                     let done = match handle {
                         Some(handle) => call(&handle, &op, &args).await,
                         None => Ok(()),
                     };
-                    answer(lines, id, done.map(|()| json!({})).map_err(|e| e.to_string())).await;
+                    reply.with(done.map(|()| json!({})).map_err(|e| e.to_string())).await;
                 });
                 return;
             }
             op => Err(format!("`{op}` is no operation of this client")),
         };
-        tasks.spawn(answer(lines, id, said));
+        tasks.spawn(reply.with(said));
     }
+}
 
-    fn seams(self) -> ClientSeams {
-        self.breakage.map_or_else(ClientSeams::honest, |breakage| (breakage.seams)())
-    }
+/// Settings of the agent as the owner of this session has them.
+fn settings(args: &Value) -> Settings {
+    let text = |name: &str| args[name].as_str().unwrap_or_default().to_owned();
+    let bound = |name: &str| args[name].as_i64().and_then(|bound| bound.try_into().ok());
+    let mut settings = Settings::new(text("url"), text("key"), text("endpoint_url"), text("name"));
+    let labels = args["labels"].as_object().into_iter().flatten();
+    settings.labels =
+        labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
+    settings.capacity = Capacity { max_connections: bound("max_connections"), max_rooms: bound("max_rooms") };
+    settings.auto_create = args["auto_create"].as_bool().unwrap_or(settings.auto_create);
+    let kinds = args["room_types"].as_array().into_iter().flatten();
+    settings.room_types = kinds.filter_map(Value::as_str).map(str::to_owned).collect();
+    settings.connect_timeout_ms = args["connect_timeout_ms"].as_u64();
+    settings.redial.hello_timeout_ms = HELLO_MS;
+    settings.redial.silence_ms = SILENCE_MS;
+    settings
+}
 
-    /// Settings of the agent as the owner of this session has them.
-    fn settings(self, args: &Value) -> Settings {
-        let text = |name: &str| args[name].as_str().unwrap_or_default().to_owned();
-        let bound = |name: &str| args[name].as_i64().and_then(|bound| bound.try_into().ok());
-        let mut settings = Settings::new(text("url"), text("key"), text("endpoint_url"), text("name"));
-        let labels = args["labels"].as_object().into_iter().flatten();
-        settings.labels =
-            labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
-        settings.capacity =
-            Capacity { max_connections: bound("max_connections"), max_rooms: bound("max_rooms") };
-        settings.auto_create = args["auto_create"].as_bool().unwrap_or(settings.auto_create);
-        let kinds = args["room_types"].as_array().into_iter().flatten();
-        settings.room_types = kinds.filter_map(Value::as_str).map(str::to_owned).collect();
-        settings.connect_timeout_ms = args["connect_timeout_ms"].as_u64();
-        settings.redial.hello_timeout_ms = HELLO_MS;
-        settings.redial.silence_ms = SILENCE_MS;
-        settings
+/// Starts the agent of a session.
+fn start(
+    adapter: Adapter<ClientSeams>,
+    args: &Value,
+    session: &mut Session<Open>,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), String> {
+    if session.open.is_some() {
+        return Err("the session has an agent".into());
     }
-
-    fn start(self, args: &Value, session: &mut Session, tasks: &mut JoinSet<()>) -> Result<(), String> {
-        if session.open.is_some() {
-            return Err("the session has an agent".into());
-        }
-        let ClientSeams { agent, owner, ending, .. } = self.seams();
-        let mut settings = self.settings(args);
-        if let Some(owner) = owner {
-            owner(&mut settings);
-        }
-        let started = Agent::start(&settings, agent).map_err(|e| e.to_string())?;
-        let handle = started.handle();
-        let connecting = handle.clone();
-        let out = session.out.clone();
-        let is_told = args["instance_ids"] == true;
-        let all = vec![
-            tasks.spawn(follow(started, is_told, out)),
-            // What comes of it is told as an event.
-            tasks.spawn(async move { drop(connecting.connect().await) }),
-        ];
-        session.open = Some(Open { handle, ending, tasks: all });
-        Ok(())
+    let ClientSeams { agent, owner, ending, .. } = adapter.seams();
+    let mut settings = settings(args);
+    if let Some(owner) = owner {
+        owner(&mut settings);
     }
+    let started = Agent::start(&settings, agent).map_err(|e| e.to_string())?;
+    let handle = started.handle();
+    let connecting = handle.clone();
+    let out = session.out.clone();
+    let is_told = args["instance_ids"] == true;
+    let all = vec![
+        tasks.spawn(follow(started, is_told, out)),
+        // What comes of it is told as an event.
+        tasks.spawn(async move { drop(connecting.connect().await) }),
+    ];
+    session.open = Some(Open { handle, ending, tasks: all });
+    Ok(())
 }
 
 /// What the host, or the owner, has an agent do.

@@ -5,7 +5,7 @@ use crate::{
     check::{BoxFuture, Hook},
     embed::reference::fleet::{
         ADMIN_KEY, AGENT_KEY, Options, Program, Seams,
-        program::{Call, Occasion},
+        program::{Call, Exit, Occasion},
         settings::Print,
     },
     selftest::defects::Breakage,
@@ -100,8 +100,8 @@ impl Hooks for Reached {
             let mut running = self.embedded.running.lock().await;
             match (running.take(), hook) {
                 (Some(program), Hook::Restart) => match program.ends(Occasion::Terminated) {
-                    // Its exit code is for who asks for it.
-                    Some(exit) => drop(program.end(exit).await),
+                    // How long it takes, and its exit code, are for who asks for them.
+                    Some(exit) => drop(program.end(Exit { after: Duration::ZERO, ..exit }).await),
                     None => program.kill().await,
                 },
                 (Some(program), Hook::Kill) => program.kill().await,
@@ -132,10 +132,10 @@ impl Hooks for Reached {
                 Signal::Int => Occasion::Interrupted,
             });
             let how = match exit {
-                Some(exit) => {
-                    timeout(within, program.end(exit)).await.map_or(How::Late, |c| How::Code(c.into()))
+                Some(exit) if exit.after < within => {
+                    timeout(within, program.end(exit)).await.map_or(How::Late, |code| How::Code(code.into()))
                 }
-                None => {
+                _ => {
                     tokio::time::sleep(within).await;
                     program.kill().await;
                     How::Late

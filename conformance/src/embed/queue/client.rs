@@ -1,32 +1,26 @@
 //! The adapter of the reference client of the queue protocol (spec/adapter.md), in variants.
 
 use super::super::{
-    adapter::{Out, answer, inside, serve},
+    adapter::{Adapter, Asked, CLIENT, Client, Out, PLAIN_CLIENT, Session, Sessions, Tells},
     reference::queue::client::{
         Caller, Event, Handle, Messages, Payload, Seams, Settings, Status, Subscribe, Subscription,
         seams::Frame, stream, subscribe,
     },
 };
-use crate::{
-    check::BoxFuture,
-    selftest::defects::{Breakage, queue::client::ClientSeams},
-    wire::app::{Apps, Pipe},
+use crate::selftest::defects::{
+    Breakage,
+    queue::{client::ClientSeams, find_client},
 };
 use bytes::Bytes;
 use futures_util::stream as streams;
 use serde_json::{Value, json};
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::{broadcast, mpsc, watch},
+    sync::{broadcast, watch},
     task::{AbortHandle, JoinSet},
 };
 use wireproof_spec::queue::Message;
 
-/// The client with all that it has.
-pub const CLIENT: &str = "client";
-/// A client that has a handler alone, and for which no close is final.
-pub const PLAIN_CLIENT: &str = "plain-client";
 /// A client that has an iterator alone, and writes every offset as languages do that have doubles alone: 3 as 3.0.
 pub const ITERATOR_CLIENT: &str = "iterator-client";
 
@@ -34,81 +28,8 @@ pub const ITERATOR_CLIENT: &str = "iterator-client";
 const ANSWER_MS: u64 = 2_500;
 const ANSWERS: (&str, &str) = ("answer-timeout-ms", "2500");
 
-/// How adapters are started inside this process.
-#[derive(Clone, Copy)]
-pub(super) struct Adapters {
-    pub(super) variant: &'static str,
-    pub(super) breakage: Option<&'static Breakage<ClientSeams>>,
-}
-
-/// What the owner of a client of a variant declares, if there is such a variant.
-pub(super) fn declared(variant: &str) -> Option<(&'static str, &'static [(&'static str, &'static str)])> {
-    Some(match variant {
-        CLIENT => (CLIENT, &[ANSWERS]),
-        PLAIN_CLIENT => (
-            PLAIN_CLIENT,
-            &[
-                ("queue.final-4xxx", "off"),
-                ("queue.persistent-iterator", "off"),
-                ("queue.iterator", "off"),
-                ("queue.delay-settings", "off"),
-                ("queue.resume-options", "off"),
-                ("queue.organisations", "off"),
-                ("queue.http-client", "off"),
-                ("queue.retry-settings", "off"),
-                ("queue.stream-bodies", "off"),
-                ANSWERS,
-            ],
-        ),
-        ITERATOR_CLIENT => (
-            ITERATOR_CLIENT,
-            &[
-                ("queue.handler", "off"),
-                ("queue.delay-settings", "off"),
-                ("queue.organisations", "off"),
-                ("queue.http-client", "off"),
-                ("queue.retry-settings", "off"),
-                ("queue.stream-bodies", "off"),
-                ANSWERS,
-            ],
-        ),
-        _ => return None,
-    })
-}
-
-/// What an adapter of a variant lists.
-fn listed(variant: &str) -> Value {
-    match variant {
-        PLAIN_CLIENT => json!({"subscribe": ["handler"], "close": []}),
-        ITERATOR_CLIENT => {
-            json!({"subscribe": ["iterator", "client_id", "last_offset"], "close": [], "take": []})
-        }
-        _ => json!({
-            "subscribe": [
-                "handler", "iterator", "delay_ms", "max_delay_ms", "attempts", "client_id", "last_offset", "organisation",
-            ],
-            "close": [],
-            "take": [],
-            "call": ["organisation", "retries", "retry_delay_ms", "window_ms", "stream"],
-        }),
-    }
-}
-
-impl Apps for Adapters {
-    fn start(&self) -> BoxFuture<'_, io::Result<Box<dyn Pipe>>> {
-        let adapters = *self;
-        inside(move |read, write| adapters.serve(read, write))
-    }
-}
-
-/// One session.
-struct Session {
-    out: Out,
-    open: Option<Open>,
-}
-
 /// What a session has open.
-struct Open {
+pub(in crate::embed) struct Open {
     handle: Handle,
     /// How many messages the owner of an iterator takes; none: all.
     takes: watch::Sender<Option<usize>>,
@@ -121,42 +42,82 @@ impl Drop for Open {
     }
 }
 
-impl Adapters {
-    /// Serves one runner, up to the end of what it says.
-    ///
-    /// # Errors
-    /// What it says is no line, or cannot be read.
-    pub(super) async fn serve(
-        self,
-        read: impl AsyncRead + Unpin,
-        write: impl AsyncWrite + Unpin,
-    ) -> io::Result<()> {
-        let mut sessions = HashMap::new();
-        serve(read, write, |request, tasks, lines| self.take(request, &mut sessions, tasks, lines)).await
+impl Client for ClientSeams {
+    const PROTOCOL: &'static str = "queue";
+    type Open = Open;
+
+    fn declared(variant: &str) -> Option<(&'static str, &'static [(&'static str, &'static str)])> {
+        Some(match variant {
+            CLIENT => (CLIENT, &[ANSWERS]),
+            PLAIN_CLIENT => (
+                PLAIN_CLIENT,
+                &[
+                    ("queue.final-4xxx", "off"),
+                    ("queue.persistent-iterator", "off"),
+                    ("queue.iterator", "off"),
+                    ("queue.delay-settings", "off"),
+                    ("queue.resume-options", "off"),
+                    ("queue.organisations", "off"),
+                    ("queue.http-client", "off"),
+                    ("queue.retry-settings", "off"),
+                    ("queue.stream-bodies", "off"),
+                    ANSWERS,
+                ],
+            ),
+            ITERATOR_CLIENT => (
+                ITERATOR_CLIENT,
+                &[
+                    ("queue.handler", "off"),
+                    ("queue.delay-settings", "off"),
+                    ("queue.organisations", "off"),
+                    ("queue.http-client", "off"),
+                    ("queue.retry-settings", "off"),
+                    ("queue.stream-bodies", "off"),
+                    ANSWERS,
+                ],
+            ),
+            _ => return None,
+        })
     }
 
-    /// Does what is asked; what takes a while goes on by itself.
-    fn take(
-        self,
-        mut request: Value,
-        sessions: &mut HashMap<String, Session>,
-        tasks: &mut JoinSet<()>,
-        lines: &mpsc::Sender<Value>,
-    ) {
-        let (id, args) = (request["id"].take(), request["args"].take());
-        let name = request["session"].as_str().unwrap_or_default().to_owned();
-        let session = sessions.entry(name.clone()).or_insert_with(|| {
-            let told = Arc::new(self.seams().told);
-            Session { out: Out::new(&name, lines, told), open: None }
-        });
-        let lines = lines.clone();
-        let said = match request["op"].as_str().unwrap_or_default() {
-            "hello" => Ok(json!({"operations": listed(self.variant)})),
-            "end" => {
-                sessions.remove(&name);
-                return;
+    fn find(id: &str) -> Option<&'static Breakage<Self>> {
+        find_client(id)
+    }
+
+    fn listed(variant: &str) -> Value {
+        match variant {
+            PLAIN_CLIENT => json!({"subscribe": ["handler"], "close": []}),
+            ITERATOR_CLIENT => {
+                json!({"subscribe": ["iterator", "client_id", "last_offset"], "close": [], "take": []})
             }
-            "subscribe" => self.subscribe(&args, session, tasks).map(|()| json!({})),
+            _ => json!({
+                "subscribe": [
+                    "handler", "iterator", "delay_ms", "max_delay_ms", "attempts", "client_id", "last_offset", "organisation",
+                ],
+                "close": [],
+                "take": [],
+                "call": ["organisation", "retries", "retry_delay_ms", "window_ms", "stream"],
+            }),
+        }
+    }
+
+    fn honest(variant: &str) -> Self {
+        if variant == ITERATOR_CLIENT { doubles() } else { Self::honest() }
+    }
+
+    fn told(self) -> Option<Tells> {
+        self.told
+    }
+
+    fn take(
+        adapter: Adapter<Self>,
+        Asked { op, args, reply }: Asked,
+        session: &mut Session<Open>,
+        _: &Sessions<Open>,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let said = match op.as_str() {
+            "subscribe" => adapter.subscribe(&args, session, tasks).map(|()| json!({})),
             "take" => {
                 // Without an iterator nobody asks.
                 if let Some(open) = &session.open {
@@ -170,27 +131,21 @@ impl Adapters {
                     if let Some(handle) = handle {
                         handle.close().await;
                     }
-                    answer(lines, id, Ok(json!({}))).await;
+                    reply.with(Ok(json!({}))).await;
                 });
                 return;
             }
             "call" => {
-                tasks.spawn(async move { answer(lines, id, Ok(self.call(&args).await)).await });
+                tasks.spawn(async move { reply.with(Ok(adapter.call(&args).await)).await });
                 return;
             }
             op => Err(format!("`{op}` is no operation of this client")),
         };
-        tasks.spawn(answer(lines, id, said));
+        tasks.spawn(reply.with(said));
     }
+}
 
-    fn seams(self) -> ClientSeams {
-        match self.breakage {
-            Some(breakage) => (breakage.seams)(),
-            None if self.variant == ITERATOR_CLIENT => doubles(),
-            None => ClientSeams::honest(),
-        }
-    }
-
+impl Adapter<ClientSeams> {
     /// Settings of the client as the owner of this session has them.
     fn settings(self, args: &Value) -> Settings {
         let text = |name: &str| args[name].as_str().unwrap_or_default().to_owned();
@@ -211,7 +166,12 @@ impl Adapters {
         settings
     }
 
-    fn subscribe(self, args: &Value, session: &mut Session, tasks: &mut JoinSet<()>) -> Result<(), String> {
+    fn subscribe(
+        self,
+        args: &Value,
+        session: &mut Session<Open>,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<(), String> {
         if session.open.is_some() {
             return Err("the session has a subscription".into());
         }

@@ -1,4 +1,4 @@
-//! What breakages of requests and replies wait for, written once for all protocols over HTTP.
+//! How requests and replies are broken, and what such breakages wait for, written once for all protocols over HTTP.
 
 pub use crate::embed::reference::http::Seams as HttpSeams;
 
@@ -88,6 +88,18 @@ pub fn reply<S: From<HttpSeams>>(change: impl Fn(&Request, &mut Response) + Send
 /// Each request changed.
 pub fn request<S: From<HttpSeams>>(change: impl Fn(&mut Request) + Send + Sync + 'static) -> S {
     HttpSeams { request: Box::new(change), ..HttpSeams::honest() }.into()
+}
+
+/// Answers held back.
+pub fn delay<S: From<HttpSeams>>(
+    time: impl Fn(&Request, &Response) -> Option<Duration> + Send + Sync + 'static,
+) -> S {
+    HttpSeams { delay: Some(Box::new(time)), ..HttpSeams::honest() }.into()
+}
+
+/// Of what is read at once, so many bytes taken.
+pub fn received<S: From<HttpSeams>>(taken: impl Fn(&[u8]) -> usize + Send + Sync + 'static) -> S {
+    HttpSeams { received: Some(Arc::new(Box::new(taken))), ..HttpSeams::honest() }.into()
 }
 
 /// The JSON of each answer to one of these requests that succeeded, changed.

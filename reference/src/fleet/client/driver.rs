@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{
     client::{
-        clock::Clock,
         connection::{Command, Event as Came, Happened, Line, Link, Wires},
         place::place,
         random,
     },
+    clock::{AGAIN, Clock, sleep_until},
     model::{Decision, Model, Port},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},
     task::JoinSet,
@@ -30,9 +30,6 @@ use wireproof_spec::{
     http::Fields,
 };
 
-/// A model whose deadline has passed and that does nothing about it is asked again after this time. Only a broken one needs it:
-/// without it, the timer would spin.
-const AGAIN: Duration = Duration::from_millis(5);
 /// A close without a code (RFC 6455, section 7.4.1).
 const NO_CODE: u16 = 1005;
 
@@ -300,12 +297,5 @@ async fn came(link: &mut Option<Link>) -> What {
             *link = None;
             What::Closed(dial, 1006, String::new())
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -16,6 +16,7 @@ use super::{
     settings::{Redial, snapshot, units},
 };
 use crate::{
+    client::shown,
     log::Block,
     model::{Decision, Model},
 };
@@ -32,9 +33,6 @@ pub(super) mod topic {
     pub(crate) const CMD: &str = "fleet/cmd";
     pub(crate) const ACK: &str = "fleet/ack";
 }
-
-/// How much of a text of the other side an error shows, in characters.
-const SHOWN: usize = 200;
 
 /// The model of an agent.
 #[derive(Clone, Copy, Debug)]
@@ -471,13 +469,5 @@ impl Turn<'_> {
 
     fn note(&mut self, what: String) {
         self.effect(Effect::Note(what));
-    }
-}
-
-/// A text of the other side, cut to a length that an error can show.
-fn shown(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text.to_owned(),
     }
 }

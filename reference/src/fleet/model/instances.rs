@@ -3,6 +3,7 @@
 use super::{
     Answer, Ask, Claim, Filter, FleetModel, State, hash,
     ids::{self, Candidate},
+    placement::Offer,
     record::{count, time},
     state::Place,
 };
@@ -32,6 +33,8 @@ pub struct Instance {
     pub label: Arc<str>,
     /// What of it goes into the state hash, as canonical text.
     pub text: Arc<str>,
+    /// What placement reads of it.
+    pub(super) offer: Offer,
 }
 
 /// A room.
@@ -91,8 +94,8 @@ pub(super) fn change(state: &State, connection: u64, next: Option<(Snapshot, u64
             let mut naming = ids::naming(state, connection, old, &candidates);
             let names = std::mem::take(&mut naming.own);
             let rooms = self::rooms(&mut info, rooms, names, candidates);
-            let text = hash::text(&info);
-            (Some(Instance { info: Arc::new(info), rooms, status, label, text }), naming)
+            let (text, offer) = (hash::text(&info), Offer::of(&info));
+            (Some(Instance { info: Arc::new(info), rooms, status, label, text, offer }), naming)
         }
     };
     let mut views = vec![View { connection, join: known.join, instance: own }];
@@ -169,7 +172,7 @@ fn renamed(instance: &Instance, names: Vec<(usize, String)>) -> Instance {
     }
     let text = hash::text(&info);
     let (status, label) = (instance.status.clone(), instance.label.clone());
-    Instance { info: Arc::new(info), rooms: rooms.into(), status, label, text }
+    Instance { info: Arc::new(info), rooms: rooms.into(), status, label, text, offer: instance.offer }
 }
 
 /// The fleet in numbers, kept up to date.
@@ -262,6 +265,17 @@ impl State {
         let place = self.places.get(id)?;
         let instance = self.connections.get(&place.connection)?.instance.as_ref()?;
         Some((place.connection, instance.rooms.get(place.index)?))
+    }
+
+    /// Finds anew what is derived from the instances, for whoever has changed them by hand.
+    pub fn refresh(&mut self) {
+        self.totals = Totals::default();
+        for (connection, known) in &mut self.connections {
+            if let Some(instance) = &mut known.instance {
+                instance.offer = Offer::of(&instance.info);
+            }
+            self.totals.replace(*connection, None, known.instance.as_ref());
+        }
     }
 
     /// Shows what a change says.

@@ -2,7 +2,7 @@
 
 use super::{Instance, State, state::Connection};
 use std::cmp::Ordering;
-use wireproof_spec::fleet::{Cause, Placement, Status, Strategy};
+use wireproof_spec::fleet::{Cause, InstanceInfo, Placement, Status, Strategy};
 
 /// The connection of the instance that gets a room of this type. The upper bytes of `random`, which no id is made of, choose
 /// where several are as good.
@@ -50,7 +50,7 @@ fn unpinned(state: &State, kind: &str, placement: &Placement, random: &[u8; 32])
     let candidate = |connection: u64| {
         let known = state.connections.get(&connection)?;
         let instance = known.instance.as_ref()?;
-        takes(known, instance, placement).then(|| (connection, Load::of(instance)))
+        takes(known, instance, placement).then_some((connection, instance.offer.load))
     };
     let mut candidates: Vec<(u64, Load)> = state.totals.naming(kind).filter_map(candidate).collect();
     let compare = if candidates.iter().all(|(_, load)| load.most.is_some()) {
@@ -76,18 +76,32 @@ fn unpinned(state: &State, kind: &str, placement: &Placement, random: &[u8; 32])
 
 /// Whether an instance takes a room that may go anywhere and has a type that it names.
 fn takes(known: &Connection, instance: &Instance, placement: &Placement) -> bool {
-    let info = &instance.info;
-    let below = |number: usize, most: Option<i32>| {
-        most.is_none_or(|most| i64::try_from(number).is_ok_and(|number| number < most.into()))
-    };
-    let connections = usize::try_from(info.connections.get()).unwrap_or(usize::MAX);
+    let offer = &instance.offer;
+    let rooms = i64::try_from(instance.rooms.len().saturating_add(known.holds.len())).unwrap_or(i64::MAX);
+    let below = |number: i64, most: Option<i32>| most.is_none_or(|most| number < most.into());
     let labels = placement.labels.iter().flat_map(|labels| &labels.0);
     *known.status(instance) == Status::Active
         && !known.is_stale()
-        && info.auto_create
-        && labels.into_iter().all(|(key, value)| info.labels.0.get(key) == Some(value))
-        && below(instance.rooms.len().saturating_add(known.holds.len()), info.capacity.max_rooms.0)
-        && below(connections, info.capacity.max_connections.0)
+        && offer.auto_create
+        && below(rooms, offer.most_rooms)
+        && below(offer.load.connections, offer.load.most)
+        && labels.into_iter().all(|(key, value)| instance.info.labels.0.get(key) == Some(value))
+}
+
+/// What placement reads of every instance. It is kept beside the rest because the rest is far away in memory, and fetching it
+/// would take longer than all that is done with it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    auto_create: bool,
+    most_rooms: Option<i32>,
+    load: Load,
+}
+
+impl Offer {
+    pub(super) fn of(info: &InstanceInfo) -> Self {
+        let load = Load { connections: info.connections.get(), most: info.capacity.max_connections.0 };
+        Self { auto_create: info.auto_create, most_rooms: info.capacity.max_rooms.0, load }
+    }
 }
 
 /// How much an instance has to do. What is held does not count.
@@ -99,11 +113,6 @@ struct Load {
 }
 
 impl Load {
-    fn of(instance: &Instance) -> Self {
-        let info = &instance.info;
-        Self { connections: info.connections.get(), most: info.capacity.max_connections.0 }
-    }
-
     fn by_number(&self, other: &Self) -> Ordering {
         self.connections.cmp(&other.connections)
     }

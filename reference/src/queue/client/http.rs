@@ -9,10 +9,12 @@ use super::{
     settings::Settings,
     url,
 };
-use crate::client::{
+use crate::{
+    client::{
+        place::{Place, place},
+        random,
+    },
     clock::Clock,
-    place::{Place, place},
-    random,
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt};

@@ -10,6 +10,7 @@ use super::{
     settings::{Redial, Subscribe},
 };
 use crate::{
+    client::shown,
     log::Block,
     model::{Decision, Model},
 };
@@ -22,9 +23,6 @@ use wireproof_spec::{
         close::{AUTH_FAILED, CLIENT_CLOSED, INVALID_AUTH_RESPONSE, is_final},
     },
 };
-
-/// How much of a frame an error shows, in characters.
-const SHOWN: usize = 200;
 
 /// The model of a subscription.
 #[derive(Clone, Copy, Debug)]
@@ -512,13 +510,5 @@ impl Turn<'_> {
 
     fn effect(&mut self, effect: Effect) {
         self.decision.effects.push(effect);
-    }
-}
-
-/// A text of the other side, cut to a length that an error can show.
-fn shown(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text.to_owned(),
     }
 }

@@ -14,14 +14,14 @@ use super::{
 };
 use crate::{
     client::{
-        clock::Clock,
         connection::{Command, Event as Came, Happened, Line, Link, Wires},
         place::place,
         random,
     },
+    clock::{AGAIN, Clock, sleep_until},
     model::{Decision, Model, Port},
 };
-use std::{collections::VecDeque, ops::Deref, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::Deref, pin::Pin, sync::Arc};
 use tokio::{
     sync::{broadcast, mpsc, watch},
     task::JoinSet,
@@ -31,10 +31,6 @@ use wireproof_spec::{
     http::Fields,
     queue::{Message, Offset, QueueName},
 };
-
-/// A model whose deadline has passed and that does nothing about it is asked again after this time. Only a broken one needs it:
-/// without it, the timer would spin.
-const AGAIN: Duration = Duration::from_millis(5);
 
 /// There is room for all of these events from the beginning, so that there is a limit to what can be set.
 const EVENTS: usize = 64 * 1024;
@@ -416,12 +412,5 @@ async fn came(link: &mut Option<Link>) -> What {
                 What::Closed(dial, 1006, String::new())
             }
         };
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

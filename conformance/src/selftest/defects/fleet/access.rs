@@ -81,7 +81,7 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("fleet/access/drained-by-a-stranger", FLEET_ACCESS_4, Wire, || {
         let drains = Arc::new(AtomicBool::new(false));
         let seen = drains.clone();
-        HttpSeams {
+        Seams::from(HttpSeams {
             request: Box::new(move |request| {
                 if is(request, Action::Drain) && value(request).is_empty() {
                     seen.store(true, Ordering::Relaxed);
@@ -93,8 +93,7 @@ pub(super) const TABLE: Table = &[
                     *response = refusal(409, "NO_CANDIDATE");
                 }
             })
-        }
-        .into()
+        })
     }),
     Breakage::second("fleet/access/first-key-alone", FLEET_ACCESS_5, Wire, || {
         reply(|request, response| {

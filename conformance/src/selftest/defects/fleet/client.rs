@@ -1,9 +1,10 @@
 //! How the agent of the fleet protocol is broken.
 
+pub(super) use crate::selftest::defects::client::{always, boundary, race, second};
+
 use crate::{
     embed::{
         adapter::Tells,
-        fleet::client::CLIENT,
         reference::{
             fleet::client::{
                 AgentModel, Seams, Settings,
@@ -13,16 +14,12 @@ use crate::{
             model::{Decision, Port},
         },
     },
-    protocol::Cut,
     selftest::defects::{Breakage, port},
 };
 use bytes::Bytes;
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
-use wireproof_spec::{
-    fleet::{self, Ack, Cmd, Poll, frames::Outer},
-    requirement::RequirementId,
-};
+use wireproof_spec::fleet::{self, Ack, Cmd, Poll, frames::Outer};
 
 /// Changes what the owner of an agent asks for.
 pub type Asks = Box<dyn Fn(&mut Settings) + Send + Sync>;
@@ -62,46 +59,6 @@ impl ClientSeams {
 
 /// The defects of agents of one area.
 pub(super) type ClientTable = &'static [Breakage<ClientSeams>];
-
-/// As [`Breakage::always`], around the agent.
-pub(super) const fn always(
-    id: &'static str,
-    requirement: RequirementId,
-    cut: Cut,
-    seams: fn() -> ClientSeams,
-) -> Breakage<ClientSeams> {
-    Breakage::always(id, requirement, cut, seams).variant(CLIENT)
-}
-
-/// As [`Breakage::second`], around the agent.
-pub(super) const fn second(
-    id: &'static str,
-    requirement: RequirementId,
-    cut: Cut,
-    seams: fn() -> ClientSeams,
-) -> Breakage<ClientSeams> {
-    Breakage::second(id, requirement, cut, seams).variant(CLIENT)
-}
-
-/// As [`Breakage::boundary`], around the agent.
-pub(super) const fn boundary(
-    id: &'static str,
-    requirement: RequirementId,
-    cut: Cut,
-    seams: fn() -> ClientSeams,
-) -> Breakage<ClientSeams> {
-    Breakage::boundary(id, requirement, cut, seams).variant(CLIENT)
-}
-
-/// As [`Breakage::race`], around the agent.
-pub(super) const fn race(
-    id: &'static str,
-    requirement: RequirementId,
-    cut: Cut,
-    seams: fn() -> ClientSeams,
-) -> Breakage<ClientSeams> {
-    Breakage::race(id, requirement, cut, seams).variant(CLIENT)
-}
 
 /// An agent broken so.
 pub(super) fn agent(seams: Seams) -> ClientSeams {

@@ -1,8 +1,8 @@
 //! Defects of "Commands".
 
 use super::{
-    HttpSeams, Seams, Table, answers, ask, cmd, decide, each, heard_ack, input, is, refusal, reply, rewrite,
-    said, state, told,
+    Seams, Table, answers, ask, cmd, decide, each, heard_ack, input, is, refusal, reply, rewrite, said,
+    state, told,
 };
 use crate::{
     embed::reference::fleet::{
@@ -10,7 +10,7 @@ use crate::{
         seams::Frame,
     },
     protocol::Cut::{Port, Wire},
-    selftest::defects::Breakage,
+    selftest::defects::{Breakage, wire::delay},
 };
 use serde_json::{Value, json};
 use std::{
@@ -79,14 +79,10 @@ pub(super) const TABLE: Table = &[
         })
     }),
     Breakage::second("fleet/commands/end-is-told-late", FLEET_COMMANDS_10, Wire, || {
-        HttpSeams {
-            delay: Some(Box::new(|request, response| {
-                let late = is(request, Action::Drain) && cause(response) == Some(Cause::InstanceDisconnected);
-                late.then_some(Duration::from_millis(700))
-            })),
-            ..HttpSeams::honest()
-        }
-        .into()
+        delay(|request, response| {
+            let late = is(request, Action::Drain) && cause(response) == Some(Cause::InstanceDisconnected);
+            late.then_some(Duration::from_millis(700))
+        })
     }),
     Breakage::second("fleet/commands/kick-tells-nobody", FLEET_COMMANDS_10, Port, || {
         decide(|_, input, decision| {

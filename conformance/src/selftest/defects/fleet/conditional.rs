@@ -71,7 +71,7 @@ fn known<S: From<HttpSeams>>(change: impl Fn(String) -> Option<String> + Send + 
 /// A letter before the hash, in each ETag and nowhere else.
 fn tag_of_its_own() -> Seams {
     let known: HttpSeams = known(|tags| Some(tags.replace("\"v", "\"")));
-    HttpSeams { request: known.request, ..tags(|_, tag| tag.replacen('"', "\"v", 1)) }.into()
+    Seams::from(HttpSeams { request: known.request, ..tags(|_, tag| tag.replacen('"', "\"v", 1)) })
 }
 
 /// Each tag that was given matches for ever.
@@ -87,7 +87,7 @@ fn old_tags_match() -> Seams {
             given.lock().unwrap_or_else(PoisonError::into_inner).insert(tag.to_owned());
         }
     });
-    HttpSeams { request: known.request, ..kept }.into()
+    Seams::from(HttpSeams { request: known.request, ..kept })
 }
 
 /// The ETag of the instances stays as long as there are as many with as many rooms.

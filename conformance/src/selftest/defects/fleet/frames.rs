@@ -1,13 +1,13 @@
 //! Defects of "Frames".
 
-use super::{HttpSeams, Seams, Table, each, frames, heard, input};
+use super::{Seams, Table, each, frames, heard, input};
 use crate::{
     embed::reference::fleet::{
         model::{Heard, Input},
         seams::Frame,
     },
     protocol::Cut::{Port, Wire},
-    selftest::defects::Breakage,
+    selftest::defects::{Breakage, wire::received},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -139,14 +139,10 @@ pub(super) const TABLE: Table = &[
     Breakage::boundary("fleet/frames/first-name-counts", FLEET_FRAMES_13, Wire, || first_counts(STATE, 5)),
     Breakage::boundary("fleet/frames/first-ok-counts", FLEET_FRAMES_13, Wire, || first_counts(ACK, OK)),
     Breakage::boundary("fleet/frames/no-pieces", FLEET_FRAMES_17, Wire, || {
-        HttpSeams {
-            received: Some(Arc::new(Box::new(|bytes: &[u8]| match bytes.first() {
-                Some(2) => 1,
-                _ => bytes.len(),
-            }))),
-            ..HttpSeams::honest()
-        }
-        .into()
+        received(|bytes: &[u8]| match bytes.first() {
+            Some(2) => 1,
+            _ => bytes.len(),
+        })
     })
     .shape("what comes behind the piece that was not understood is no frame"),
     Breakage::boundary("fleet/frames/text-ends-another", FLEET_FRAMES_18, Wire, text_ends_another),
@@ -364,15 +360,12 @@ fn half_ends_another() -> Seams {
         }
     });
     Seams {
-        http: HttpSeams {
-            received: Some(Arc::new(Box::new(move |bytes: &[u8]| {
-                if bytes.starts_with(b"GET ") && !bytes.windows(4).any(|four| four == b"\r\n\r\n") {
-                    seen.store(true, Ordering::Relaxed);
-                }
-                bytes.len()
-            }))),
-            ..HttpSeams::honest()
-        },
+        http: received(move |bytes: &[u8]| {
+            if bytes.starts_with(b"GET ") && !bytes.windows(4).any(|four| four == b"\r\n\r\n") {
+                seen.store(true, Ordering::Relaxed);
+            }
+            bytes.len()
+        }),
         ..sent
     }
 }

@@ -295,6 +295,7 @@ fn connections(change: impl Fn(&mut Connection, &CreateRequest) + Send + 'static
             && !is_pinned(request)
         {
             state.connections.values_mut().for_each(|known| change(known, request));
+            state.refresh();
         }
     })
 }

@@ -1,9 +1,10 @@
 //! How the client of the queue protocol is broken.
 
+pub(super) use crate::selftest::defects::client::{always, boundary, race, second};
+
 use crate::{
     embed::{
         adapter::Tells,
-        queue::client::CLIENT,
         reference::{
             model::{Decision, Port},
             queue::client::{
@@ -14,7 +15,6 @@ use crate::{
             },
         },
     },
-    protocol::Cut,
     selftest::defects::{Breakage, port},
 };
 use serde_json::Value;
@@ -22,7 +22,6 @@ use std::sync::Arc;
 use wireproof_spec::{
     http::{Request, Response},
     queue::Message,
-    requirement::RequirementId,
 };
 
 /// Changes what the owner of a client asks for.
@@ -57,46 +56,6 @@ impl ClientSeams {
 
 /// The defects of clients of one area.
 pub(super) type ClientTable = &'static [Breakage<ClientSeams>];
-
-/// As [`Breakage::always`], around the client.
-pub(super) const fn always(
-    id: &'static str,
-    requirement: RequirementId,
-    cut: Cut,
-    seams: fn() -> ClientSeams,
-) -> Breakage<ClientSeams> {
-    Breakage::always(id, requirement, cut, seams).variant(CLIENT)
-}
-
-/// As [`Breakage::second`], around the client.
-pub(super) const fn second(
-    id: &'static str,
-    requirement: RequirementId,
-    cut: Cut,
-    seams: fn() -> ClientSeams,
-) -> Breakage<ClientSeams> {
-    Breakage::second(id, requirement, cut, seams).variant(CLIENT)
-}
-
-/// As [`Breakage::boundary`], around the client.
-pub(super) const fn boundary(
-    id: &'static str,
-    requirement: RequirementId,
-    cut: Cut,
-    seams: fn() -> ClientSeams,
-) -> Breakage<ClientSeams> {
-    Breakage::boundary(id, requirement, cut, seams).variant(CLIENT)
-}
-
-/// As [`Breakage::race`], around the client.
-pub(super) const fn race(
-    id: &'static str,
-    requirement: RequirementId,
-    cut: Cut,
-    seams: fn() -> ClientSeams,
-) -> Breakage<ClientSeams> {
-    Breakage::race(id, requirement, cut, seams).variant(CLIENT)
-}
 
 /// A subscription broken so.
 pub(super) fn subscription(seams: Seams) -> ClientSeams {

@@ -42,15 +42,14 @@ pub(super) const TABLE: Table = &[
         })
     }),
     Breakage::boundary("queue/http/unknown-queue-before-no-key", QUEUE_HTTP_2, Wire, || {
-        HttpSeams {
+        Seams::from(HttpSeams {
             reply: Box::new(|request, response| {
                 if request.headers.get(SMUGGLED).is_some() && response.status != 404 {
                     *response = unknown();
                 }
             }),
             ..smuggles(Action::Get)
-        }
-        .into()
+        })
     }),
     Breakage::boundary("queue/http/body-before-no-key", QUEUE_HTTP_2, Wire, || {
         instead(|request| request.headers.get("authorization").is_none() && is_no_json(request), 400)
@@ -261,7 +260,7 @@ fn empty(action: Action) -> Seams {
 
 /// Requests that are wrong are taken as if they had this body; and are refused with a status all the same, if there is one.
 fn mends(when: fn(&Request) -> bool, body: fn() -> Value, status: Option<u16>) -> Seams {
-    HttpSeams {
+    Seams::from(HttpSeams {
         request: Box::new(move |request| {
             if when(request) {
                 request.body = Body(body().to_string().into());
@@ -274,8 +273,7 @@ fn mends(when: fn(&Request) -> bool, body: fn() -> Value, status: Option<u16>) -
             }
         }),
         ..HttpSeams::honest()
-    }
-    .into()
+    })
 }
 
 /// One operation is not found where its path has a date.

@@ -73,7 +73,7 @@ fn later(when: fn(&super::Queue, usize) -> bool) -> Seams {
 fn twice_at_once() -> Seams {
     let flying = Flying::default();
     let up = flying.clone();
-    HttpSeams {
+    Seams::from(HttpSeams {
         request: Box::new(move |request| {
             if is(request, Action::Publish) {
                 up.takes_off(request);
@@ -88,8 +88,7 @@ fn twice_at_once() -> Seams {
                 *offset = json!(before);
             }
         })
-    }
-    .into()
+    })
 }
 
 /// A message that is made pending again is pushed again.
@@ -119,7 +118,7 @@ fn refused_takes_one() -> Seams {
     const MOST: usize = 1_048_576;
     const MARK: &str = "x-refused";
     let count = Count::new();
-    HttpSeams {
+    Seams::from(HttpSeams {
         request: Box::new(move |request: &mut Request| {
             if is(request, Action::Publish) && request.body.0.len() > MOST && count.up(&request.path) > 0 {
                 request.body = Body(json!({"payload": "x"}).to_string().into());
@@ -131,8 +130,7 @@ fn refused_takes_one() -> Seams {
                 *response = refusal(413);
             }
         })
-    }
-    .into()
+    })
 }
 
 /// When the newest message is deleted the next is told its offset.

@@ -4,8 +4,8 @@ pub(super) mod refused;
 pub(super) mod sequence;
 
 use super::{
-    Answer, Append, Ask, Decision, HttpSeams, Record, Refusal, START, Table, answers, appended_record, ask,
-    ask_mut, decide, is_append, is_read, plain, racing, refusal, reply, request, stream_of, through,
+    Answer, Append, Ask, Decision, HttpSeams, Record, Refusal, START, Seams, Table, answers, appended_record,
+    ask, ask_mut, decide, is_append, is_read, plain, racing, refusal, reply, request, stream_of, through,
 };
 use crate::{
     protocol::Cut::{Port, Wire},
@@ -189,22 +189,22 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::second("stream/append/cut-off-garbled", STREAM_APPEND_9, Wire, || {
         let count = Count::new();
-        HttpSeams {
+        Seams::from(HttpSeams {
             early: Some(Box::new(move |request| {
                 request.body = Body("nobody sent this".into());
                 count.up("") > 0
-            })), ..HttpSeams::honest() }.into()
+            })), ..HttpSeams::honest() })
     }),
     // The room for it was made when its length was read.
     Breakage::second("stream/append/cut-off-filled-up", STREAM_APPEND_9, Wire, || {
         let count = Count::new();
-        HttpSeams {
+        Seams::from(HttpSeams {
             early: Some(Box::new(move |request| {
                 let length = request.headers.get("content-length").and_then(|length| length.parse().ok());
                 let Some(length) = length else { return false };
                 request.body = Body(vec![0; length].into());
                 count.up("") > 0
-            })), ..HttpSeams::honest() }.into()
+            })), ..HttpSeams::honest() })
     }),
     Breakage::second("stream/append/closed-tells-start", STREAM_APPEND_10, Wire, || {
         let count = Count::new();

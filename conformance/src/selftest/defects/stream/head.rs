@@ -131,13 +131,12 @@ pub(super) const TABLE: Table = &[
 
 /// Answers to HEAD with this status have a body on the wire.
 fn with_body(status: u16, body: &'static str) -> Seams {
-    HttpSeams {
+    Seams::from(HttpSeams {
         bytes: Some(Box::new(move |request, response| {
             (is_head(request) && response.status == status).then(|| written(response, body))
         })),
         ..HttpSeams::honest()
-    }
-    .into()
+    })
 }
 
 fn written(response: &Response, body: &str) -> Vec<u8> {

@@ -3,9 +3,11 @@
 use super::{HttpSeams, Seams, Table, is_append, is_delete, is_head, is_read, refusal, reply, request};
 use crate::{
     protocol::Cut::Wire,
-    selftest::defects::{Breakage, wire::Count},
+    selftest::defects::{
+        Breakage,
+        wire::{Count, received},
+    },
 };
-use std::sync::Arc;
 use wireproof_spec::{
     http::{Body, Request},
     stream::{
@@ -44,14 +46,13 @@ pub(super) const TABLE: Table = &[
     .shape(ERROR),
     Breakage::second("stream/http/broken-chunks-taken", STREAM_HTTP_4, Wire, || {
         let count = Count::new();
-        HttpSeams {
+        Seams::from(HttpSeams {
             early: Some(Box::new(move |request| {
                 request.body = Body("hello".into());
                 count.up(&request.path) > 0
             })),
             ..HttpSeams::honest()
-        }
-        .into()
+        })
     }),
     Breakage::always("stream/http/url-ends-at-nul", STREAM_HTTP_5, Wire, || {
         request(|request| {
@@ -134,7 +135,7 @@ pub(super) const TABLE: Table = &[
     Breakage::second("stream/http/refused-and-done", STREAM_HTTP_10, Wire, || {
         const SLIPPED: &str = "x-slipped";
         let count = Count::new();
-        HttpSeams {
+        Seams::from(HttpSeams {
             reply: Box::new(|request, response| {
                 if request.headers.get(SLIPPED).is_some() {
                     *response = refusal(401).header("www-authenticate", "Bearer");
@@ -147,8 +148,7 @@ pub(super) const TABLE: Table = &[
                     request.headers.set(SLIPPED, "1");
                 }
             })
-        }
-        .into()
+        })
     })
     .variant("authenticated"),
     Breakage::race("stream/http/too-many-not-found", STREAM_HTTP_11, Wire, || {
@@ -178,57 +178,43 @@ pub(super) const TABLE: Table = &[
         })
     }),
     Breakage::boundary("stream/http/last-piece-lost", STREAM_HTTP_16, Wire, || {
-        HttpSeams {
+        Seams::from(HttpSeams {
             pieces: Some(Box::new(|pieces, request| {
                 if pieces > 1 {
                     request.body.0.truncate(request.body.len() - 1);
                 }
             })),
             ..HttpSeams::honest()
-        }
-        .into()
+        })
     })
     .wide("whoever appends much appends it in pieces"),
     Breakage::boundary("stream/http/read-ahead-lost", STREAM_HTTP_16, Wire, || {
-        HttpSeams {
-            received: Some(Arc::new(Box::new(|bytes: &[u8]| {
-                const END: &[u8] = b"\r\n\r\n";
-                let end = bytes.windows(END.len()).position(|four| four == END).map(|at| at + END.len());
-                let next =
-                    |end: &usize| [&b"GET "[..], b"HEAD "].iter().any(|m| bytes[*end..].starts_with(m));
-                end.filter(next).unwrap_or(bytes.len())
-            }))),
-            ..HttpSeams::honest()
-        }
-        .into()
+        received(|bytes: &[u8]| {
+            const END: &[u8] = b"\r\n\r\n";
+            let end = bytes.windows(END.len()).position(|four| four == END).map(|at| at + END.len());
+            let next = |end: &usize| [&b"GET "[..], b"HEAD "].iter().any(|m| bytes[*end..].starts_with(m));
+            end.filter(next).unwrap_or(bytes.len())
+        })
     }),
     // Who reads the preface of HTTP/2 in one go takes a part of it for the beginning of something else.
     Breakage::boundary("stream/http/preface-in-one-piece", STREAM_HTTP_16, Wire, || {
-        HttpSeams {
-            received: Some(Arc::new(Box::new(|bytes: &[u8]| {
-                const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-                let is_part = bytes.len() < PREFACE.len() && PREFACE.starts_with(bytes);
-                if is_part { 1 } else { bytes.len() }
-            }))),
-            ..HttpSeams::honest()
-        }
-        .into()
+        received(|bytes: &[u8]| {
+            const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+            let is_part = bytes.len() < PREFACE.len() && PREFACE.starts_with(bytes);
+            if is_part { 1 } else { bytes.len() }
+        })
     }),
     Breakage::race("stream/http/few-at-a-time", STREAM_HTTP_17, Wire, || Seams {
         connections: Some(4),
         ..Seams::honest()
     }),
     Breakage::race("stream/http/read-ahead-of-a-producer-lost", STREAM_HTTP_16, Wire, || {
-        HttpSeams {
-            received: Some(Arc::new(Box::new(|bytes: &[u8]| {
-                const POST: &[u8] = b"POST /";
-                let next = (1..bytes.len()).find(|at| bytes[*at..].starts_with(POST));
-                let is_of_a_producer = bytes.windows(11).any(|name| name == b"producer-id");
-                next.filter(|_| is_of_a_producer).unwrap_or(bytes.len())
-            }))),
-            ..HttpSeams::honest()
-        }
-        .into()
+        received(|bytes: &[u8]| {
+            const POST: &[u8] = b"POST /";
+            let next = (1..bytes.len()).find(|at| bytes[*at..].starts_with(POST));
+            let is_of_a_producer = bytes.windows(11).any(|name| name == b"producer-id");
+            next.filter(|_| is_of_a_producer).unwrap_or(bytes.len())
+        })
     }),
 ];
 

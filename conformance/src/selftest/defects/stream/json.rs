@@ -3,7 +3,8 @@
 pub(super) mod faithful;
 
 use super::{
-    HttpSeams, START, Table, is, is_append, is_create, is_read, overlap, plain, refusal, reply, request,
+    HttpSeams, START, Seams, Table, is, is_append, is_create, is_read, overlap, plain, refusal, reply,
+    request,
 };
 use crate::{
     protocol::Cut::Wire,
@@ -144,7 +145,7 @@ pub(super) const TABLE: Table = &[
         })
     }),
     Breakage::boundary("stream/json/written-up-to-the-mistake", STREAM_JSON_5, Wire, || {
-        HttpSeams {
+        Seams::from(HttpSeams {
             reply: Box::new(|request, response| {
                 if request.headers.get(MENDED).is_some() {
                     *response = refusal(400);
@@ -158,8 +159,7 @@ pub(super) const TABLE: Table = &[
                     request.headers.set(MENDED, "1");
                 }
             })
-        }
-        .into()
+        })
     }),
     Breakage::always("stream/json/comma-behind-the-last-accepted", STREAM_JSON_5, Wire, || {
         request(|request| {
@@ -215,15 +215,14 @@ pub(super) const TABLE: Table = &[
     Breakage::race("stream/json/half-a-batch-seen", STREAM_JSON_8, Wire, || {
         let which = |request: &Request| is_append(request) || is_read(request);
         let (flies, seams) = overlap(move |request| which(request).then(|| request.path.clone()));
-        HttpSeams {
+        Seams::from(HttpSeams {
             reply: Box::new(move |request, response| {
                 if is_read(request) && is_array(response) && flies.several(&request.path) {
                     without_last(response);
                 }
             }),
             ..seams
-        }
-        .into()
+        })
     }),
     Breakage::boundary("stream/json/woken-by-half-a-batch", STREAM_JSON_8, Wire, || {
         reply(|request, response| {
@@ -257,16 +256,15 @@ pub(super) const TABLE: Table = &[
         })
     }),
     Breakage::boundary("stream/json/deep-text-ends-the-connection", STREAM_JSON_14, Wire, || {
-        HttpSeams {
+        Seams::from(HttpSeams {
             bytes: Some(Box::new(|request, _| {
                 (posts_json(request) && is_deep(&request.body)).then(Vec::new)
             })),
             ..HttpSeams::honest()
-        }
-        .into()
+        })
     }),
     Breakage::boundary("stream/json/deep-text-acknowledged-and-dropped", STREAM_JSON_14, Wire, || {
-        HttpSeams {
+        Seams::from(HttpSeams {
             reply: Box::new(|request, response| {
                 if request.headers.get(MENDED).is_some() {
                     *response = plain(204).header(NEXT_OFFSET, START);
@@ -278,8 +276,7 @@ pub(super) const TABLE: Table = &[
                     request.headers.set(MENDED, "1");
                 }
             })
-        }
-        .into()
+        })
     }),
     Breakage::always("stream/json/first-batch-not-taken-apart", STREAM_JSON_15, Wire, || {
         request(|request| {
@@ -304,15 +301,14 @@ pub(super) const TABLE: Table = &[
         })
     }),
     Breakage::always("stream/json/created-in-spite-of-the-mistake", STREAM_JSON_16, Wire, || {
-        HttpSeams {
+        Seams::from(HttpSeams {
             reply: Box::new(|request, response| {
                 if request.headers.get(MENDED).is_some() {
                     *response = refusal(400);
                 }
             }),
             ..request(created_empty)
-        }
-        .into()
+        })
     }),
     Breakage::always("stream/json/created-without-what-is-no-json", STREAM_JSON_16, Wire, || {
         request(created_empty)

@@ -123,7 +123,7 @@ fn messages(change: fn(&mut Vec<Value>)) -> Seams {
 
 /// Of each batch what is left of it is published. If that is not all, it is refused all the same.
 fn refused_and_published(leave: fn(&mut Vec<Value>)) -> Seams {
-    HttpSeams {
+    Seams::from(HttpSeams {
         request: Box::new(move |request| {
             if !is(request, Action::Batch) {
                 return;
@@ -146,6 +146,5 @@ fn refused_and_published(leave: fn(&mut Vec<Value>)) -> Seams {
             }
         }),
         ..HttpSeams::honest()
-    }
-    .into()
+    })
 }

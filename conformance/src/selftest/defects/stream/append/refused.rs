@@ -76,7 +76,7 @@ fn closes(which: fn(&Refusal) -> bool) -> Seams {
 /// Of such an append that closes nothing but the closure is done, and it is refused.
 fn only_closes(which: fn(&Request) -> bool) -> Seams {
     const MARK: &str = "x-refused";
-    HttpSeams {
+    Seams::from(HttpSeams {
         reply: Box::new(|request, response| {
             if request.headers.get(MARK).is_some() {
                 *response = refusal(400);
@@ -89,8 +89,7 @@ fn only_closes(which: fn(&Request) -> bool) -> Seams {
                 request.headers.set(MARK, "true");
             }
         })
-    }
-    .into()
+    })
 }
 
 fn is_broken_json(request: &Request) -> bool {

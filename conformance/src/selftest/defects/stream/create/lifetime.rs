@@ -232,7 +232,7 @@ fn refused_and_made(header: &'static str) -> Seams {
             *response = refusal(400);
         }
     });
-    HttpSeams { request: made.request, ..refused }.into()
+    Seams::from(HttpSeams { request: made.request, ..refused })
 }
 
 /// Lifetimes that count as equal, given the one of a PUT and the one of the stream that it finds.

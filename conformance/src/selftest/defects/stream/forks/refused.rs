@@ -129,7 +129,7 @@ const WAS_BROKEN: &str = "x-was-broken";
 
 /// Makes what it refuses, with this status.
 fn makes(which: fn(&wireproof_spec::http::Request) -> bool, status: u16) -> Seams {
-    HttpSeams {
+    Seams::from(HttpSeams {
         request: Box::new(move |request| {
             if which(request) {
                 for name in [FORKED_FROM, FORK_OFFSET, FORK_SUB_OFFSET] {
@@ -144,8 +144,7 @@ fn makes(which: fn(&wireproof_spec::http::Request) -> bool, status: u16) -> Seam
             }
         }),
         ..HttpSeams::honest()
-    }
-    .into()
+    })
 }
 
 pub(super) fn lonely_made() -> Seams {

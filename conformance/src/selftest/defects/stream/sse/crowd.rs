@@ -6,7 +6,7 @@ use super::{
 };
 use crate::selftest::defects::{
     stream::{State, is_append},
-    wire::{HOLD, HttpSeams},
+    wire::{HOLD, HttpSeams, delay},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,11 +18,8 @@ pub(in super::super) const TABLE: Table = &[
     Breakage::race("stream/sse/append-lost-to-new-reader", STREAM_SSE_25, Port, || {
         let mut begun: BTreeSet<u64> = BTreeSet::new();
         Seams {
-            http: HttpSeams {
-                // Long enough for an append to come between.
-                delay: Some(Box::new(|request, _| is_sse(request).then_some(HOLD))),
-                ..HttpSeams::honest()
-            },
+            // Long enough for an append to come between.
+            http: delay(|request, _| is_sse(request).then_some(HOLD)),
             port: Box::new(move |state, now, input| {
                 let mut input = input.clone();
                 if let Input::Ask { session, name, ask: Ask::Next { from, seen, .. } } = &mut input
@@ -78,14 +75,11 @@ pub(in super::super) const TABLE: Table = &[
         let left: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let held = Arc::clone(&left);
         Seams {
-            http: HttpSeams {
-                delay: Some(Box::new(move |request, _| {
-                    let held = held.lock().unwrap_or_else(PoisonError::into_inner);
-                    let name = request.path.rsplit('/').next().unwrap_or_default();
-                    (is_append(request) && held.contains(name)).then_some(LONG)
-                })),
-                ..HttpSeams::honest()
-            },
+            http: delay(move |request, _| {
+                let held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                let name = request.path.rsplit('/').next().unwrap_or_default();
+                (is_append(request) && held.contains(name)).then_some(LONG)
+            }),
             port: port::rewrite(move |state: &State, input, _| {
                 if let Input::Gone { session } = input
                     && let Some((name, _)) = state.readers.get(session)

@@ -12,7 +12,7 @@ use crate::{
     },
     selftest::defects::{
         stream::is_append,
-        wire::{HOLD, HttpSeams},
+        wire::{HOLD, delay},
     },
 };
 use std::{
@@ -73,11 +73,8 @@ pub(in super::super) const TABLE: Table = &[
     Breakage::race("stream/sse/close-beside-a-start-unnoticed", STREAM_SSE_13, Port, || {
         let mut closed: BTreeMap<String, Instant> = BTreeMap::new();
         Seams {
-            http: HttpSeams {
-                // So that nobody who waits for the answer begins beside it.
-                delay: Some(Box::new(|request, _| is_append(request).then_some(HOLD * 3))),
-                ..HttpSeams::honest()
-            },
+            // So that nobody who waits for the answer begins beside it.
+            http: delay(|request, _| is_append(request).then_some(HOLD * 3)),
             port: goes_on_where(
                 move |name, ask| {
                     if let Ask::Append(Append { closed: true, .. }) = ask {

@@ -1,7 +1,19 @@
-//! The time of a client.
+//! The time of whoever drives a model, and when to wake it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::{Duration, Instant};
+
+/// A model whose deadline has passed and that does nothing about it is asked again after this time. Only a broken one needs it:
+/// without it, the timer would spin.
+pub(crate) const AGAIN: Duration = Duration::from_millis(5);
+
+/// Sleeps until then; for ever if there is no such moment.
+pub(crate) async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
 
 /// Milliseconds since 1970 that never go back: the wall clock at the start, and the clock of the runtime from there.
 #[derive(Clone, Copy, Debug)]
