@@ -112,6 +112,12 @@ pub static PROTOCOL: Protocol = Protocol {
             text: "The host of an agent makes and ends rooms itself.",
         },
         Feature {
+            name: "fleet.room-connections",
+            default: "on",
+            valued: false,
+            text: "The host of an agent tells how many connections a room has.",
+        },
+        Feature {
             name: "fleet.host-drain",
             default: "on",
             valued: false,

@@ -36,6 +36,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation { name: "start", option: Some("instance_ids"), feature: Some("fleet.instance-ids") },
     Operation { name: "open_room", option: None, feature: Some("fleet.local-rooms") },
     Operation { name: "close_room", option: None, feature: Some("fleet.local-rooms") },
+    Operation { name: "set_connections", option: None, feature: Some("fleet.room-connections") },
     Operation { name: "drain", option: None, feature: Some("fleet.host-drain") },
     Operation { name: "undrain", option: None, feature: Some("fleet.host-drain") },
     Operation { name: "terminate", option: None, feature: Some("fleet.graceful-shutdown") },
@@ -45,6 +46,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
 pub const HEARTBEAT_MS: u32 = 1_000;
 /// H where a check is about silence.
 pub const SHORT_HEARTBEAT_MS: u32 = 200;
+/// H as orchestrators have it.
+pub const USUAL_HEARTBEAT_MS: u32 = 5_000;
 /// The types of rooms that agents of checks know.
 pub const KINDS: [&str; 2] = ["lobby", "match"];
 /// A redial behind a Hello comes by then, in milliseconds: 1.25 times 500, and 100.
@@ -470,6 +473,11 @@ pub fn over() -> Alternative<Result<Heard, crate::wire::Lost>> {
         Ok(heard) => matches!(heard.said, Said::Closed(_)),
         Err(why) => matches!(why, crate::wire::Lost::Closed(_)),
     })
+}
+
+/// Whether what came is the end of a connection; that nothing came is none.
+pub fn is_over(seen: &Seen<Result<Heard, crate::wire::Lost>>) -> bool {
+    seen.look().is_ok_and(|ended| over().holds(ended))
 }
 
 /// Bytes of an inner frame, changed.

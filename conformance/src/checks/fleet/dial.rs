@@ -5,13 +5,17 @@ mod stop;
 mod timeouts;
 
 use super::client::{
-    Client, Connection, FIRST_REDIAL_MS, HEARTBEAT_MS, Heard, SHORT_HEARTBEAT_MS, Said, Start, dials,
-    does_not_dial, hello, nothing, over, state_of, still,
+    Client, Connection, FIRST_REDIAL_MS, HEARTBEAT_MS, Heard, SHORT_HEARTBEAT_MS, Start, USUAL_HEARTBEAT_MS,
+    dials, does_not_dial, hello, is_over, nothing, over, state_of, still,
 };
 use crate::{
     check::{Alternative, Check, Cx, Need, Outcome, Waits, alternative},
     drives,
     wire::Seen,
+};
+use base64::{
+    Engine,
+    engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE},
 };
 use std::time::Duration;
 use wireproof_spec::{
@@ -26,10 +30,14 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("fleet/dial/sentinel-selected", &[FLEET_DIAL_4], drives!(sentinel_selected)),
     Check::new("fleet/dial/key-selected", &[FLEET_DIAL_5], drives!(key_selected)),
     Check::new("fleet/dial/silent", &[FLEET_DIAL_6], drives!(greeting::silent)).waits(Waits::Millis(1_200)),
+    Check::new("fleet/dial/silent-for-long", &[FLEET_DIAL_6], drives!(greeting::silent_for_long))
+        .waits(Waits::Millis(15_500)),
     Check::new("fleet/dial/other-version", &[FLEET_DIAL_7], drives!(greeting::other_version)),
     Check::new("fleet/dial/other-version-for-good", &[FLEET_DIAL_8], drives!(greeting::for_good))
-        .waits(Waits::Millis(1_200)),
+        .waits(Waits::Millis(11_500)),
     Check::new("fleet/dial/newer-hello", &[FLEET_DIAL_9], drives!(greeting::newer)),
+    Check::new("fleet/dial/newer-hello-counts", &[FLEET_DIAL_9], drives!(greeting::newer_counts))
+        .waits(Waits::Millis(6_000)),
     Check::new("fleet/dial/cut-hello", &[FLEET_DIAL_10], drives!(greeting::cut)),
     Check::new("fleet/dial/no-hello", &[FLEET_DIAL_11], drives!(timeouts::no_hello))
         .waits(Waits::Limit("hello-timeout-ms", 2)),
@@ -79,6 +87,18 @@ async fn protocols(cx: &Cx) -> Outcome {
     Ok(())
 }
 
+/// What stands in each text that is base64 and holds this one somewhere, in both alphabets.
+fn in_base64(text: &str) -> Vec<String> {
+    let inside = |offset: usize, engine: &GeneralPurpose| {
+        let bytes = [&vec![0; offset][..], text.as_bytes()].concat();
+        // Six bits a character: those that are of the text alone.
+        let (from, to) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
+        engine.encode(bytes)[from..to].to_owned()
+    };
+    (0..3).flat_map(|offset| [&STANDARD, &URL_SAFE].map(|engine| inside(offset, engine))).collect()
+}
+
+/// As it is, escaped, and in base64.
 async fn key_elsewhere(cx: &Cx) -> Outcome {
     let mut client = Client::start_at(cx, Start::new(cx), "/agents?region=eu").await?;
     for _ in 0..3 {
@@ -87,7 +107,11 @@ async fn key_elsewhere(cx: &Cx) -> Outcome {
         let keyless = alternative("no key but in Sec-WebSocket-Protocol", move |request: &Request| {
             let others = request.headers.0.iter().filter(|(name, _)| name != "sec-websocket-protocol");
             let texts = others.map(|(_, value)| value.clone()).chain([request.target()]);
-            let holds = |text: String| text.contains(&key) || percent_decode(&text).contains(&key);
+            let encoded = in_base64(&key);
+            let holds = |text: String| {
+                let text = [percent_decode(&text), text];
+                text.iter().any(|text| text.contains(&key) || encoded.iter().any(|key| text.contains(key)))
+            };
             !texts.into_iter().any(holds)
         });
         cx.expect(FLEET_DIAL_2, &seen, &[keyless])?;

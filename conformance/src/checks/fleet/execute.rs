@@ -40,6 +40,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("fleet/execute/newer-cmds", &[FLEET_EXECUTE_19], drives!(frames::newer)),
     Check::new("fleet/execute/malformed-cmds", &[FLEET_EXECUTE_20], drives!(frames::malformed)),
     Check::new("fleet/execute/again", &[FLEET_EXECUTE_21], drives!(frames::again)),
+    Check::new("fleet/execute/other-characters", &[FLEET_EXECUTE_22], drives!(rooms::other_characters)),
 ];
 
 /// How long an agent that says something unasked has for it.

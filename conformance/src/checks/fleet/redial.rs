@@ -5,7 +5,8 @@ mod law;
 mod silence;
 
 use super::client::{
-    Client, Connection, FIRST_REDIAL_MS, SHORT_HEARTBEAT_MS, Start, dials, hello, nothing, over, state_of,
+    Client, Connection, FIRST_REDIAL_MS, Heard, KINDS, SHORT_HEARTBEAT_MS, Said, Start, USUAL_HEARTBEAT_MS,
+    acked, create, dials, hello, is_over, nothing, over, state_of,
 };
 use crate::{
     check::{Check, Cx, Lane, Outcome, Waits, alternative},
@@ -16,7 +17,7 @@ use crate::{
         listen::{Call, Fault},
     },
 };
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{select_all, try_join, try_join_all};
 use std::time::Duration;
 use wireproof_spec::{fleet::requirements::*, http::Response, requirement::RequirementId};
 
@@ -24,7 +25,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("fleet/redial/closed", &[FLEET_REDIAL_1], drives!(closed)).waits(Waits::Millis(1_500)),
     Check::new("fleet/redial/turned-away", &[FLEET_REDIAL_2], drives!(turned_away))
         .waits(Waits::Millis(2_000)),
-    Check::new("fleet/redial/refused", &[FLEET_REDIAL_3], drives!(refused)).waits(Waits::Millis(17_000)),
+    Check::new("fleet/redial/refused", &[FLEET_REDIAL_3], drives!(refused)).waits(Waits::Millis(34_000)),
+    Check::new("fleet/redial/goes-on", &[FLEET_REDIAL_1, FLEET_REDIAL_2], drives!(law::endures))
+        .waits(Waits::Millis(40_000)),
     Check::new("fleet/redial/delays", &[FLEET_REDIAL_4], drives!(law::delays))
         .lane(Lane::Alone)
         .waits(Waits::Millis(36_000)),
@@ -33,10 +36,16 @@ pub(super) const CHECKS: &[Check] = &[
         .waits(Waits::Millis(20_000)),
     Check::new("fleet/redial/count-goes-on", &[FLEET_REDIAL_7], drives!(law::goes_on))
         .waits(Waits::Millis(60_000)),
-    Check::new("fleet/redial/silence", &[FLEET_REDIAL_8], drives!(silence::leaves))
+    Check::new("fleet/redial/silence", &[FLEET_REDIAL_8, FLEET_REPORT_1], drives!(silence::leaves))
         .waits(Waits::Limit("silence-ms", 2)),
     Check::new("fleet/redial/patience", &[FLEET_REDIAL_9], drives!(silence::stays))
         .waits(Waits::Millis(4_000)),
+    Check::new(
+        "fleet/redial/patience-for-long",
+        &[FLEET_REDIAL_9, FLEET_REPORT_1, FLEET_EXECUTE_1],
+        drives!(silence::stays_for_long),
+    )
+    .waits(Waits::Millis(15_500)),
 ];
 
 /// How a connection ends.
@@ -114,18 +123,22 @@ async fn turned_away(cx: &Cx) -> Outcome {
     try_join_all([401, 403, 503].map(twice)).await.map(drop)
 }
 
-/// Long enough for the start and a redial or two, and then the port is open.
+/// Long enough for the start and two or three redials, of one or another for four and more, and then the port is open.
 async fn refused(cx: &Cx) -> Outcome {
-    const REFUSED: Duration = Duration::from_millis(700);
-    let mut client = Client::start_refused(cx, Start::new(cx), REFUSED).await?;
-    // Hardly ever more than five redials were drawn so short that they were refused.
-    let wait = Duration::from_millis(8_000 * 5 / 4) + cx.answer_time();
-    let (seen, call) = client.place.next_within(wait).await?;
-    cx.expect(FLEET_REDIAL_3, &seen, &[dials()])?;
-    let call = call.ok_or_else(|| cx.stop("the agent did not dial"))?;
-    let mut connection = Connection::of(seen, call).await?;
-    connection.greet(cx).await;
-    let (poll, seen) = connection.ask(None).await?;
-    cx.expect(FLEET_REDIAL_3, &seen, &[state_of(&poll, "", |_| true)])?;
-    Ok(())
+    const AGENTS: usize = 4;
+    const REFUSED: Duration = Duration::from_millis(2_500);
+    /// As long as any redial waits.
+    const LONGEST: Duration = Duration::from_millis(30_000);
+    let agents = (0..AGENTS).map(async |_| {
+        let mut client = Client::start_refused(cx, Start::new(cx), REFUSED).await?;
+        let (seen, call) = client.place.next_within(LONGEST + cx.answer_time()).await?;
+        cx.expect(FLEET_REDIAL_3, &seen, &[dials()])?;
+        let call = call.ok_or_else(|| cx.stop("the agent did not dial"))?;
+        let mut connection = Connection::of(seen, call).await?;
+        connection.greet(cx).await;
+        let (poll, seen) = connection.ask(None).await?;
+        cx.expect(FLEET_REDIAL_3, &seen, &[state_of(&poll, "", |_| true)])?;
+        Ok(())
+    });
+    try_join_all(agents).await.map(drop)
 }

@@ -37,6 +37,8 @@ pub(super) const CHECKS: &[Check] = &[
         .needs(&[Need::Feature("fleet.local-rooms", "on")]),
     Check::new("fleet/report/silent-host", &[FLEET_REPORT_18], drives!(rooms::silent))
         .needs(&[Need::Feature("fleet.local-rooms", "on")]),
+    Check::new("fleet/report/connections", &[FLEET_REPORT_19], drives!(rooms::connections))
+        .needs(&[Need::Feature("fleet.room-connections", "on")]),
 ];
 
 /// How long an agent that says something unasked has for it.
@@ -48,14 +50,15 @@ async fn answers(cx: &Cx) -> Outcome {
     let mut connection = client.connect(cx).await?;
     let long = "r".repeat(1_000);
     let ids =
-        ["poll_1", "0", "a b", "ü\u{1F600}\u{FFFD}", "\"\\\u{0}\n\r\u{7f}", "", &long, "poll_1", "poll_2"];
+        ["poll_1", "0", "a b", "ü\u{1F600}\u{FFFD}", "\"\\\u{0}\n\r\u{7f}", "", &long, "poll_2", "poll_3"];
+    // No two Polls of a connection have one id.
     for id in ids {
         let poll = Poll { req_id: id.into(), known_hash: None, status: Status::Active };
         connection.say("fleet/poll", &poll.encode_frame()).await;
         let seen = connection.next().await?;
         cx.expect(FLEET_REPORT_1, &seen, &[state_of(&poll, "", |_| true)])?;
         let State { hash } = State::of(cx, &seen)?;
-        let poll = Poll { known_hash: Some(hash), ..poll };
+        let poll = Poll { req_id: format!("{id}'"), known_hash: Some(hash), status: Status::Active };
         connection.say("fleet/poll", &poll.encode_frame()).await;
         let seen = connection.next().await?;
         cx.expect(FLEET_REPORT_1, &seen, &[state_of(&poll, "", |_| true)])?;
@@ -114,8 +117,9 @@ async fn full(cx: &Cx) -> Outcome {
             hash = State::of(cx, &seen)?.hash;
         }
         // One digit is another.
-        let digit = if hash.ends_with('0') { "1" } else { "0" };
-        let near = format!("{}{digit}", &hash[..hash.len().saturating_sub(1)]);
+        let mut near = hash.clone();
+        let last = near.pop();
+        near.push(if last == Some('0') { '1' } else { '0' });
         let (poll, seen) = connection.ask(Some(&near)).await?;
         cx.expect(FLEET_REPORT_4, &seen, &[snapshot(&poll)])?;
         let (poll, seen) = connection.ask(Some(&hash)).await?;

@@ -54,6 +54,7 @@ impl Client for ClientSeams {
                     ("fleet.connect-timeout", "off"),
                     ("fleet.instance-ids", "off"),
                     ("fleet.local-rooms", "off"),
+                    ("fleet.room-connections", "off"),
                     ("fleet.host-drain", "off"),
                     ("fleet.graceful-shutdown", "off"),
                     HELLO,
@@ -76,6 +77,7 @@ impl Client for ClientSeams {
                 "stop": [],
                 "open_room": [],
                 "close_room": [],
+                "set_connections": [],
                 "drain": [],
                 "undrain": [],
                 "terminate": [],
@@ -120,7 +122,7 @@ impl Client for ClientSeams {
                 });
                 return;
             }
-            "stop" | "open_room" | "close_room" => {
+            "stop" | "open_room" | "close_room" | "set_connections" => {
                 tasks.spawn(async move {
                     let done = match handle {
                         Some(handle) => call(&handle, &op, &args).await,
@@ -192,6 +194,10 @@ async fn call(handle: &Handle, op: &str, args: &Value) -> Result<(), Error> {
             handle.create_room(Some(id.to_owned()), kind).await.map(drop)
         }
         "close_room" => handle.destroy_room(id).await,
+        "set_connections" => {
+            let connections = args["connections"].as_u64().and_then(|many| many.try_into().ok());
+            handle.set_connections(id, connections.unwrap_or(u32::MAX)).await
+        }
         _ => handle.disconnect().await,
     }
 }

@@ -2,33 +2,37 @@
 
 use super::reference::{
     fleet::{Seams, seams::Piece},
-    http::Seams as HttpSeams,
+    http,
 };
 use serde_json::{Value, json};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
-use wireproof_spec::http::Body;
+use wireproof_spec::http::{Body, Request, Response};
 
-/// Honest seams that show more, some of which is another thing at each look.
-pub(super) fn seams() -> Seams {
+/// The member that is added.
+const AGE: &str = "ageMs";
+
+/// These seams, and before them more is shown, which is another thing at each look.
+pub(super) fn seams(seams: Seams) -> Seams {
     let looks = Arc::new(AtomicU64::new(0));
     let of_events = Arc::clone(&looks);
-    let reply = HttpSeams {
-        reply: Box::new(move |_, response| {
-            if let Ok(mut body) = serde_json::from_slice::<Value>(&response.body)
-                && body["data"] != Value::Null
-            {
-                add(&mut body["data"], looks.fetch_add(1, Ordering::Relaxed));
-                response.body = Body(body.to_string().into());
-            }
-        }),
-        ..HttpSeams::honest()
+    let Seams { http, events, .. } = seams;
+    let then = http.reply;
+    let reply = move |request: &Request, response: &mut Response| {
+        if let Ok(mut body) = serde_json::from_slice::<Value>(&response.body)
+            && body["data"] != Value::Null
+        {
+            add(&mut body["data"], looks.fetch_add(1, Ordering::Relaxed));
+            response.body = Body(body.to_string().into());
+        }
+        then(request, response);
     };
     Seams {
-        events: Some(Box::new(move |_, pieces| {
-            for piece in pieces {
+        http: http::Seams { reply: Box::new(reply), ..http },
+        events: Some(Box::new(move |request, pieces| {
+            for piece in &mut *pieces {
                 if let Piece::Event { data, .. } = piece
                     && let Ok(mut told) = serde_json::from_str::<Value>(data)
                 {
@@ -36,8 +40,11 @@ pub(super) fn seams() -> Seams {
                     *data = told.to_string();
                 }
             }
+            if let Some(events) = &events {
+                events(request, pieces);
+            }
         })),
-        ..reply.into()
+        ..seams
     }
 }
 
@@ -47,17 +54,14 @@ fn add(value: &mut Value, looks: u64) {
         return all.iter_mut().for_each(|one| add(one, looks));
     }
     let Some(object) = value.as_object_mut() else { return };
-    if object.contains_key("processUid") {
-        object.insert("connectedForMs".into(), json!(looks));
-        if let Some(capacity) = object.get_mut("capacity") {
-            capacity["freeRooms"] = json!(looks);
-        }
-        if let Some(rooms) = object.get_mut("rooms") {
-            add(rooms, looks);
-        }
-    } else if object.contains_key("stateHash") {
-        object.insert("uptimeMs".into(), json!(looks));
-    } else if object.contains_key("instanceId") {
-        object.insert("createdForMs".into(), json!(looks));
+    if !["processUid", "stateHash", "instanceId"].iter().any(|name| object.contains_key(*name)) {
+        return;
+    }
+    object.insert(AGE.into(), json!(looks));
+    if let Some(capacity) = object.get_mut("capacity") {
+        capacity[AGE] = json!(looks);
+    }
+    if let Some(rooms) = object.get_mut("rooms") {
+        add(rooms, looks);
     }
 }

@@ -1,28 +1,48 @@
 //! What follows from a Hello, and from one that cannot be taken.
 
 use super::*;
-use crate::checks::fleet::client::talk::unknown_fields;
+use crate::checks::{
+    fleet::{client::talk::unknown_fields, setting::Apart},
+    late::beside_timers,
+};
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use serde_json::Value;
-use wireproof_spec::fleet::{
-    Hello,
-    frames::{header, put_bytes, put_varint},
+use tokio::time::Instant;
+use wireproof_spec::{
+    fleet::{
+        Hello,
+        frames::{header, put_bytes, put_varint},
+    },
+    requirement::RequirementId,
 };
 
 /// For three times H nobody asks, and nothing is said; on a later connection too.
 pub(super) async fn silent(cx: &Cx) -> Outcome {
     let mut client = Client::begin(cx).await?;
     for _ in 0..2 {
-        let mut connection = client.open(cx).await?;
-        connection.hello(&hello(&cx.token(16), SHORT_HEARTBEAT_MS)).await;
-        let length = Duration::from_millis(SHORT_HEARTBEAT_MS.into()) * 3;
-        let silence = connection.quiet(length).await?;
-        cx.expect(FLEET_DIAL_6, &silence, &[nothing()])?;
-        let (poll, seen) = connection.ask(None).await?;
-        cx.expect(FLEET_DIAL_6, &seen.map(Some), &[stays(&poll)])?;
+        let connection = waits(cx, &mut client, SHORT_HEARTBEAT_MS).await?;
         connection.part(1012).await;
     }
     Ok(())
+}
+
+/// Who leaves after a time of its own stays for as long as a short H asks.
+pub(super) async fn silent_for_long(cx: &Cx) -> Outcome {
+    let mut client = Client::begin(cx).await?;
+    waits(cx, &mut client, USUAL_HEARTBEAT_MS).await.map(drop)
+}
+
+/// The next connection, which was silent for three times this H.
+async fn waits(cx: &Cx, client: &mut Client, heartbeat_ms: u32) -> Outcome<Connection> {
+    let mut connection = client.open(cx).await?;
+    connection.hello(&hello(&cx.token(16), heartbeat_ms)).await;
+    let length = Duration::from_millis(heartbeat_ms.into()) * 3;
+    let silence = connection.quiet(length).await?;
+    cx.expect(FLEET_DIAL_6, &silence, &[nothing()])?;
+    let (poll, seen) = connection.ask(None).await?;
+    cx.expect(FLEET_DIAL_6, &seen.map(Some), &[stays(&poll)])?;
+    Ok(connection)
 }
 
 /// That the connection is there behind the silence.
@@ -84,8 +104,8 @@ pub(super) async fn other_version(cx: &Cx) -> Outcome {
 }
 
 pub(super) async fn for_good(cx: &Cx) -> Outcome {
-    // Longer than a first redial may take, and as long again where it counts from the start.
-    let length = Duration::from_millis(FIRST_REDIAL_MS + 200);
+    /// Longer than somebody waits for whom another version is a reason to wait.
+    const LENGTH: Duration = Duration::from_secs(10);
     let id = cx.token(16);
     let cases = others(&id).into_iter().flat_map(|(_, frame)| [(frame.clone(), false), (frame, true)]);
     let ends = cases.map(async |(frame, is_later)| {
@@ -93,17 +113,17 @@ pub(super) async fn for_good(cx: &Cx) -> Outcome {
         connection.say("fleet/hello", &frame).await;
         let _ = connection.ended().await?;
         drop(connection);
-        client.still(cx, length).await
+        client.still(cx, LENGTH).await
     });
-    for seen in futures_util::future::try_join_all(ends).await? {
+    for seen in try_join_all(ends).await? {
         cx.expect(FLEET_DIAL_8, &seen, &[does_not_dial()])?;
     }
     Ok(())
 }
 
-/// A Hello of a later minor, with more fields, in another order, and without an id and H.
-pub(super) async fn newer(cx: &Cx) -> Outcome {
-    let good = hello(&cx.token(16), HEARTBEAT_MS);
+/// Hellos with this id of a later minor, with more fields, and in another order.
+fn newer_hellos(id: &str) -> [Vec<u8>; 5] {
+    let good = hello(id, HEARTBEAT_MS);
     let with_minor = |minor| {
         let mut frame = good.encode_frame();
         frame[1] = minor;
@@ -118,24 +138,61 @@ pub(super) async fn newer(cx: &Cx) -> Outcome {
     put_varint(&mut turned, 2 << 3);
     put_varint(&mut turned, 3);
     put_bytes(&mut turned, 1, good.instance_id.as_bytes());
-    let frames = [
-        with_minor(1),
-        with_minor(255),
-        [head, &fields, body].concat(),
-        [head, body, &fields].concat(),
-        turned,
-    ];
-    let mut client = Client::begin(cx).await?;
-    for frame in frames {
+    [with_minor(1), with_minor(255), [head, &fields, body].concat(), [head, body, &fields].concat(), turned]
+}
+
+/// Behind it Polls are answered. They may be without a Hello, so that the id is looked for too, where the owner is told it.
+pub(super) async fn newer(cx: &Cx) -> Outcome {
+    let tells = cx.features().is("fleet.instance-ids", "on");
+    let mut start = Start::new(cx);
+    if tells {
+        start = start.with("instance_ids", true);
+    }
+    let mut client = Client::start(cx, start).await?;
+    for n in 0..5 {
+        let id = cx.token(16);
         let mut connection = client.open(cx).await?;
-        connection.say("fleet/hello", &frame).await;
-        for _ in 0..2 {
+        connection.say("fleet/hello", &newer_hellos(&id)[n]).await;
+        for is_last in [false, true] {
             let (poll, seen) = connection.ask(None).await?;
             cx.expect(FLEET_DIAL_9, &seen, &[state_of(&poll, "", |_| true)])?;
+            if tells && is_last {
+                is_told(cx, FLEET_DIAL_9, &mut client, seen, &id).await?;
+            }
         }
         connection.part(1012).await;
     }
     Ok(())
+}
+
+/// Behind each of them the redials are counted anew.
+pub(super) async fn newer_counts(cx: &Cx) -> Outcome {
+    /// Eight redials that go on counting are as short as this once in a hundred thousand sessions.
+    const MOST: Duration = Duration::from_millis(FIRST_REDIAL_MS * 2);
+    let cases = newer_hellos(&cx.token(16)).map(async |frame| {
+        let mut client = Client::begin(cx).await?;
+        let mut connection = client.open(cx).await?;
+        for _ in 0..8 {
+            connection.say("fleet/hello", &frame).await;
+            let (poll, seen) = connection.ask(None).await?;
+            cx.expect(FLEET_DIAL_9, &seen, &[state_of(&poll, "", |_| true)])?;
+            connection.part(1012).await;
+            let ended = Instant::now();
+            let (dialled, stall) = beside_timers(client.place.next_within(MOST + cx.answer_time())).await?;
+            let (seen, call) = dialled;
+            let at = call.as_ref().map(|call| call.at);
+            let took = at.map_or(Duration::MAX, |at| at.saturating_duration_since(ended));
+            let soon = alternative(
+                format!("a dial within {} ms of the end behind this Hello", MOST.as_millis()),
+                move |took: &Apart| took.0.iter().all(|took| took.saturating_sub(stall) <= MOST),
+            );
+            cx.expect(FLEET_DIAL_9, &seen.clone().map(|_| Apart(vec![took])), &[soon])?;
+            let call = call.ok_or_else(|| cx.stop("the agent did not dial again"))?;
+            connection = Connection::of(seen, call).await?;
+        }
+        Ok(())
+    });
+    try_join_all(cases).await.map(drop)
 }
 
 /// Behind it a Hello that is whole: it is taken on this connection, or on the next.
@@ -148,11 +205,7 @@ pub(super) async fn cut(cx: &Cx) -> Outcome {
         connection.greet(cx).await;
         let poll = connection.poll(None, Status::Active).await;
         let seen = connection.next().await?.or_lost();
-        let is_over = match seen.look() {
-            Ok(Ok(heard)) => matches!(heard.said, Said::Closed(_)),
-            _ => true,
-        };
-        if is_over {
+        if is_over(&seen) {
             drop(connection);
             let (seen, call) = client.place.next().await?;
             cx.expect(FLEET_DIAL_10, &seen, &[dials()])?;
@@ -180,14 +233,25 @@ pub(super) async fn instance_ids(cx: &Cx) -> Outcome {
         connection.hello(&hello(&id, HEARTBEAT_MS)).await;
         let (poll, seen) = connection.ask(None).await?;
         cx.need(FLEET_DIAL_4, &seen, &[state_of(&poll, "", |_| true)])?;
-        let told = client.told("connected").await?;
-        let told = told.map(|data| data["instance_id"].as_str().unwrap_or_default().to_owned());
-        let same = alternative(format!("the owner is told {id:?}"), move |told: &Option<String>| {
-            told.as_ref() == Some(&id)
-        });
-        cx.expect(FLEET_DIAL_13, &seen.map(|_| told), &[same])?;
+        is_told(cx, FLEET_DIAL_13, &mut client, seen, &id).await?;
         connection.part(1012).await;
     }
+    Ok(())
+}
+
+/// Claims on a State that was seen that the owner is told this id.
+async fn is_told(
+    cx: &Cx,
+    requirement: RequirementId,
+    client: &mut Client,
+    seen: Seen<Heard>,
+    id: &str,
+) -> Outcome {
+    let told = client.told("connected").await?;
+    let told = told.map(|data| data["instance_id"].as_str().unwrap_or_default().to_owned());
+    let (name, id) = (format!("the owner is told {id:?}"), id.to_owned());
+    let same = alternative(name, move |told: &Option<String>| told.as_ref() == Some(&id));
+    cx.expect(requirement, &seen.map(|_| told), &[same])?;
     Ok(())
 }
 

@@ -4,6 +4,8 @@ use super::*;
 use crate::wire::listen::Fault;
 use futures_util::future::{try_join, try_join_all};
 use serde_json::json;
+use std::pin::pin;
+use tokio::time::timeout;
 use wireproof_spec::http::Response;
 
 /// For so long nobody dials: longer than a first redial may take.
@@ -36,6 +38,8 @@ pub(super) async fn connected(cx: &Cx) -> Outcome {
 
 /// Before the 101, and before the Hello.
 pub(super) async fn opening(cx: &Cx) -> Outcome {
+    /// So long a stop has that waits for nothing.
+    const MOMENT: Duration = Duration::from_millis(300);
     let greeted = async {
         let mut client = Client::begin(cx).await?;
         let connection = client.open(cx).await?;
@@ -44,13 +48,26 @@ pub(super) async fn opening(cx: &Cx) -> Outcome {
     let answered = async {
         let mut client = Client::begin(cx).await?;
         let (seen, call) = client.dial(cx).await?;
-        client.app.ask("stop", json!({})).await?;
-        // Whoever has gone reads no answer.
-        let mut connection = Connection::of(seen, call).await?;
-        let ended = connection.ended().await?;
+        let Client { app, place, .. } = &mut client;
+        let mut stopping = pin!(async { app.ask("stop", json!({})).await.map(drop) });
+        // An agent may let the handshake come to its end before it says that it has stopped.
+        let early = timeout(MOMENT, &mut stopping).await;
+        let answered = async {
+            // Whoever has gone reads no answer.
+            let mut connection = Connection::of(seen, call).await?;
+            let ended = connection.ended().await?;
+            Ok((connection, ended))
+        };
+        let (connection, ended) = match early {
+            Ok(stopped) => {
+                stopped?;
+                answered.await?
+            }
+            Err(_) => try_join(answered, stopping).await?.0,
+        };
         cx.expect(FLEET_DIAL_14, &ended, &[over()])?;
         drop(connection);
-        let seen = client.still(cx, STILL).await?;
+        let seen = still(cx, place, STILL).await?;
         cx.expect(FLEET_DIAL_14, &seen, &[does_not_dial()])?;
         Ok(())
     };

@@ -9,8 +9,9 @@ fn of(id: &str, kind: &str) -> impl Fn(&Ack) -> bool + Send + Sync + 'static {
     move |ack| ack.ok && ack.room.as_ref().is_some_and(|room| room.id == id && room.kind == kind)
 }
 
-/// Ids that rooms may have, as they are spelled elsewhere.
-const IDS: [&str; 6] = ["m-1", "A", "a", "with space", "ü/\u{1F600}\"", "0"];
+/// Ids that operators may give (FLEET-HTTP-10), the longest among them.
+const IDS: [&str; 6] =
+    ["m-1", "A", "a", "_", "0123456789-abcdefghijklmnopqrstuvwxyz_ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0"];
 
 pub(super) async fn creates(cx: &Cx) -> Outcome {
     let mut client = Client::begin(cx).await?;
@@ -34,6 +35,19 @@ pub(super) async fn creates(cx: &Cx) -> Outcome {
     Ok(())
 }
 
+/// Ids that no operator gives.
+pub(super) async fn other_characters(cx: &Cx) -> Outcome {
+    let mut client = Client::begin(cx).await?;
+    let mut connection = client.join(cx).await?;
+    for id in ["with space", "a/b", "ü\u{1F600}\""] {
+        let (cmd, seen) = connection.tell(create(id, KINDS[0])).await?;
+        let made = acked(&cmd, "ok, with the room's id and type", of(id, KINDS[0]));
+        let refused = acked(&cmd, "not ok, with an error", is_refused);
+        cx.expect(FLEET_EXECUTE_22, &seen, &[made, refused])?;
+    }
+    Ok(())
+}
+
 pub(super) async fn shown(cx: &Cx) -> Outcome {
     let mut client = Client::begin(cx).await?;
     let mut connection = client.join(cx).await?;
@@ -43,7 +57,9 @@ pub(super) async fn shown(cx: &Cx) -> Outcome {
         let (poll, seen) = connection.ask(Some(&hash)).await?;
         let all = poll_of(&poll, "a snapshot with the rooms that were made", move |snapshot| {
             let made = |(n, id): (usize, &&str)| has(snapshot, id, KINDS[n % 2], &Origin::Fleet);
-            snapshot.rooms.len() == n + 1 && IDS[..=n].iter().enumerate().all(made)
+            snapshot.rooms.len() == n + 1
+                && IDS[..=n].iter().enumerate().all(made)
+                && snapshot.rooms.iter().all(|room| room.connections == 0)
         });
         cx.expect(FLEET_EXECUTE_4, &seen, &[all])?;
         connection.snapshot(cx).await?;
@@ -194,7 +210,9 @@ pub(super) async fn destroys(cx: &Cx) -> Outcome {
         cx.expect(FLEET_EXECUTE_12, &seen, &[gone])?;
         let (poll, seen) = connection.ask(Some(&hash)).await?;
         let without = poll_of(&poll, "a snapshot without the rooms that were ended", move |snapshot| {
-            snapshot.rooms.iter().map(|room| room.id.as_str()).eq(ids[n + 1..].iter().copied())
+            let rest = &ids[n + 1..];
+            snapshot.rooms.len() == rest.len()
+                && rest.iter().all(|id| has(snapshot, id, KINDS[0], &Origin::Fleet))
         });
         cx.expect(FLEET_EXECUTE_12, &seen, &[without])?;
     }

@@ -56,7 +56,7 @@ async fn snapshots(cx: &Cx) -> Outcome {
         let mut client = Client::start(cx, start).await?;
         let mut connection = client.connect(cx).await?;
         is_hashed(cx, FLEET_HASH_2, &mut connection).await?;
-        for cmd in [create("m-1", KINDS[0]), create("r 2", KINDS[0]), command(Op::Drain, None, None)] {
+        for cmd in [create("m-1", KINDS[0]), create("r_2", KINDS[0]), command(Op::Drain, None, None)] {
             connection.done(cx, cmd).await?;
             is_hashed(cx, FLEET_HASH_2, &mut connection).await?;
         }

@@ -1,7 +1,7 @@
 //! The count of redials begins anew with a Hello.
 
 use super::{
-    law::{Delay, redial},
+    law::{Delay, Fate, redial},
     *,
 };
 
@@ -15,14 +15,11 @@ const FEW: usize = SESSIONS / 4;
 pub(super) async fn begins_anew(cx: &Cx) -> Outcome {
     let session = async |_| {
         let mut client = Client::begin(cx).await?;
-        let mut connection = client.open(cx).await?;
+        let mut dial = client.dial(cx).await?;
         for n in 0..3 {
-            connection = redial(cx, &mut client, connection, n).await?.1;
+            dial = redial(cx, &mut client, dial, (Fate::Opened, n)).await?.1;
         }
-        connection.greet(cx).await;
-        let (poll, seen) = connection.ask(None).await?;
-        cx.need(FLEET_REPORT_1, &seen, &[state_of(&poll, "", |_| true)])?;
-        Ok(redial(cx, &mut client, connection, 0).await?.0)
+        Ok(redial(cx, &mut client, dial, (Fate::Greeted, 0)).await?.0)
     };
     for run in 1..=RUNS {
         let (sessions, stall) = beside_timers(try_join_all((0..SESSIONS).map(session))).await?;

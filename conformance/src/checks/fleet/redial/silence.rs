@@ -26,12 +26,38 @@ pub(super) async fn leaves(cx: &Cx) -> Outcome {
             cx.need(FLEET_REPORT_1, &seen, &[state_of(&poll, "", |_| true)])?;
         }
         connection.peer = connection.peer.patient(limit + cx.slack());
-        let ended = connection.ended().await?;
+        let ended = connection.next().await?.or_lost();
+        if is_polled && !is_over(&ended) && ended.look().is_ok_and(Result::is_ok) {
+            cx.expect(FLEET_REPORT_1, &ended, &[over()])?;
+        }
         cx.expect(FLEET_REDIAL_8, &ended, &[over()])?;
         drop(connection);
         lets_in(cx, FLEET_REDIAL_8, &mut client).await.map(drop)
     });
     try_join_all(cases).await.map(drop)
+}
+
+/// Who leaves after a time of its own stays for as long as a short H asks, and who says something once more waits that long for
+/// the next Poll: behind an Ack and a State.
+pub(super) async fn stays_for_long(cx: &Cx) -> Outcome {
+    let mut client = Client::begin(cx).await?;
+    let mut connection = client.open(cx).await?;
+    connection.hello(&hello(&cx.token(16), USUAL_HEARTBEAT_MS)).await;
+    let (cmd, seen) = connection.tell(create("a", KINDS[0])).await?;
+    cx.need(FLEET_EXECUTE_3, &seen, &[acked(&cmd, "", |_| true)])?;
+    let (poll, seen) = connection.ask(None).await?;
+    cx.need(FLEET_REPORT_1, &seen, &[state_of(&poll, "", |_| true)])?;
+    let silence = connection.quiet(Duration::from_millis(USUAL_HEARTBEAT_MS.into()) * 3).await?;
+    let no = |what: &str, is: fn(&Heard) -> bool| {
+        alternative(format!("no {what}"), move |heard: &Option<Heard>| !heard.as_ref().is_some_and(is))
+    };
+    let end = no("end of the connection", |heard| matches!(heard.said, Said::Closed(_)));
+    cx.expect(FLEET_REDIAL_9, &silence, &[end])?;
+    cx.expect(FLEET_EXECUTE_1, &silence, &[no("second Ack", |heard| heard.ack().is_some())])?;
+    cx.expect(FLEET_REPORT_1, &silence, &[nothing()])?;
+    let (poll, seen) = connection.ask(None).await?;
+    cx.expect(FLEET_REDIAL_9, &seen, &[state_of(&poll, "", |_| true)])?;
+    Ok(())
 }
 
 /// Behind answered Polls, of which there are several: the last one counts.

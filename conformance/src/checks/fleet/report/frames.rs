@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checks::fleet::client::{
-    KINDS, create, dials, hello,
+    KINDS, create, dials, hello, is_over,
     talk::{broken, unknown_fields},
 };
 use wireproof_spec::fleet::frames::{Outer, header, put_bytes};
@@ -153,7 +153,7 @@ async fn survives(cx: &Cx, mess: Mess) -> Outcome {
                 cx.expect(FLEET_REPORT_16, &seen, &[goes_on])?;
                 return Ok(());
             }
-            Ok(Ok(Heard { said: Said::Closed(_), .. }) | Err(_)) => {
+            Ok(_) if is_over(&seen) => {
                 drop(connection);
                 let (seen, call) = client.place.next().await?;
                 cx.expect(FLEET_REPORT_16, &seen, &[dials()])?;
@@ -164,7 +164,12 @@ async fn survives(cx: &Cx, mess: Mess) -> Outcome {
                 cx.expect(FLEET_REPORT_16, &seen, &[state_of(&poll, "on the next connection", |_| true)])?;
                 return Ok(());
             }
-            _ => {}
+            Ok(Ok(_)) => {}
+            // It is there, and says nothing any more.
+            _ => {
+                let name = "the State for the Poll behind it, or the end of the connection";
+                cx.expect(FLEET_REPORT_16, &seen, &[alternative(name, |_: &Result<_, _>| false)])?;
+            }
         }
     }
     Err(cx.stop("the Poll behind it is not answered"))

@@ -1,14 +1,14 @@
 //! Rooms that the host makes and ends.
 
 use super::*;
-use crate::checks::fleet::client::{KINDS, poll_of};
+use crate::checks::fleet::client::{KINDS, create, poll_of};
 use serde_json::json;
-use wireproof_spec::fleet::{Origin, Snapshot};
+use wireproof_spec::fleet::{Origin, Snapshot, SyncRoom};
 
-/// Whether a snapshot has this room, made by the host.
+/// Whether a snapshot has this room, made by the host, to which nobody is connected.
 fn has(snapshot: &Snapshot, id: &str, kind: &str) -> bool {
     let mut rooms = snapshot.rooms.iter().filter(|room| room.id == id);
-    let is = |room: &wireproof_spec::fleet::SyncRoom| room.kind == kind && room.origin == Origin::Local;
+    let is = |room: &SyncRoom| room.kind == kind && room.origin == Origin::Local && room.connections == 0;
     rooms.next().is_some_and(is) && rooms.next().is_none()
 }
 
@@ -61,6 +61,33 @@ pub(super) async fn silent(cx: &Cx) -> Outcome {
                 cx.need(FLEET_REPORT_4, &seen, &[snapshot(&poll)])?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Of two rooms, up and down again, though the Poll has the hash that was true before.
+pub(super) async fn connections(cx: &Cx) -> Outcome {
+    let mut client = Client::begin(cx).await?;
+    let mut connection = client.join(cx).await?;
+    for id in ["a", "b"] {
+        connection.done(cx, create(id, KINDS[0])).await?;
+    }
+    connection.snapshot(cx).await?;
+    let mut expected = [0, 0];
+    for (n, connections) in [(0, 3), (1, 1_000_000), (0, 4), (0, 0), (1, 0)] {
+        let hash = connection.hash(cx)?;
+        let id = ["a", "b"][n];
+        client.app.ask("set_connections", json!({"id": id, "connections": connections})).await?;
+        expected[n] = connections;
+        let (poll, seen) = connection.ask(Some(&hash)).await?;
+        let name = format!("with another hash, and {expected:?} connections of the rooms a and b");
+        let told = state_of(&poll, &name, move |state| {
+            let Some(snapshot) = &state.snapshot else { return false };
+            let of = |id: &str| snapshot.rooms.iter().find(|room| room.id == id).map(|room| room.connections);
+            state.hash != hash && [of("a"), of("b")] == expected.map(Some)
+        });
+        cx.expect(FLEET_REPORT_19, &seen, &[told])?;
+        connection.snapshot(cx).await?;
     }
     Ok(())
 }

@@ -75,25 +75,36 @@ pub(super) async fn values(cx: &Cx) -> Outcome {
     Ok(())
 }
 
-/// Types that were given, and rooms that were made, in another order; two that code points would have the other way round.
+/// Types that were given, and rooms that were made, in another order; two that code points would have the other way round. Such
+/// rooms are of the host, if it makes them.
 pub(super) async fn order(cx: &Cx) -> Outcome {
     const NAMES: [&str; 6] = ["b", "a10", "\u{FF5E}", "B", "\u{1F600}", "a9"];
+    let sorted = |names: &[&str]| {
+        let mut sorted: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        sorted.sort_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
+        Listed(sorted)
+    };
     let mut client = Client::start(cx, Start::new(cx).with("room_types", json!(NAMES))).await?;
     let mut connection = client.join(cx).await?;
+    let is_host = cx.features().is("fleet.local-rooms", "on");
+    let mut made = Vec::new();
     for name in NAMES {
-        connection.done(cx, create(name, NAMES[0])).await?;
+        if name.is_ascii() {
+            connection.done(cx, create(name, NAMES[0])).await?;
+            made.push(name);
+        } else if is_host {
+            let opened = client.app.attempt("open_room", json!({"id": name, "type": NAMES[0]})).await?;
+            made.extend(opened.is_ok().then_some(name));
+        }
     }
     let (poll, seen) = connection.ask(None).await?;
     cx.need(FLEET_REPORT_4, &seen, &[snapshot(&poll)])?;
-    let mut sorted = NAMES.map(str::to_owned).to_vec();
-    sorted.sort_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
     let listed = |of: fn(&Snapshot) -> Vec<String>| {
         seen.clone().map(|heard| Listed(heard.snapshot().map(of).unwrap_or_default()))
     };
     let kinds = listed(|snapshot| snapshot.room_types.clone());
     let rooms = listed(|snapshot| snapshot.rooms.iter().map(|room| room.id.clone()).collect());
-    for (what, seen) in [("types", kinds), ("rooms", rooms)] {
-        let expected = Listed(sorted.clone());
+    for (what, seen, expected) in [("types", kinds, sorted(&NAMES)), ("rooms", rooms, sorted(&made))] {
         let name = format!("the {what} {}", expected.shown());
         cx.expect(FLEET_REPORT_9, &seen, &[alternative(name, move |listed: &Listed| *listed == expected)])?;
     }

@@ -11,7 +11,7 @@ use crate::{
                 model::{Effect, Input, Phase, Record, State, What},
                 seams::{Dial, Frame},
             },
-            model::{Decision, Port},
+            model::{Decision, Model, Port},
         },
     },
     selftest::defects::{Breakage, port},
@@ -189,6 +189,63 @@ pub(super) fn ends(when: impl Fn(&State, &What) -> bool + Send + 'static) -> Cli
                 Phase::Opened(_) | Phase::Connected(_) => Effect::Close,
                 _ => Effect::Drop,
             }];
+        }
+    })
+}
+
+/// What it says in answer to something it says once more, a second later and unasked, if nothing comes meanwhile that it answers so.
+pub(super) fn once_more(which: fn(&Effect) -> bool) -> ClientSeams {
+    const LATER: u64 = 1_000;
+    // On which connection, when, and what; and when it leaves, as long as nothing comes.
+    let (mut kept, mut leaves): (Option<(u64, u64, Effect)>, u64) = (None, 0);
+    through(Box::new(move |state, now, input| {
+        if input.what == What::Tick
+            && let Some((_, _, effect)) = kept.take_if(|(dial, at, _)| *dial == state.dial() && *at <= now)
+            && matches!(state.phase(), Phase::Connected(_))
+        {
+            return Decision { records: vec![Record::Alive(leaves)], effects: vec![effect] };
+        }
+        let mut decision = AgentModel::decide(state, now, input);
+        if let Some(effect) = decision.effects.iter().find(|effect| which(effect)) {
+            kept = Some((state.dial(), now.saturating_add(LATER), effect.clone()));
+        }
+        for record in &mut decision.records {
+            if let Record::Alive(until) = record {
+                leaves = *until;
+                let here = kept.as_ref().filter(|(dial, ..)| *dial == state.dial());
+                *until = here.map_or(leaves, |(_, at, _)| leaves.min(*at));
+            }
+        }
+        decision
+    }))
+}
+
+/// An agent that leaves so long behind a Hello, or behind a Poll, at the latest, in milliseconds.
+pub(super) fn patient_for(greeted: Option<u64>, polled: Option<u64>) -> ClientSeams {
+    through(Box::new(move |state, now, input| {
+        let mut decision = AgentModel::decide(state, now, input);
+        for record in &mut decision.records {
+            let (until, most) = match record {
+                Record::Greeted { until, .. } => (until, greeted),
+                Record::Alive(until) => (until, polled),
+                _ => continue,
+            };
+            *until = most.map_or(*until, |most| now.saturating_add(most).min(*until));
+        }
+        decision
+    }))
+}
+
+/// From such an input on it hears nothing more on this connection.
+pub(super) fn deafened(by: impl Fn(&Input) -> bool + Send + 'static) -> ClientSeams {
+    let mut deaf = 0;
+    decide(move |state, input, decision| {
+        let What::Binary(dial, _) = input.what else { return };
+        if by(input) {
+            deaf = dial;
+        }
+        if deaf == dial && dial == state.dial() {
+            *decision = Decision::default();
         }
     })
 }

@@ -1,20 +1,24 @@
 //! Defects of "Dial".
 
 use super::client::{
-    ClientSeams, ClientTable, Counted, agent, always, boundary, decide, dial, heard_inner, inner_of, owner,
-    second, through, told,
+    ClientSeams, ClientTable, Counted, agent, always, boundary, deafened, decide, dial, heard_inner,
+    inner_of, owner, patient_for, second, through, told,
 };
 use crate::{
-    embed::reference::{
-        fleet::client::{
-            AgentModel, Error, Seams,
-            model::{Ask, Effect, Event, Input, Phase, Record, State, What},
+    embed::{
+        adapter::PLAIN_CLIENT,
+        reference::{
+            fleet::client::{
+                AgentModel, Error, Seams,
+                model::{Ask, Effect, Event, Input, Phase, Record, State, What},
+            },
+            model::{Decision, Model},
         },
-        model::{Decision, Model},
     },
     protocol::Cut::{Port, Wire},
     selftest::defects::port,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use std::sync::{Arc, Mutex, PoisonError};
 use wireproof_spec::fleet::{
     Hello, State as Told,
@@ -48,6 +52,15 @@ pub(super) const TABLE: ClientTable = &[
         dial(|number, dial| {
             if number > 1 {
                 dial.headers.push("authorization", format!("Bearer {}", dial.protocols[0]));
+            }
+        })
+    })
+    .shape(HEADER),
+    boundary("fleet/dial/key-as-password", FLEET_DIAL_2, Wire, || {
+        dial(|_, dial| {
+            if dial.url.contains('?') {
+                let user = STANDARD.encode(format!("agent:{}", dial.protocols[0]));
+                dial.headers.push("authorization", format!("Basic {user}"));
             }
         })
     })
@@ -109,6 +122,7 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
+    boundary("fleet/dial/ten-seconds", FLEET_DIAL_6, Port, || patient_for(Some(10_000), None)),
     boundary("fleet/dial/next-major-taken", FLEET_DIAL_7, Wire, || {
         hello_as_if(|inner| match inner {
             [major, rest @ ..] if *major > MAJOR => [&[MAJOR], rest].concat(),
@@ -132,11 +146,20 @@ pub(super) const TABLE: ClientTable = &[
             event != "error" || !data["message"].as_str().unwrap_or_default().contains("protocol")
         })
     }),
-    boundary("fleet/dial/other-version-dials-again", FLEET_DIAL_8, Port, || dials_again(0)),
-    second("fleet/dial/other-version-later-dials-again", FLEET_DIAL_8, Port, || dials_again(1)),
-    boundary("fleet/dial/newer-hello-passed-over", FLEET_DIAL_9, Port, || {
-        ends_at_hello(|inner| inner.get(1) != Some(&0))
+    boundary("fleet/dial/other-version-dials-again", FLEET_DIAL_8, Port, || dials_again(0, 300)),
+    boundary("fleet/dial/other-version-dials-again-later", FLEET_DIAL_8, Port, || dials_again(0, 3_000)),
+    second("fleet/dial/other-version-later-dials-again", FLEET_DIAL_8, Port, || dials_again(1, 300)),
+    boundary("fleet/dial/newer-hello-passed-over", FLEET_DIAL_9, Wire, || {
+        heard_inner("fleet/hello", |_, inner| (inner.get(1) == Some(&0)).then(|| inner.to_vec()))
     }),
+    // The owner of it is told nothing.
+    boundary("fleet/dial/unknown-fields-passed-over", FLEET_DIAL_9, Wire, || {
+        heard_inner("fleet/hello", |_, inner| {
+            let more = Hello::receive(inner).is_ok_and(|hello| hello.encode_frame().len() < inner.len());
+            (!more).then(|| inner.to_vec())
+        })
+    })
+    .variant(PLAIN_CLIENT),
     boundary("fleet/dial/unknown-fields-are-the-end", FLEET_DIAL_9, Port, || {
         ends_at_hello(|inner| {
             Hello::receive(inner).is_ok_and(|hello| hello.encode_frame().len() < inner.len())
@@ -145,6 +168,13 @@ pub(super) const TABLE: ClientTable = &[
     boundary("fleet/dial/cut-hello-is-the-end", FLEET_DIAL_10, Port, || {
         ends_at_hello(|inner| {
             inner.first().is_none_or(|major| *major == MAJOR) && Hello::receive(inner).is_err()
+        })
+    }),
+    boundary("fleet/dial/deaf-behind-a-cut-hello", FLEET_DIAL_10, Port, || {
+        deafened(|input| {
+            inner_of(input, "fleet/hello").is_some_and(|inner| {
+                inner.first().is_none_or(|major| *major == MAJOR) && Hello::receive(inner).is_err()
+            })
         })
     }),
     second("fleet/dial/no-hello-later", FLEET_DIAL_11, Port, || {
@@ -256,12 +286,12 @@ fn ends_at_hello(when: fn(&[u8]) -> bool) -> ClientSeams {
     })
 }
 
-/// Behind a Hello of another version it waits, and dials again, if there were more connections than this.
-fn dials_again(than: u64) -> ClientSeams {
+/// Behind a Hello of another version it waits for so many milliseconds, and dials again, if there were more connections than this.
+fn dials_again(than: u64, delay: u64) -> ClientSeams {
     let wait = move |state: &State, _: &Input, decision: &mut Decision<AgentModel>| {
         let fails = |effect: &Effect| matches!(effect, Effect::Tell(Event::Failed(Error::Incompatible(_))));
         if state.dial() > than && decision.effects.iter().any(fails) {
-            decision.records = vec![Record::Lost, Record::Waiting { delay: 300, until: 0 }];
+            decision.records = vec![Record::Lost, Record::Waiting { delay, until: 0 }];
         }
     };
     // The seam of delays sets the time that a record leaves open.

@@ -2,7 +2,7 @@
 
 use super::client::{
     ClientSeams, ClientTable, Counted, ack, always, boundary, cmd_of, decide, heard_cmd, heard_inner,
-    inner_of, race, second, snapshot,
+    inner_of, once_more, race, second, snapshot,
 };
 use crate::{
     embed::reference::fleet::client::model::{Ask, Effect, Record, What},
@@ -27,6 +27,9 @@ pub(super) const TABLE: ClientTable = &[
         })
     })
     .wide("what is awaited behind a drain is not its Ack once more"),
+    boundary("fleet/execute/once-more-behind-a-second", FLEET_EXECUTE_1, Port, || {
+        once_more(|effect| matches!(effect, Effect::Ack(_)))
+    }),
     boundary("fleet/execute/without-id-unanswered", FLEET_EXECUTE_1, Port, || {
         on_cmd(|cmd, _, effects| {
             if cmd.cmd_id.is_empty() {
@@ -34,14 +37,14 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
-    race("fleet/execute/busy", FLEET_EXECUTE_2, Port, busy),
+    race("fleet/execute/busy", FLEET_EXECUTE_2, Port, || busy(3)),
+    race("fleet/execute/busy-with-sixteen", FLEET_EXECUTE_2, Port, || busy(17)),
     second("fleet/execute/room-is-not-named", FLEET_EXECUTE_3, Wire, || {
         ack(|_, ack| {
             if let Some(room) = &mut ack.room
-                && room.id != room.kind
-                && !room.id.is_ascii()
+                && room.id.is_ascii()
             {
-                room.id.retain(|char| char.is_ascii());
+                room.id.truncate(36);
             }
         })
     }),
@@ -80,6 +83,12 @@ pub(super) const TABLE: ClientTable = &[
             if let Some(room) = snapshot.rooms.get_mut(1) {
                 room.origin = Origin::Local;
             }
+        })
+    }),
+    always("fleet/execute/counts-as-connected", FLEET_EXECUTE_4, Wire, || {
+        snapshot(|_, snapshot| {
+            let fleet = |room: &&mut SyncRoom| room.origin == Origin::Fleet;
+            snapshot.rooms.iter_mut().filter(fleet).for_each(|room| room.connections = 1);
         })
     }),
     second("fleet/execute/first-type-for-all", FLEET_EXECUTE_4, Wire, || {
@@ -390,8 +399,8 @@ fn places_are_used_up() -> ClientSeams {
     })
 }
 
-/// What comes at once with something that is not done yet is lost.
-fn busy() -> ClientSeams {
+/// What comes at once with something that is not done yet is lost, if it is the one of this number in a row.
+fn busy(lost: u32) -> ClientSeams {
     /// As long as a room takes to be made.
     const TAKES: Duration = Duration::from_micros(1_500);
     let until: Mutex<(Option<Instant>, u32)> = Mutex::default();
@@ -401,10 +410,9 @@ fn busy() -> ClientSeams {
             return;
         }
         let now = Instant::now();
-        until.1 = if until.0.is_some_and(|until| now < until) { until.1 + 1 } else { 0 };
+        until.1 = if until.0.is_some_and(|until| now < until) { until.1 + 1 } else { 1 };
         until.0 = Some(now + TAKES);
-        // The third of a row.
-        if until.1 == 2 {
+        if until.1 == lost {
             decision.records.clear();
             decision.effects.clear();
         }

@@ -78,18 +78,15 @@ pub(super) const TABLE: Table = &[
         })
     }),
     Breakage::boundary("fleet/http/head-with-a-body", FLEET_HTTP_5, Wire, || {
-        HttpSeams {
-            bytes: Some(Box::new(|request, response| {
-                let whole = request.method == "HEAD" && request.path == "/v1/stats" && response.status == 200;
-                let body = r#"{"status":"OK"}"#;
-                whole.then(|| {
-                    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
-                    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
-                })
-            })),
-            ..HttpSeams::honest()
-        }
-        .into()
+        let bytes = |request: &Request, response: &Response| {
+            let whole = request.method == "HEAD" && request.path == "/v1/stats" && response.status == 200;
+            let body = r#"{"status":"OK"}"#;
+            whole.then(|| {
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+                format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+            })
+        };
+        HttpSeams { bytes: Some(Box::new(bytes)), ..HttpSeams::honest() }.into()
     }),
     Breakage::always("fleet/http/no-rooms-of-nobody", FLEET_HTTP_6, Wire, || {
         reply(|request, response| {

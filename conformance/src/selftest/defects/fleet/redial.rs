@@ -1,16 +1,20 @@
 //! Defects of "Redial".
 
-use super::client::{ClientSeams, ClientTable, Counted, agent, boundary, decide, ends, second};
+use super::client::{ClientSeams, ClientTable, Counted, agent, boundary, decide, ends, patient_for, second};
 use crate::{
-    embed::reference::fleet::client::{
-        Seams,
-        model::{Phase, Record, What},
+    embed::reference::{
+        fleet::client::{
+            AgentModel, Seams,
+            model::{Input, Phase, Record, State, What},
+        },
+        model::Decision,
     },
     protocol::Cut::Port,
+    selftest::defects::port,
 };
 use std::sync::{
-    OnceLock,
-    atomic::{AtomicI32, Ordering},
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicI32, Ordering},
 };
 use wireproof_spec::fleet::requirements::*;
 
@@ -47,12 +51,32 @@ pub(super) const TABLE: ClientTable = &[
                 && matches!(what, What::DialFailed(_, why) if why.starts_with("the handshake was answered with 503"))
         })
     }),
+    boundary("fleet/redial/gives-up-behind-five-ends", FLEET_REDIAL_1, Port, || {
+        ends(|state, what| state.attempts() >= 5 && matches!(what, What::Closed(..)))
+    }),
+    boundary("fleet/redial/gives-up-behind-five-answers", FLEET_REDIAL_2, Port, || {
+        ends(|state, what| {
+            state.attempts() >= 5
+                && matches!(what, What::DialFailed(_, why) if why.starts_with("the handshake"))
+        })
+    }),
+    boundary("fleet/redial/gives-up-behind-three-refusals", FLEET_REDIAL_3, Port, || {
+        ends(|state, what| {
+            state.attempts() >= 3
+                && matches!(what, What::DialFailed(_, why) if !why.starts_with("the handshake"))
+        })
+    }),
     boundary("fleet/redial/refused-is-final", FLEET_REDIAL_3, Port, || {
         ends(|_, what| matches!(what, What::DialFailed(_, why) if !why.starts_with("the handshake")))
     }),
     second("fleet/redial/factor-four", FLEET_REDIAL_4, Port, || law(|n, part| 500.0 * 4_f64.powi(n) * part)),
     boundary("fleet/redial/base-of-a-second", FLEET_REDIAL_4, Port, || {
         law(|n, part| 1_000.0 * 2_f64.powi(n) * part)
+    }),
+    boundary("fleet/redial/four-seconds-behind-a-failed-dial", FLEET_REDIAL_4, Port, || failed(|_| 4_000)),
+    boundary("fleet/redial/one-delay-behind-failed-dials", FLEET_REDIAL_5, Port, || failed(|_| 250)),
+    boundary("fleet/redial/failed-dials-do-not-count", FLEET_REDIAL_7, Port, || {
+        failed(|part| (500.0 * part) as u64)
     }),
     second("fleet/redial/nothing-drawn", FLEET_REDIAL_5, Port, || law(|n, _| 500.0 * 2_f64.powi(n))),
     second("fleet/redial/one-delay-for-all", FLEET_REDIAL_5, Port, || law(|_, _| 250.0)),
@@ -82,6 +106,7 @@ pub(super) const TABLE: ClientTable = &[
     boundary("fleet/redial/silence-is-the-end", FLEET_REDIAL_8, Port, || {
         ends(|state, what| *what == What::Tick && matches!(state.phase(), Phase::Connected(_)))
     }),
+    boundary("fleet/redial/ten-seconds-of-silence", FLEET_REDIAL_9, Port, || patient_for(None, Some(10_000))),
     boundary("fleet/redial/half-a-second-of-silence", FLEET_REDIAL_9, Port, || {
         decide(|_, _, decision| {
             for record in &mut decision.records {
@@ -105,13 +130,31 @@ pub(super) const TABLE: ClientTable = &[
     }),
 ];
 
+/// What was drawn for redial n, as a part of its bound.
+fn part(n: u32, drawn: u64) -> f64 {
+    let bound = 500_u64.saturating_mul(2_u64.saturating_pow(n)).min(30_000);
+    drawn as f64 / bound as f64
+}
+
+/// Another law for the delay behind a dial that failed: from a part between 0 and 1.
+fn failed(delay: fn(f64) -> u64) -> ClientSeams {
+    let has_failed = Arc::new(AtomicBool::new(false));
+    let fails = has_failed.clone();
+    let look = move |_: &State, input: &Input, _: &mut Decision<AgentModel>| {
+        has_failed.store(matches!(input.what, What::DialFailed(..)), Ordering::Relaxed);
+    };
+    let change = move |n: u32, drawn: &mut u64| {
+        if fails.load(Ordering::Relaxed) {
+            *drawn = delay(part(n, *drawn));
+        }
+    };
+    agent(Seams { port: port::rewrite(look), delay: Some(Box::new(change)), ..Seams::honest() })
+}
+
 /// Another law for the delay before redial n: from n and a part between 0 and 1.
 fn law(delay: impl Fn(i32, f64) -> f64 + Send + Sync + 'static) -> ClientSeams {
     let change = move |n: u32, drawn: &mut u64| {
-        // What was drawn, as a part of its bound.
-        let bound = 500_u64.saturating_mul(2_u64.saturating_pow(n)).min(30_000);
-        let part = *drawn as f64 / bound as f64;
-        *drawn = delay(i32::try_from(n).unwrap_or(i32::MAX), part) as u64;
+        *drawn = delay(i32::try_from(n).unwrap_or(i32::MAX), part(n, *drawn)) as u64;
     };
     agent(Seams { delay: Some(Box::new(change)), ..Seams::honest() })
 }

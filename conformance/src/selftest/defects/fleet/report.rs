@@ -1,8 +1,8 @@
 //! Defects of "Report".
 
 use super::client::{
-    ClientSeams, ClientTable, always, boundary, decide, ends, heard_poll, inner_of, owner, poll_of, said,
-    second, snapshot, state,
+    ClientSeams, ClientTable, Counted, always, boundary, deafened, decide, ends, heard_poll, inner_of,
+    once_more, owner, poll_of, said, second, snapshot, state,
 };
 use crate::{
     embed::reference::fleet::client::{
@@ -31,6 +31,9 @@ pub(super) const TABLE: ClientTable = &[
         })
     })
     .wide("what is awaited behind the second State is not that State once more"),
+    boundary("fleet/report/once-more-behind-a-second", FLEET_REPORT_1, Port, || {
+        once_more(|effect| matches!(effect, Effect::State(_)))
+    }),
     boundary("fleet/report/a-poll-without-id-is-none", FLEET_REPORT_1, Port, || {
         decide(|_, input, decision| {
             if poll_of(input).is_some_and(|poll| poll.req_id.is_empty()) {
@@ -210,6 +213,9 @@ pub(super) const TABLE: ClientTable = &[
     boundary("fleet/report/malformed-is-the-end", FLEET_REPORT_16, Port, || {
         ends(|_, what| matches!(what, What::Binary(_, bytes) if Outer::decode(bytes).is_err()))
     }),
+    boundary("fleet/report/malformed-is-deafening", FLEET_REPORT_16, Port, || {
+        deafened(|input| matches!(&input.what, What::Binary(_, bytes) if Outer::decode(bytes).is_err()))
+    }),
     second("fleet/report/second-room-of-the-host-by-fleet", FLEET_REPORT_17, Wire, || {
         snapshot(|_, snapshot| {
             let mut rooms = snapshot.rooms.iter_mut();
@@ -227,6 +233,29 @@ pub(super) const TABLE: ClientTable = &[
         })
     }),
     second("fleet/report/rooms-told-at-once", FLEET_REPORT_18, Port, rooms_told_at_once),
+    boundary("fleet/report/connections-left-out-of-the-hash", FLEET_REPORT_19, Wire, || {
+        state(|_, state| {
+            if let Some(snapshot) = &state.snapshot {
+                let mut content = snapshot.clone();
+                content.rooms.iter_mut().for_each(|room| room.connections = 0);
+                state.hash = content.hash();
+            }
+        })
+    }),
+    second("fleet/report/connections-told-once", FLEET_REPORT_19, Port, || {
+        let changes = Counted::default();
+        decide(move |_, input, decision| {
+            if matches!(&input.what, What::Host(_, Ask::SetConnections { .. })) && changes.up() > 1 {
+                decision.records.clear();
+            }
+        })
+    }),
+    always("fleet/report/host-counts-as-connected", FLEET_REPORT_17, Wire, || {
+        snapshot(|_, snapshot| {
+            let local = |room: &&mut SyncRoom| room.origin == Origin::Local;
+            snapshot.rooms.iter_mut().filter(local).for_each(|room| room.connections = 1);
+        })
+    }),
 ];
 
 /// The State in a frame.
