@@ -184,9 +184,6 @@ pub async fn program(
 
 /// The seams of a defect, or the honest ones of this variant.
 fn seams(variant: &str, breakage: Option<&Breakage<Seams>>) -> Seams {
-    match breakage {
-        Some(breakage) => (breakage.seams)(),
-        None if variant == OPEN => more::seams(),
-        None => Seams::honest(),
-    }
+    let seams = breakage.map_or_else(Seams::honest, |b| (b.seams)());
+    if variant == OPEN { more::seams(seams) } else { seams }
 }

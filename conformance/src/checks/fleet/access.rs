@@ -183,6 +183,9 @@ async fn each_key(cx: &Cx) -> Outcome {
 async fn spelling(cx: &Cx) -> Outcome {
     let key = cx.key().to_owned();
     let (mut stranger, caller) = (cx.stranger(), Caller::new(cx));
+    // Or nobody looks at keys.
+    let seen = own(cx, stranger.send(caller.asks(get(cx, "v1/stats"))).await?)?;
+    cx.need(FLEET_ACCESS_1, &seen, &[refused(Cause::Unauthorized)])?;
     for spelled in [format!("bearer {key}"), format!("BEARER {key}"), format!("Bearer   {key}")] {
         let seen = stranger.send(caller.asks(with(get(cx, "v1/stats"), &spelled))).await?;
         cx.expect(FLEET_ACCESS_6, &seen, &[ok(200)])?;

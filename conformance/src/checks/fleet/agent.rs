@@ -532,11 +532,6 @@ impl Agent {
         State { req_id: poll.req_id.clone(), seq: plan.seq, hash: snapshot.hash(), snapshot: Some(snapshot) }
     }
 
-    /// The Poll that came last, if nothing was sent in answer to it.
-    pub fn unanswered(&self) -> Option<Poll> {
-        self.plan().outstanding.clone()
-    }
-
     /// The Poll that came last is answered in another way, or not at all; those that follow are answered by itself.
     pub fn goes_on(&self) {
         let mut plan = self.plan();

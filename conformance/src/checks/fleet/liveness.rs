@@ -252,7 +252,9 @@ async fn last_sync(cx: &Cx) -> Outcome {
         let (next, _) = polled(cx, &mut agent).await?;
         let last = before.look().ok().copied().unwrap_or_default();
         let later = ok_and(200, "a later lastSyncAt", move |info| last_sync_of(info) > last);
-        let behind = soon(cx, SOON, &instance(cx, &agent.id), &later).await?;
+        // The next Poll waits, and its agent is not to be evicted for that.
+        let within = SOON.min(agent.heartbeat * 2);
+        let behind = soon(cx, within, &instance(cx, &agent.id), &later).await?;
         cx.expect(FLEET_LIVENESS_8, &before.and(behind).map(|(_, behind)| behind), &[later])?;
         agent.send_state(&agent.full(&next.poll, agent.snapshot()));
     }

@@ -34,6 +34,8 @@ pub const VOLATILE: &[&str] = &[
     "connections",
     "roomTypes",
     "labels",
+    // What a variant of the reference shows beside what the document names.
+    "ageMs",
 ];
 
 /// The GET of a handshake, at the URL as the owner gave it, without what is offered.

@@ -11,22 +11,28 @@ use std::sync::{
 };
 use wireproof_spec::http::{Body, Request, Response};
 
-/// Honest seams that show more, some of which is another thing at each look.
-pub(super) fn seams() -> Seams {
+/// The member that is added.
+const AGE: &str = "ageMs";
+
+/// These seams, and before them more is shown, which is another thing at each look.
+pub(super) fn seams(seams: Seams) -> Seams {
     let looks = Arc::new(AtomicU64::new(0));
     let of_events = Arc::clone(&looks);
-    let reply = move |_: &Request, response: &mut Response| {
+    let Seams { http, events, .. } = seams;
+    let then = http.reply;
+    let reply = move |request: &Request, response: &mut Response| {
         if let Ok(mut body) = serde_json::from_slice::<Value>(&response.body)
             && body["data"] != Value::Null
         {
             add(&mut body["data"], looks.fetch_add(1, Ordering::Relaxed));
             response.body = Body(body.to_string().into());
         }
+        then(request, response);
     };
     Seams {
-        http: http::Seams { reply: Box::new(reply), ..http::Seams::honest() },
-        events: Some(Box::new(move |_, pieces| {
-            for piece in pieces {
+        http: http::Seams { reply: Box::new(reply), ..http },
+        events: Some(Box::new(move |request, pieces| {
+            for piece in &mut *pieces {
                 if let Piece::Event { data, .. } = piece
                     && let Ok(mut told) = serde_json::from_str::<Value>(data)
                 {
@@ -34,8 +40,11 @@ pub(super) fn seams() -> Seams {
                     *data = told.to_string();
                 }
             }
+            if let Some(events) = &events {
+                events(request, pieces);
+            }
         })),
-        ..Seams::honest()
+        ..seams
     }
 }
 
@@ -45,17 +54,14 @@ fn add(value: &mut Value, looks: u64) {
         return all.iter_mut().for_each(|one| add(one, looks));
     }
     let Some(object) = value.as_object_mut() else { return };
-    if object.contains_key("processUid") {
-        object.insert("connectedForMs".into(), json!(looks));
-        if let Some(capacity) = object.get_mut("capacity") {
-            capacity["freeRooms"] = json!(looks);
-        }
-        if let Some(rooms) = object.get_mut("rooms") {
-            add(rooms, looks);
-        }
-    } else if object.contains_key("stateHash") {
-        object.insert("uptimeMs".into(), json!(looks));
-    } else if object.contains_key("instanceId") {
-        object.insert("createdForMs".into(), json!(looks));
+    if !["processUid", "stateHash", "instanceId"].iter().any(|name| object.contains_key(*name)) {
+        return;
+    }
+    object.insert(AGE.into(), json!(looks));
+    if let Some(capacity) = object.get_mut("capacity") {
+        capacity[AGE] = json!(looks);
+    }
+    if let Some(rooms) = object.get_mut("rooms") {
+        add(rooms, looks);
     }
 }
