@@ -1,6 +1,9 @@
-//! The orchestrator with up to 10,000 agents, each with a room or ten: what an agent costs, how its cost grows, and how long
+//! The orchestrator with up to 10,000 agents, each with ten rooms: what an agent costs, how its cost grows, and how long
 //! operators wait. The orchestrator is a process of its own, so that what is measured of it is its own; agents and operators
 //! share the other one, and where they are many they wait for the processors too.
+//!
+//! Whoever asks for all is answered in proportion to all, and so is whoever asks for the state hash first behind a change, or is
+//! told one with a sync: it is a hash of all that is shown (spec/fleet.md, "Hash").
 //!
 //! `cargo bench -p wireproof-reference --bench fleet [-- PART]` with PART one of `idle`, `poll`, `read`, `change`, `place`.
 
