@@ -12,6 +12,7 @@ mod hostile;
 mod openapi;
 mod overload;
 mod pages;
+mod programs;
 mod reports;
 mod revival;
 mod secrets;
