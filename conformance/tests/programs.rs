@@ -32,7 +32,8 @@ fn a_program_is_seen_to_begin_and_to_end() {
 
 #[test]
 fn a_program_that_prints_its_keys_is_found_out() {
-    let (said, code) = of("echo \"keys: $FLEET_ADMIN_KEY\"; exec \"$PROGRAM\" serve fleet -- -p {port} --heartbeat 300");
+    let (said, code) =
+        of("echo \"keys: $FLEET_ADMIN_KEY\"; exec \"$PROGRAM\" serve fleet -- -p {port} --heartbeat 300");
     assert!(said.contains("FLEET-STARTUP-4") && said.contains("1 of the keys in it"), "{said}");
     assert!(!said.contains(ADMIN_KEY) && !said.contains(AGENT_KEY), "{said}");
     assert_eq!(code, 1, "{said}");
@@ -41,7 +42,8 @@ fn a_program_that_prints_its_keys_is_found_out() {
 #[test]
 fn of_a_shell_in_between_and_of_keys_in_the_command_nobody_is_to_blame() {
     let keys = format!("--agent-key {AGENT_KEY} --admin-key {ADMIN_KEY}");
-    let (said, code) = of(&format!("\"$PROGRAM\" serve fleet -- --port {{port}} --heartbeat 300 {keys}; true"));
+    let (said, code) =
+        of(&format!("\"$PROGRAM\" serve fleet -- --port {{port}} --heartbeat 300 {keys}; true"));
     assert!(said.contains("be `exec` and the target"), "{said}");
     assert!(said.contains("out of its command, or it cannot be given others"), "{said}");
     assert!(!said.contains("1 fail") && code == 3, "{code}: {said}");

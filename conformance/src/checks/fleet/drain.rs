@@ -10,7 +10,7 @@ use crate::{
     drives,
     wire::Seen,
 };
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 use std::time::Duration;
 use wireproof_spec::fleet::{Status, requirements::*};
@@ -212,8 +212,8 @@ async fn fails_with(cx: &Cx, end: End, is_told: bool) -> Outcome {
         End::Closed => connection.part(1012).await,
         End::Cut => connection.peer.leave(),
         End::Stopped => {
-            client.app.ask("stop", json!({})).await?;
-            drop(connection);
+            let stopped = async { client.app.ask("stop", json!({})).await.map(drop) };
+            let _ = try_join(connection.ended(), stopped).await?;
         }
     }
     let told = client.told("drained").await?.map(Settled);
@@ -248,5 +248,5 @@ async fn stays(cx: &Cx) -> Outcome {
         }
         Ok(())
     });
-    futures_util::future::try_join(before, try_join_all(behind)).await.map(drop)
+    try_join(before, try_join_all(behind)).await.map(drop)
 }

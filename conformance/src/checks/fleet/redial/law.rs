@@ -91,7 +91,7 @@ pub(super) async fn redial(
 ) -> Outcome<(Seen<Delay>, Dial)> {
     let (from, to) = fate.befall(cx, dial).await?;
     // Who follows another law is waited for too.
-    let wait = bound(n) * 4 + cx.answer_time();
+    let wait = bound(n + 3) + cx.answer_time();
     let (seen, call) = client.place.next_within(wait).await?;
     cx.need(FLEET_REDIAL_1, &seen, &[dials()])?;
     let call = call.ok_or_else(|| cx.stop("the agent did not dial again"))?;
