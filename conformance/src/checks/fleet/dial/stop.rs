@@ -5,8 +5,7 @@ use crate::wire::listen::Fault;
 use futures_util::future::{try_join, try_join_all};
 use serde_json::json;
 use std::pin::pin;
-use tokio::time::Instant;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wireproof_spec::http::Response;
 
 /// For so long nobody dials: longer than a first redial may take.

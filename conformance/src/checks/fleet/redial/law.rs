@@ -90,7 +90,7 @@ pub(super) async fn redial(
     (fate, n): (Fate, u32),
 ) -> Outcome<(Seen<Delay>, Dial)> {
     let (from, to) = fate.befall(cx, dial).await?;
-    // Who follows another law is waited for too.
+    // Who follows another law, or counts on from the redials before a Hello, is waited for too.
     let wait = bound(n + 3) + cx.answer_time();
     let (seen, call) = client.place.next_within(wait).await?;
     cx.need(FLEET_REDIAL_1, &seen, &[dials()])?;
