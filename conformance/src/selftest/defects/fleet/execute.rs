@@ -29,7 +29,8 @@ pub(super) const TABLE: ClientTable = &[
     .wide("what is awaited behind a drain is not its Ack once more"),
     boundary("fleet/execute/once-more-behind-a-second", FLEET_EXECUTE_1, Port, || {
         once_more(|effect| matches!(effect, Effect::Ack(_)))
-    }),
+    })
+    .wide("who takes a second hears an Ack for which nobody waits"),
     boundary("fleet/execute/without-id-unanswered", FLEET_EXECUTE_1, Port, || {
         on_cmd(|cmd, _, effects| {
             if cmd.cmd_id.is_empty() {
@@ -37,7 +38,8 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
-    race("fleet/execute/busy", FLEET_EXECUTE_2, Port, || busy(3, Duration::from_micros(1_500))),
+    race("fleet/execute/busy", FLEET_EXECUTE_2, Port, || busy(3, Duration::from_micros(1_500)))
+        .wide("three Cmds within a moment are what every check of rooms sends"),
     race("fleet/execute/busy-with-sixteen", FLEET_EXECUTE_2, Port, || busy(17, Duration::from_millis(10))),
     second("fleet/execute/room-is-not-named", FLEET_EXECUTE_3, Wire, || {
         ack(|_, ack| {

@@ -33,7 +33,8 @@ pub(super) const TABLE: ClientTable = &[
     .wide("what is awaited behind the second State is not that State once more"),
     boundary("fleet/report/once-more-behind-a-second", FLEET_REPORT_1, Port, || {
         once_more(|effect| matches!(effect, Effect::State(_)))
-    }),
+    })
+    .wide("who takes a second hears a State for which nobody waits"),
     boundary("fleet/report/a-poll-without-id-is-none", FLEET_REPORT_1, Port, || {
         decide(|_, input, decision| {
             if poll_of(input).is_some_and(|poll| poll.req_id.is_empty()) {
@@ -42,7 +43,8 @@ pub(super) const TABLE: ClientTable = &[
             }
         })
     }),
-    second("fleet/report/last-first", FLEET_REPORT_2, Wire, last_first),
+    second("fleet/report/last-first", FLEET_REPORT_2, Wire, last_first)
+        .wide("the fourth Poll of a connection waits for its State until the fifth"),
     always("fleet/report/other-topic", FLEET_REPORT_3, Wire, || {
         said(|_, frames| {
             for frame in frames {
