@@ -73,7 +73,7 @@ async fn program(protocol: &Protocol, args: Args) -> Done {
     let print = Arc::new(|line: &str| print(&format!("{line}\n")));
     let next = async || signals.next().await;
     let code = embed::fleet::program(args.flags, args.defect.as_deref(), print, next).await;
-    Ok(code.map_err(Failed::usage)?.into())
+    code.map_err(Failed::usage)
 }
 
 fn no_signals(error: std::io::Error) -> Failed {

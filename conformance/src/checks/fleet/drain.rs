@@ -213,7 +213,9 @@ async fn fails_with(cx: &Cx, end: End, is_told: bool) -> Outcome {
         End::Cut => connection.peer.leave(),
         End::Stopped => {
             let stopped = async { client.app.ask("stop", json!({})).await.map(drop) };
-            let _ = try_join(connection.ended(), stopped).await?;
+            // Who has said the last word waits for the end of the connection.
+            let over = async move { connection.ended().await.map(drop) };
+            try_join(over, stopped).await?;
         }
     }
     let told = client.told("drained").await?.map(Settled);

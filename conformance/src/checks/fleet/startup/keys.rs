@@ -85,7 +85,7 @@ async fn accepted(cx: &Cx) -> Outcome {
         return Err(cx.stop(advice));
     }
     if cx.features().is("fleet.api", "on") {
-        let request = get(cx, "v1/stats").header("authorization", &format!("Bearer {operators}"));
+        let request = get(cx, "v1/stats").header("authorization", format!("Bearer {operators}"));
         let known = cx.stranger().send(request).await?;
         if !matches!(known.look(), Ok(answer) if answer.status == 200) {
             return Err(cx.stop(advice));
