@@ -14,6 +14,8 @@ use tokio::signal::unix::{self, SignalKind};
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The protocol.
+    // Where they stand is said, for whoever changes one of them moves it behind the other.
+    #[arg(index = 1)]
     protocol: String,
     /// Where to listen; port 0 for any.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
@@ -31,7 +33,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=600_000))]
     long_poll_ms: Option<u64>,
     /// Serve fleet as the program of its document instead, with these flags and the variables of this environment.
-    #[arg(last = true, value_name = "FLAG", conflicts_with_all = ["addr", "data", "variant", "long_poll_ms"])]
+    #[arg(index = 2, last = true, value_name = "FLAG", conflicts_with_all = ["addr", "data", "variant", "long_poll_ms"])]
     flags: Vec<String>,
 }
 

@@ -358,13 +358,21 @@ impl<T: Scalar> Member for Option<T> {
     }
 }
 
+/// So many elements of a list are kept, which is more than any may have: two bytes of a message can be an element, and one takes some
+/// hundred bytes of memory.
+const LONGEST: usize = 65_536;
+
 /// A list of which the document says whether it is there: none is written as an empty one.
 impl<T: Scalar> Member for Option<Vec<T>> {
     type Slot = Self;
     const WIRE: WireType = T::WIRE;
 
     fn take(slot: &mut Self::Slot, reader: &mut Reader<'_>, reading: Reading) -> Result<(), Violation> {
-        slot.get_or_insert_default().push(T::get(reader, reading)?);
+        let value = T::get(reader, reading)?;
+        let list = slot.get_or_insert_default();
+        if list.len() < LONGEST {
+            list.push(value);
+        }
         Ok(())
     }
 
