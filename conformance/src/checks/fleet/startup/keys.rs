@@ -183,8 +183,8 @@ pub(super) async fn not_printed(cx: &Cx) -> Outcome {
             for request in [
                 get(cx, "v1/stats"),
                 get(cx, "v1/nothing"),
-                get(cx, &format!("v1/stats?key={key}")),
-                get(cx, &format!("v1/events?key={key}")),
+                get(cx, "v1/stats").param("key", key),
+                get(cx, "v1/events").param("key", key),
             ] {
                 let mut reader = cx.sse_stranger(request.header("authorization", &value)).await?;
                 let _ = reader.head().await?;
