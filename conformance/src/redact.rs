@@ -37,6 +37,9 @@ const OURS: [&str; 10] = [
 const PLAIN: [&str; 6] =
     ["accept", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"];
 
+/// A key has a half that is one to hide from this length on, in bytes.
+const HALVED: usize = 24;
+
 /// Whether the value of a header that the owner gives is to be kept secret.
 pub fn is_secret(header: &str) -> bool {
     !PLAIN.contains(&header.to_ascii_lowercase().as_str())
@@ -48,9 +51,9 @@ pub fn cut(key: &str) -> Option<&str> {
     beginning_of(key, key.chars().count().saturating_sub(1))
 }
 
-/// The first half of a key, as [`cut`].
+/// The first half of a key, as [`cut`]. That of a shorter one than [`HALVED`] may be a word.
 pub fn half(key: &str) -> Option<&str> {
-    beginning_of(key, key.chars().count() / 2)
+    beginning_of(key, key.chars().count() / 2).filter(|_| key.len() >= HALVED)
 }
 
 fn beginning_of(key: &str, count: usize) -> Option<&str> {

@@ -42,9 +42,19 @@ fn a_program_that_prints_its_keys_is_found_out() {
 #[test]
 fn of_a_shell_in_between_and_of_keys_in_the_command_nobody_is_to_blame() {
     let keys = format!("--agent-key {AGENT_KEY} --admin-key {ADMIN_KEY}");
-    let (said, code) =
-        of(&format!("\"$PROGRAM\" serve fleet -- --port {{port}} --heartbeat 300 {keys}; true"));
-    assert!(said.contains("be `exec` and the target"), "{said}");
-    assert!(said.contains("out of its command, or it cannot be given others"), "{said}");
-    assert!(!said.contains("1 fail") && code == 3, "{code}: {said}");
+    for (command, why) in [
+        ("\"$PROGRAM\" serve fleet -- --port {port} --heartbeat 300; true", "be `exec` and the target"),
+        (
+            "exec env NODE_ENV=test \"$PROGRAM\" serve fleet -- --port {port} --heartbeat 300",
+            "does not have NODE_ENV",
+        ),
+        (
+            &format!("exec \"$PROGRAM\" serve fleet -- --port {{port}} --heartbeat 300 {keys}"),
+            "out of its command, or it cannot be given others",
+        ),
+    ] {
+        let (said, code) = of(command);
+        assert!(said.contains(why), "`{command}`: {said}");
+        assert!(!said.contains(" fail") && code == 3, "`{command}`: {code}: {said}");
+    }
 }

@@ -49,9 +49,8 @@ pub fn holes<'a>(
             needs.find_map(|need| if let Need::Feature(name, "off") = need { Some(name) } else { None })
         };
         let features: Option<Vec<&str>> = checks.iter().map(off).collect();
-        if let Some(name) =
-            features.unwrap_or_default().iter().find(|name| !requirement.text.contains(**name))
-        {
+        let speaks = |name: &str| requirement.text.contains(name) || requirement.text.contains(" without ");
+        if let Some(name) = features.unwrap_or_default().iter().find(|name| !speaks(name)) {
             holes.push(format!(
                 "every check of {} takes {name} as off, and its text does not speak of that",
                 requirement.id

@@ -258,8 +258,13 @@ impl Hooks for Launched {
             let mut process = Process::spawn(&how)?;
             let ended = async { process.child.wait().await.map_or(Way::Late, way) };
             let begun = program::begun(&self.reach, ended, how.ready).await;
+            let is_so = match begun {
+                // Of one that listens it can be seen whether what happened to it says anything about the target.
+                Begun::Listens => process.is_its_own_leader().and_then(|()| process.has(variables)),
+                _ => Ok(()),
+            };
             *running = Some(process);
-            Ok(begun)
+            is_so.map(|()| begun)
         })
     }
 
@@ -339,6 +344,23 @@ impl Process {
             )));
         }
         Ok(())
+    }
+
+    /// That these variables came to it as they were set.
+    fn has(&self, variables: &[(&str, Option<&str>)]) -> Result<(), Fault> {
+        // Elsewhere than on Linux nobody tells.
+        let Ok(environment) = std::fs::read(format!("/proc/{}/environ", self.group)) else { return Ok(()) };
+        let found = |name: &str| {
+            let mut all = environment.split(|byte| *byte == 0);
+            all.find_map(|one| one.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        };
+        match variables.iter().find(|(name, value)| found(name) != value.map(str::as_bytes)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Fault::Failed(format!(
+                "the process that was started does not have {name} as it was set; let the command under [launch] pass on its \
+                 environment"
+            ))),
+        }
     }
 
     /// Asks the group to end, with force if that takes longer than this, and looks at how its leader did.

@@ -119,7 +119,10 @@ impl Way {
         let dial = async {
             match &self.socket {
                 Some(path) => UnixStream::connect(path).await.is_ok(),
-                None => tcp(&self.host, self.port, None, self.from).await.is_ok(),
+                None => tcp(&self.host, self.port, None, self.from).await.is_ok_and(|stream| {
+                    // Where nobody listens a connection may find itself.
+                    matches!((stream.local_addr(), stream.peer_addr()), (Ok(ours), Ok(theirs)) if ours != theirs)
+                }),
             }
         };
         timeout(wait, dial).await.unwrap_or(false)

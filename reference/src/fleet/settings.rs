@@ -11,9 +11,9 @@ pub const PORT: u16 = 7350;
 pub const AGENT_KEY: &str = "agent-6f70656e2d746865-666c656574-0001";
 /// The key for operators of an orchestrator that is told no other.
 pub const ADMIN_KEY: &str = "admin-6f70656e2d746865-666c656574-0002";
-/// A key of fewer bytes is refused in production.
+/// A key of fewer characters is refused in production.
 pub const KEY_LEAST: usize = 16;
-/// Of a key of fewer bytes somebody should be warned.
+/// Of a key of fewer characters somebody should be warned.
 pub const KEY_WEAK: usize = 32;
 
 /// Where lines go that somebody may read, each without the end of its line.
@@ -178,11 +178,11 @@ pub enum ConfigError {
         found: u64,
     },
     /// A key is too short for production.
-    #[error("expected keys for {audience} of at least {KEY_LEAST} bytes, found one of {length}")]
+    #[error("expected keys for {audience} of at least {KEY_LEAST} characters, found one of {length}")]
     ShortKey {
         /// Whose.
         audience: Audience,
-        /// Its length in bytes.
+        /// Its length in characters.
         length: usize,
     },
     /// Agents and operators share a key in production.
@@ -194,11 +194,11 @@ pub enum ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// A key is shorter than [`KEY_WEAK`].
-    #[error("a key for {audience} has {length} bytes only; {KEY_WEAK} are better")]
+    #[error("a key for {audience} has {length} characters only; {KEY_WEAK} are better")]
     WeakKey {
         /// Whose.
         audience: Audience,
-        /// Its length in bytes.
+        /// Its length in characters.
         length: usize,
     },
     /// A key for agents has characters that cannot stand in a list of subprotocols, so that no agent can use it.
@@ -257,7 +257,7 @@ pub fn check(options: &Options, production: bool) -> Result<Warnings, ConfigErro
     }
     let mut warnings = Warnings::new();
     for (audience, keys) in [(Audience::Agents, &agents), (Audience::Operators, &admins)] {
-        for length in keys.iter().map(|key| key.len()) {
+        for length in keys.iter().map(|key| key.chars().count()) {
             if production && length < KEY_LEAST {
                 return Err(ConfigError::ShortKey { audience, length });
             }

@@ -168,12 +168,16 @@ fn strip(value: &mut Value) {
         all.iter_mut().for_each(strip);
     }
     let Some(object) = value.as_object_mut() else { return };
-    let has = |name: &str| object.contains_key(name);
-    let members = match (has("stateHash"), has("processUid"), has("instanceId")) {
-        (true, _, _) => STATS,
-        (_, true, _) => INSTANCE,
-        (_, _, true) => ROOM,
-        _ => return,
+    // Each by what only it has, together with what it cannot be without: members with other names may be there as well.
+    let has = |names: [&str; 2]| names.iter().all(|name| object.contains_key(*name));
+    let members = if has(["instanceId", "local"]) {
+        ROOM
+    } else if has(["lastSyncAt", "capacity"]) {
+        INSTANCE
+    } else if has(["stateHash", "instances"]) {
+        STATS
+    } else {
+        return;
     };
     object.retain(|name, _| members.contains(&name.as_str()));
     if let Some(rooms) = object.get_mut("rooms") {

@@ -16,13 +16,16 @@ use wireproof_spec::fleet::requirements::*;
 const PROGRAM: &[Need] = &[Need::Program];
 /// That it is told its keys by the variables of the document.
 const CALLED: &[Need] = &[Need::Program, Need::Feature("fleet.command-line", "on")];
+/// The same, of an orchestrator that has operators too.
+const BOTH: &[Need] =
+    &[Need::Program, Need::Feature("fleet.command-line", "on"), Need::Feature("fleet.api", "on")];
 
 pub(super) const CHECKS: &[Check] = &[
     Check::new("fleet/startup/short-key", &[FLEET_STARTUP_1], drives!(keys::short))
         .needs(CALLED)
         .lane(Lane::Last),
     Check::new("fleet/startup/shared-key", &[FLEET_STARTUP_2], drives!(keys::shared))
-        .needs(CALLED)
+        .needs(BOTH)
         .lane(Lane::Last),
     Check::new("fleet/startup/missing-key", &[FLEET_STARTUP_3], drives!(keys::missing))
         .needs(CALLED)
@@ -38,10 +41,14 @@ pub(super) const CHECKS: &[Check] = &[
         .needs(PROGRAM)
         .lane(Lane::Last)
         .waits(Waits::Limit("shutdown-ms", 2)),
-    Check::new("fleet/startup/waiting-request", &[FLEET_STARTUP_8], drives!(end::waiting_request))
-        .needs(PROGRAM)
-        .lane(Lane::Last)
-        .waits(Waits::Limit("shutdown-ms", 1)),
+    Check::new(
+        "fleet/startup/waiting-request",
+        &[FLEET_STARTUP_6, FLEET_STARTUP_8],
+        drives!(end::waiting_request),
+    )
+    .needs(PROGRAM)
+    .lane(Lane::Last)
+    .waits(Waits::Limit("shutdown-ms", 1)),
     Check::new("fleet/startup/interrupted", &[FLEET_STARTUP_9], drives!(end::interrupted))
         .needs(PROGRAM)
         .lane(Lane::Last)

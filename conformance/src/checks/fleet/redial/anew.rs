@@ -7,9 +7,9 @@ use super::{
 
 /// So many sessions are measured at once.
 const SESSIONS: usize = 16;
-/// So many of them may be late: half of those that go on from the count before are, even on a machine that holds them up for a
-/// second.
-const FEW: usize = SESSIONS / 4;
+/// So many of them may be late: of those that go on from the count before half are, even on a machine that holds them up for a
+/// second, and a quarter of those that only count one on.
+const FEW: usize = 1;
 
 /// Connections without a Hello until redial 3 would be next, and then one with a Hello: the delay behind that.
 pub(super) async fn begins_anew(cx: &Cx) -> Outcome {

@@ -38,7 +38,7 @@ async fn ended(cx: &Cx, signal: Signal, agents: &mut [Agent]) -> Outcome<(Seen<E
     Ok((ended?, fates?))
 }
 
-/// An agent that is known, one that said nothing yet, and one that owes an Ack, or another one where there are no commands.
+/// Two agents that are known, and one that said nothing yet.
 async fn three(cx: &Cx) -> Outcome<Vec<Agent>> {
     let known = Agent::join(cx, cx.snapshot()).await?;
     let other = Agent::join(cx, cx.snapshot()).await?;
@@ -64,6 +64,8 @@ pub(super) async fn close_frames(cx: &Cx) -> Outcome {
 /// With nobody there; with agents; with agents and a reader of events that stays.
 pub(super) async fn exit_code(cx: &Cx) -> Outcome {
     let within = limit(cx) + cx.slack();
+    // One that greets agents is ready for signals too.
+    drop(Agent::open(cx).await?);
     let alone = cx.end(Signal::Term, within, &[]).await?;
     cx.expect(FLEET_STARTUP_6, &alone, &[in_order(cx)])?;
     let mut agents = three(cx).await?;
@@ -83,7 +85,7 @@ pub(super) async fn waiting_request(cx: &Cx) -> Outcome {
     let (pending, _) = sent(cx, agent, request).await?;
     let within = limit(cx) + cx.slack();
     let (ended, answer) = tokio::join!(cx.end(Signal::Term, within, &[]), pending.answer());
-    let _ = ended?;
+    cx.expect(FLEET_STARTUP_6, &ended?, &[in_order(cx)])?;
     cx.expect(FLEET_STARTUP_8, &answer?, &[refused(Cause::InstanceDisconnected)])?;
     Ok(())
 }

@@ -84,7 +84,7 @@ async fn accepted(cx: &Cx) -> Outcome {
     if !is_greeted(cx, &mut agent).await? {
         return Err(cx.stop(advice));
     }
-    if cx.features().is("fleet.api", "on") {
+    if has_operators(cx) {
         let request = get(cx, "v1/stats").header("authorization", format!("Bearer {operators}"));
         let known = cx.stranger().send(request).await?;
         if !matches!(known.look(), Ok(answer) if answer.status == 200) {
@@ -100,22 +100,24 @@ async fn is_greeted(cx: &Cx, agent: &mut Agent) -> Outcome<bool> {
     Ok(matches!(heard.look(), Ok(heard) if matches!(heard.came, Came::Hello(_))))
 }
 
+/// Whether keys for operators are looked at.
+fn has_operators(cx: &Cx) -> bool {
+    cx.features().is("fleet.api", "on")
+}
+
 /// Alone and beside a good one, for agents and for operators, by one character and by many.
 pub(super) async fn short(cx: &Cx) -> Outcome {
     let good = || Some(cx.token(LONG));
     let beside = |short: usize| Some(format!("{},{}", cx.token(LONG), cx.token(short)));
-    refused(
-        cx,
-        FLEET_STARTUP_1,
-        &[
-            Keys { agents: Some(cx.token(SHORT)), operators: good() },
-            Keys { agents: good(), operators: Some(cx.token(SHORT)) },
-            Keys { agents: beside(SHORT), operators: good() },
-            Keys { agents: good(), operators: beside(SHORT) },
-            Keys { agents: Some(cx.token(1)), operators: good() },
-        ],
-    )
-    .await
+    let mut all: Vec<Keys> = [Some(cx.token(SHORT)), beside(SHORT), Some(cx.token(1))]
+        .into_iter()
+        .map(|agents| Keys { agents, operators: good() })
+        .collect();
+    if has_operators(cx) {
+        let short = [Some(cx.token(SHORT)), beside(SHORT)];
+        all.extend(short.map(|operators| Keys { agents: good(), operators }));
+    }
+    refused(cx, FLEET_STARTUP_1, &all).await
 }
 
 /// Alone and among others.
@@ -132,12 +134,14 @@ pub(super) async fn shared(cx: &Cx) -> Outcome {
     .await
 }
 
-/// Of agents, of operators where there is an API, and of both.
+/// Of agents, of operators where there is an API, and of both; not set, and set to nothing.
 pub(super) async fn missing(cx: &Cx) -> Outcome {
     let good = || Some(cx.token(LONG));
-    let mut all = vec![Keys { agents: None, operators: good() }, Keys { agents: None, operators: None }];
-    if cx.features().is("fleet.api", "on") {
-        all.push(Keys { agents: good(), operators: None });
+    let none = || [None, Some(String::new())];
+    let mut all = vec![Keys { agents: None, operators: None }];
+    all.extend(none().map(|agents| Keys { agents, operators: good() }));
+    if has_operators(cx) {
+        all.extend(none().map(|operators| Keys { agents: good(), operators }));
     }
     refused(cx, FLEET_STARTUP_3, &all).await
 }
@@ -157,6 +161,14 @@ fn no_key() -> Vec<Alternative<Ended>> {
 pub(super) async fn not_printed(cx: &Cx) -> Outcome {
     let operators = cx.keys();
     let agents = cx.tickets();
+    let given =
+        || operators.iter().copied().chain(agents.iter().map(String::as_str)).filter(|key| !key.is_empty());
+    if agents[0].is_empty() {
+        return Err(cx.stop("there is no key for agents: `Sec-WebSocket-Protocol` under [headers]"));
+    }
+    if given().any(|key| key.chars().count() <= SHORT) {
+        return Err(cx.stop("a key is so short that it may be a word of what is printed; give longer ones"));
+    }
     for key in agents.iter().filter(|key| !key.is_empty()) {
         let (_, agent) = Agent::dial(cx, &[key, SENTINEL]).await?;
         let unknown = "the target does not know a key for agents under [headers] or [second]";
@@ -172,12 +184,11 @@ pub(super) async fn not_printed(cx: &Cx) -> Outcome {
         let _ = cx.upgrade(wrong).await?;
         let _ = Agent::dial(cx, &[key]).await?;
     }
-    if cx.features().is("fleet.api", "on") {
+    if has_operators(cx) {
         let known = cx.send(get(cx, "v1/stats")).await?;
         cx.need(FLEET_ACCESS_1, &known, &[ok(200)])?;
     }
-    let all = operators.iter().copied().chain(agents.iter().map(String::as_str));
-    for key in all.clone().filter(|key| !key.is_empty()) {
+    for key in given() {
         for scheme in ["Bearer", "Basic"] {
             let value = format!("{scheme} {key}");
             for request in [
@@ -199,7 +210,7 @@ pub(super) async fn not_printed(cx: &Cx) -> Outcome {
         let sent = raw.write(head.as_bytes()).await;
         let _ = raw.answer(sent).await?;
     }
-    let texts: Vec<&str> = all.collect();
+    let texts: Vec<&str> = given().collect();
     let ended = cx.end(Signal::Term, limit(cx) + cx.slack(), &texts).await?;
     cx.expect(FLEET_STARTUP_4, &ended, &no_key())?;
     Ok(())

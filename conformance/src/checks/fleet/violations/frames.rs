@@ -5,7 +5,7 @@ use crate::{
     check::{Alternative, Cx, Outcome, alternative, answer},
     checks::fleet::{
         agent::{Agent, Fate, closed, done},
-        by_hand::{ByHand, applied, polled_with, takes},
+        by_hand::{ByHand, SOON, applied, polled_with, takes},
         setting::Say,
     },
     wire::Seen,
@@ -204,8 +204,14 @@ pub(super) async fn too_long(cx: &Cx) -> Outcome {
     // Or it would be closed for its silence, when the State was dropped.
     let fate = hand.agent.fate(cx, hand.agent.heartbeat.min(cx.answer_time())).await?;
     let next = hand.held.clone().labelled("is", "next");
-    let dropped = fate.look().is_ok_and(|fate| *fate == Fate::Open)
-        && hand.tell(cx, &next).await?.look().is_ok_and(|became| applied("").holds(became));
+    let mut dropped = false;
+    let fate = if fate.look().is_ok_and(|fate| *fate == Fate::Open) {
+        dropped = hand.tell(cx, &next).await?.look().is_ok_and(|became| applied("").holds(became));
+        // It may take a moment to be closed.
+        if dropped { fate } else { hand.agent.fate(cx, SOON).await? }
+    } else {
+        fate
+    };
     let fate = fate.map(|fate| Long { fate, dropped, lets: limit.is_some_and(|limit| limit >= LONGEST) });
     let ends = |code| {
         let ends = closed(code);

@@ -100,7 +100,8 @@ pub(super) const TABLE: Table = &[
     }),
     Breakage::second("fleet/connect/another-ends-too", FLEET_CONNECT_10, Wire, another_ends),
     Breakage::second("fleet/connect/hides-the-others", FLEET_CONNECT_10, Wire, hides_others)
-        .shape("who is hidden is not found"),
+        .shape("who is hidden is not found")
+        .wide("of two agents one is not found, and many checks have two"),
 ];
 
 fn is_handshake(request: &Request) -> bool {
