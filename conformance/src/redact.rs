@@ -38,7 +38,7 @@ const PLAIN: [&str; 6] =
     ["accept", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"];
 
 /// A key has a half that is one to hide from this length on, in bytes.
-const HALVED: usize = 24;
+const HALVED: usize = 20;
 
 /// Whether the value of a header that the owner gives is to be kept secret.
 pub fn is_secret(header: &str) -> bool {
