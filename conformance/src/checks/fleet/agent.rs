@@ -2,7 +2,7 @@
 
 mod pump;
 
-use super::setting::{handshake, info, instance, ticket};
+use super::setting::{handshake, has_rooms, info, instance, ticket};
 use crate::{
     check::{Alternative, Cx, Outcome, Shown, Stop, alternative, answer},
     wire::{Seen, limit::words, ws::Peer},
@@ -355,8 +355,11 @@ impl Agent {
         }
         loop {
             let seen = cx.send(instance(cx, &self.id)).await?;
-            let there = info(&self.snapshot(), &self.id);
-            if seen.look().is_ok_and(|response| there.holds(response)) || Instant::now() > until {
+            let snapshot = self.snapshot();
+            let there = info(&snapshot, &self.id);
+            let is_there = |response: &Response| there.holds(response) && has_rooms(response, &snapshot);
+            // Who has yet another form of public ids is known by the rest.
+            if seen.look().is_ok_and(is_there) || Instant::now() > until {
                 cx.need(FLEET_INSTANCES_2, &seen, &[there])?;
                 return Ok(());
             }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::check::{Alternative, Cx, Outcome, Shown, alternative};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use wireproof_spec::{
     fleet::{
         Capacity, Cause, Label, Origin, Rejection, Snapshot, State, Status, SyncRoom, connect::SENTINEL,
@@ -251,6 +251,14 @@ pub fn is_shown(info: &Value, expected: &Value) -> bool {
         "rooms" => info["rooms"].as_array().is_some_and(|rooms| Some(rooms.len() as u64) == value.as_u64()),
         name => info[name] == *value,
     })
+}
+
+/// Whether the API shows rooms with these ids: alone, or behind the processUid where another agent has the same.
+pub fn has_rooms(response: &Response, snapshot: &Snapshot) -> bool {
+    let info = data(response);
+    let shown = info["rooms"].as_array().into_iter().flatten().filter_map(|room| room["id"].as_str());
+    let shown: BTreeSet<&str> = shown.map(|id| id.rsplit('~').next().unwrap_or(id)).collect();
+    snapshot.rooms.iter().all(|room| shown.contains(&*ids::public(&room.id)))
 }
 
 /// A room that an agent tells.
