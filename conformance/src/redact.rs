@@ -45,13 +45,18 @@ pub fn is_secret(header: &str) -> bool {
     !PLAIN.contains(&header.to_ascii_lowercase().as_str())
 }
 
+/// What stands behind the scheme of an `Authorization`; all of a value that has none.
+pub fn token(value: &str) -> &str {
+    value.split_once(' ').map_or(value, |(_, token)| token.trim())
+}
+
 /// A key without its last character, which is almost the key, and no secret less: [`Redaction`] knows it too. None of a short
 /// one.
 pub fn cut(key: &str) -> Option<&str> {
     beginning_of(key, key.chars().count().saturating_sub(1))
 }
 
-/// The first half of a key, as [`cut`]. That of a shorter one than [`HALVED`] may be a word.
+/// The first half of a key, as [`cut`]. That of a shorter one than `HALVED` may be a word.
 pub fn half(key: &str) -> Option<&str> {
     beginning_of(key, key.chars().count() / 2).filter(|_| key.len() >= HALVED)
 }
@@ -77,7 +82,7 @@ impl Redaction {
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a String>) -> Self {
         let mut forms: Vec<String> = Vec::new();
         for secret in secrets {
-            let token = secret.split_once(' ').map(|(_, token)| token).filter(|t| t.len() >= SHORTEST_PART);
+            let token = Some(token(secret)).filter(|token| token.len() >= SHORTEST_PART);
             let held =
                 STANDARD.decode(token.unwrap_or(secret)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             let held = held.filter(|text| text.len() >= SHORTEST_PART);
@@ -85,9 +90,8 @@ impl Redaction {
                 held.as_deref().and_then(|held| held.split_once(':')).map(|(_, password)| password);
             let password = password.filter(|text| text.len() >= SHORTEST_PART);
             let key = token.unwrap_or(secret);
-            let near = if key.contains(' ') { [None, None] } else { [cut(key), half(key)] };
             let whole = [Some(secret.as_str()), token, held.as_deref(), password];
-            for part in whole.into_iter().chain(near).flatten() {
+            for part in whole.into_iter().chain([cut(key), half(key)]).flatten() {
                 if !part.trim().is_empty() {
                     forms.extend(written(part));
                 }
@@ -279,6 +283,16 @@ mod tests {
             );
         }
         assert_eq!((cut("short"), half("shortest")), (None, None));
+        // However the scheme is written, what is sent is what is taken out.
+        for value in
+            [format!("bearer {KEY}"), format!("Bearer  {KEY}"), KEY.to_owned(), format!("Key {KEY} {KEY}")]
+        {
+            let redaction = Redaction::new([&value]);
+            for near in [cut(token(&value)), half(token(&value))] {
+                let near = near.unwrap_or("none");
+                assert_eq!(redaction.text(&format!("({near})")), format!("({MARK})"), "{value}");
+            }
+        }
     }
 
     #[test]

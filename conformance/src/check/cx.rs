@@ -4,6 +4,7 @@ use super::{Alternative, Check, Hook, Outcome, Shown, Stop};
 use crate::{
     event::{Expected, Log, What},
     protocol::Protocol,
+    redact,
     target::{Fault, Features, Target},
     wire::{
         Link, Seen,
@@ -249,7 +250,7 @@ impl Cx {
         ws::upgrade(&self.link.without_header("authorization"), request, Some(limit::NARROW)).await
     }
 
-    /// The key in the `Authorization` that the owner of the target gave us, without the word `Bearer`; empty if there is none.
+    /// The key in the `Authorization` that the owner of the target gave us, without its scheme; empty if there is none.
     pub fn key(&self) -> &str {
         self.keys()[0]
     }
@@ -258,8 +259,7 @@ impl Cx {
     pub fn keys(&self) -> [&str; 2] {
         [&self.link.reach.headers, &self.link.reach.second].map(|headers| {
             let found = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-            let value = found.map_or("", |(_, value)| value.as_str());
-            value.strip_prefix("Bearer ").unwrap_or(value)
+            redact::token(found.map_or("", |(_, value)| value.as_str()))
         })
     }
 

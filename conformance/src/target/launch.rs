@@ -232,9 +232,9 @@ impl Hooks for Launched {
                 return Err(why);
             }
             let ended = process.asked(signal, within, texts).await?;
-            let (process, refused) = self.again().await?;
-            *running = Some(process);
-            refused.map_or(Ok(ended), |why| Err(Fault::Refuses(why)))
+            // What was seen counts. If it does not start, or not on what it kept, whoever needs it next says so.
+            *running = self.again().await.ok().map(|(process, _)| process);
+            Ok(ended)
         })
     }
 
@@ -263,7 +263,11 @@ impl Hooks for Launched {
                 Begun::Listens => process.is_its_own_leader().and_then(|()| process.has(variables)),
                 _ => Ok(()),
             };
-            *running = Some(process);
+            match begun {
+                // Its group may be somebody else's soon.
+                Begun::Ended(_) => process.end(Hook::Kill).await?,
+                Begun::Listens | Begun::Neither => *running = Some(process),
+            }
             is_so.map(|()| begun)
         })
     }
