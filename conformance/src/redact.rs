@@ -120,17 +120,22 @@ impl Redaction {
             return text.to_owned();
         }
         let Some(finder) = &self.finder else { return MARK.into() };
+        let cut = if text.len() >= CUT { self.start(text.as_bytes()) } else { None };
         let mut clean = String::with_capacity(text.len());
-        finder.replace_all_with(text, &mut clean, |_, _, clean| {
+        let mut shown = 0;
+        for found in finder.find_iter(text) {
+            if let Some(cut) = cut
+                && cut < found.end()
+            {
+                // This is a part of what goes on to the end, or that begins within this.
+                return clean + &text[shown..cut.min(found.start())] + MARK;
+            }
+            clean.push_str(&text[shown..found.start()]);
             clean.push_str(MARK);
-            true
-        });
-        if text.len() >= CUT
-            && let Some(start) = self.start(clean.as_bytes())
-        {
-            clean.truncate(start);
-            clean.push_str(MARK);
+            shown = found.end();
         }
+        clean.push_str(&text[shown..cut.unwrap_or(text.len())]);
+        clean.push_str(if cut.is_some() { MARK } else { "" });
         clean
     }
 
@@ -189,6 +194,14 @@ impl Redaction {
 /// The first bytes of a text, if it has so many, in lower case.
 fn beginning(text: &[u8]) -> Option<[u8; SHORTEST_START]> {
     text.first_chunk().map(|start: &[u8; SHORTEST_START]| start.map(|byte| byte.to_ascii_lowercase()))
+}
+
+/// Whether a text stands somewhere in bytes, in whatever form. An empty one stands nowhere.
+pub fn is_in(text: &str, bytes: &[u8]) -> bool {
+    let forms = if text.is_empty() { Vec::new() } else { written(text) };
+    let finder = AhoCorasickBuilder::new().ascii_case_insensitive(true).build(forms);
+    // The finder fails for more than can be counted.
+    finder.map_or(true, |finder| finder.is_match(bytes))
 }
 
 /// Every way in which a text may be written, whatever stands around it. Case is left to who looks for them.

@@ -106,10 +106,12 @@ pub trait Hooks: Send + Sync {
     ) -> BoxFuture<'a, Result<Ended, Fault>> {
         Box::pin(async { Err(no_program()) })
     }
-    /// Ends it, and starts it with these variables in its environment, or without them; the next hook starts it as before.
+    /// Ends it, and starts it with these variables in its environment, or without them; the next hook starts it as before. What one
+    /// printed that did not begin is searched for these texts.
     fn start_with<'a>(
         &'a self,
         _variables: &'a [(&'a str, Option<&'a str>)],
+        _texts: &'a [&'a str],
     ) -> BoxFuture<'a, Result<Begun, Fault>> {
         Box::pin(async { Err(no_program()) })
     }
@@ -329,9 +331,13 @@ impl Target {
         }
     }
 
-    pub(crate) async fn start_with(&self, variables: &[(&str, Option<&str>)]) -> Result<Begun, Fault> {
+    pub(crate) async fn start_with(
+        &self,
+        variables: &[(&str, Option<&str>)],
+        texts: &[&str],
+    ) -> Result<Begun, Fault> {
         match &self.hooks {
-            Some(hooks) => hooks.start_with(variables).await,
+            Some(hooks) => hooks.start_with(variables, texts).await,
             None => Err(no_program()),
         }
     }

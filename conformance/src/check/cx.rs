@@ -412,12 +412,16 @@ impl Cx {
     }
 
     /// Starts the target, a program, with these variables in its environment, or without them, in place of the one that runs.
-    /// The next hook starts it as before.
+    /// The next hook starts it as before. In what one prints that ends instead these texts are looked for.
     ///
     /// # Errors
     /// Stops the check, inconclusive, if it cannot be done.
-    pub async fn start_with(&self, variables: &[(&str, Option<&str>)]) -> Outcome<Seen<Begun>> {
-        program::start(&self.link, &self.target, variables).await
+    pub async fn start_with(
+        &self,
+        variables: &[(&str, Option<&str>)],
+        texts: &[&str],
+    ) -> Outcome<Seen<Begun>> {
+        program::start(&self.link, &self.target, variables, texts).await
     }
 
     /// The target ended in this check and does not start on what it kept: whatever this check claims of what is there again is

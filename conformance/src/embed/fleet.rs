@@ -57,7 +57,7 @@ pub const COMMAND_MS: u64 = 1_000;
 pub const EVENT_PING_MS: u64 = 1_000;
 /// How long an orderly end of the embedded references takes at most, in milliseconds: less than what an end that waits for
 /// somebody takes.
-const SHUTDOWN_MS: u64 = 3_000;
+const SHUTDOWN_MS: u64 = 2_500;
 
 /// How far apart the pings of the embedded references are, in milliseconds.
 pub const PING_MS: u64 = 1_000;

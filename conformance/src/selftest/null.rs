@@ -74,12 +74,35 @@ impl Drop for Null {
     }
 }
 
-/// Drives every check, or those of these names, against every null target: what passed, and how many were driven.
-pub(super) async fn passes<'a>(
+/// What came of null targets.
+pub(super) struct Driven {
+    /// Which checks passed against which.
+    pub(super) passed: Vec<String>,
+    /// How many there were of both.
+    pub(super) score: Nulls,
+}
+
+impl Driven {
+    /// Both together.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.passed.extend(other.passed);
+        self.passed.sort();
+        let score = Nulls {
+            targets: self.score.targets + other.score.targets,
+            driven: self.score.driven + other.score.driven,
+        };
+        Self { passed: self.passed, score }
+    }
+}
+
+/// The name of a null target, what it is, and the checks to drive against it; none for all.
+type Planned = (String, Trial, Option<BTreeSet<&'static str>>);
+
+/// Drives every check, or those of these names, against every null target that needs to know nothing of the checks.
+pub(super) async fn passes(
     protocol: &'static Protocol,
     chosen: Option<BTreeSet<&'static str>>,
-    honest: impl Iterator<Item = &'a Finished>,
-) -> Result<(Vec<String>, Nulls), String> {
+) -> Result<Driven, String> {
     let mut manners = vec![
         ("null/silent", Manner::Silent),
         ("null/closing", Manner::Closing),
@@ -104,7 +127,7 @@ pub(super) async fn passes<'a>(
             manners.push(("null/echo-socket", socket(Talk { reply: |frame| Some(frame.clone()), ..talk })));
         }
     }
-    let mut trials: Vec<(String, Trial, Option<BTreeSet<&'static str>>)> = manners
+    let mut trials: Vec<Planned> = manners
         .into_iter()
         .map(|(name, manner)| (name.to_owned(), Trial::Server(manner), chosen.clone()))
         .collect();
@@ -115,14 +138,27 @@ pub(super) async fn passes<'a>(
                 .map(|(name, target)| (name, Trial::Client(target), chosen.clone())),
         );
     }
-    // The refuser is one kind, built anew for each check and alternative.
-    let kinds = trials.len() + 1;
+    let kinds = trials.len();
+    all(protocol, trials, kinds).await
+}
+
+/// Drives each check against those that refuse with what it takes for an answer. They are one kind, built anew for each check and
+/// alternative.
+pub(super) async fn refusers<'a>(
+    protocol: &'static Protocol,
+    honest: impl Iterator<Item = &'a Finished>,
+) -> Result<Driven, String> {
+    let mut trials = Vec::new();
     for (check, answers) in refusals(honest) {
         for (index, answer) in answers.into_iter().enumerate() {
             let name = format!("null/refuser-{index}");
             trials.push((name, Trial::Server(Manner::Same(refusal(&answer))), Some(BTreeSet::from([check]))));
         }
     }
+    all(protocol, trials, 1).await
+}
+
+async fn all(protocol: &'static Protocol, trials: Vec<Planned>, kinds: usize) -> Result<Driven, String> {
     let results: Vec<Result<(Vec<String>, usize), String>> = stream::iter(trials)
         .map(|(name, manner, names)| {
             super::apart(async move {
@@ -150,8 +186,7 @@ pub(super) async fn passes<'a>(
         passed.extend(more);
         driven += count;
     }
-    passed.sort();
-    Ok((passed, Nulls { targets: kinds, driven }))
+    Ok(Driven { passed, score: Nulls { targets: kinds, driven } })
 }
 
 /// The alternatives about answers that each check claimed in honest runs.

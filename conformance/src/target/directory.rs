@@ -1,16 +1,17 @@
 //! A directory of a run's own, for what has to be there again when a process is.
 
 use std::{
-    fs::DirBuilder,
+    fs::{self, DirBuilder, Permissions},
     io::ErrorKind,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    process,
-    sync::atomic::{AtomicU64, Ordering},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::Path,
     thread,
     time::Duration,
 };
+use tempfile::{Builder, TempDir};
 
+/// Only we may look into it.
+const MODE: u32 = 0o700;
 /// How often its removal is tried: a process that was just killed may still have been writing into it.
 const TRIES: u32 = 50;
 /// The pause between two tries: nobody tells when the last of a process is gone.
@@ -18,25 +19,16 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// A new, empty directory that only we may look into. It is removed when this is dropped.
 #[derive(Debug)]
-pub struct Directory(PathBuf);
+pub struct Directory(TempDir);
 
 impl Directory {
     /// Makes one where temporary files are.
     ///
     /// # Errors
-    /// The path and why nothing can be made there.
+    /// Why nothing can be made there.
     pub fn new() -> Result<Self, String> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let name = format!("wireproof-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let path = std::env::temp_dir().join(name);
-            match make(&path) {
-                Ok(()) => return Ok(Self(path)),
-                // A process with our number that was killed left it behind; its content is not ours.
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(format!("{}: {e}", path.display())),
-            }
-        }
+        let made = Builder::new().prefix("wireproof-").permissions(Permissions::from_mode(MODE)).tempdir();
+        made.map(Self).map_err(|e| format!("{}: {e}", std::env::temp_dir().display()))
     }
 
     /// Makes it new: nothing of what it held is left.
@@ -44,25 +36,20 @@ impl Directory {
     /// # Errors
     /// The path and why that cannot be done.
     pub fn clear(&self) -> Result<(), String> {
-        std::fs::remove_dir_all(&self.0)
-            .and_then(|()| make(&self.0))
-            .map_err(|e| format!("{}: {e}", self.0.display()))
+        let made = fs::remove_dir_all(&self.0).and_then(|()| DirBuilder::new().mode(MODE).create(&self.0));
+        made.map_err(|e| format!("{}: {e}", self.path().display()))
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        self.0.path()
     }
-}
-
-fn make(path: &Path) -> std::io::Result<()> {
-    DirBuilder::new().mode(0o700).create(path)
 }
 
 impl Drop for Directory {
     fn drop(&mut self) {
         for _ in 0..TRIES {
-            match std::fs::remove_dir_all(&self.0) {
+            match fs::remove_dir_all(&self.0) {
                 Ok(()) => return,
                 Err(e) if e.kind() == ErrorKind::NotFound => return,
                 // A directory for temporary files may keep what cannot be removed.

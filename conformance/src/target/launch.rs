@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     check::{BoxFuture, Hook},
-    redact::Redaction,
+    redact::{self, Redaction},
     wire::{
         Reach,
         program::{self, Begun, Ended, How as Way, Printed, Signal as Asked},
@@ -241,6 +241,7 @@ impl Hooks for Launched {
     fn start_with<'a>(
         &'a self,
         variables: &'a [(&'a str, Option<&'a str>)],
+        texts: &'a [&'a str],
     ) -> BoxFuture<'a, Result<Begun, Fault>> {
         Box::pin(async move {
             let mut running = self.running.lock().await;
@@ -263,11 +264,14 @@ impl Hooks for Launched {
                 Begun::Listens => process.is_its_own_leader().and_then(|()| process.has(variables)),
                 _ => Ok(()),
             };
-            match begun {
+            let begun = match begun {
                 // Its group may be somebody else's soon.
-                Begun::Ended(_) => process.end(Hook::Kill).await?,
-                Begun::Listens | Begun::Neither => *running = Some(process),
-            }
+                Begun::Ended(how, _) => Begun::Ended(how, process.printed().await?.search(texts)),
+                Begun::Listens | Begun::Neither => {
+                    *running = Some(process);
+                    begun
+                }
+            };
             is_so.map(|()| begun)
         })
     }
@@ -326,14 +330,18 @@ impl Process {
     }
 
     /// Ends it, so that another start finds nobody where it wants to be, and tells the last that it said.
-    async fn last_words(mut self) -> Result<String, String> {
-        let tail = self.tail.clone();
-        let readers = std::mem::take(&mut self.readers);
+    async fn last_words(self) -> Result<String, String> {
+        let text = self.printed().await?.text();
+        Ok(if text.trim().is_empty() { "(nothing)".into() } else { text })
+    }
+
+    /// Ends it, and tells all that it said.
+    async fn printed(mut self) -> Result<Tail, String> {
+        let (tail, readers) = (self.tail.clone(), std::mem::take(&mut self.readers));
         self.end(Hook::Kill).await?;
         // It may still be on its way to us, up to the end of what it says, which its own end brings.
         let _ = timeout(GONE, join_all(readers)).await;
-        let text = tail.text();
-        Ok(if text.trim().is_empty() { "(nothing)".into() } else { text })
+        Ok(tail)
     }
 
     /// That its exit code is that of the target.
@@ -379,11 +387,7 @@ impl Process {
             Err(_) => Way::Late,
         };
         let after = since.elapsed();
-        let (tail, readers) = (self.tail.clone(), std::mem::take(&mut self.readers));
-        self.end(Hook::Kill).await?;
-        // As in last_words.
-        let _ = timeout(GONE, join_all(readers)).await;
-        Ok(Ended { how, after, printed: tail.search(texts) })
+        Ok(Ended { how, after, printed: self.printed().await?.search(texts) })
     }
 
     fn signal(&self, signal: Signal) {
@@ -459,6 +463,7 @@ impl Tail {
     }
 
     /// Forgets all of it.
+    #[cfg(feature = "suites")]
     pub(crate) fn clear(&self) {
         *self.kept() = Kept::default();
     }
@@ -480,15 +485,12 @@ impl Tail {
         text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
     }
 
-    /// How many of these texts are in it.
+    /// How many of these texts are in it, however they are written.
     pub(crate) fn search(&self, texts: &[&str]) -> Printed {
         let kept = self.kept();
-        let has = |text: &&&str| {
-            !text.is_empty() && kept.bytes.windows(text.len()).any(|part| part == text.as_bytes())
-        };
         Printed {
             bytes: kept.gone + kept.bytes.len() as u64,
-            found: texts.iter().filter(has).count(),
+            found: texts.iter().filter(|text| redact::is_in(text, &kept.bytes)).count(),
             cut: kept.gone > 0,
         }
     }

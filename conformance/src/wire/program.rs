@@ -98,8 +98,8 @@ impl Shown for Printed {
 pub enum Begun {
     /// It listens.
     Listens,
-    /// It ended and had not listened.
-    Ended(How),
+    /// It ended so, had not listened, and printed this.
+    Ended(How, Printed),
     /// Neither, for as long as a start may take.
     Neither,
 }
@@ -108,13 +108,15 @@ impl Shown for Begun {
     fn shown(&self) -> String {
         match self {
             Begun::Listens => "that it listens".into(),
-            Begun::Ended(how) => format!("{}, and nothing listened before", how.shown()),
+            Begun::Ended(how, printed) => {
+                format!("{}, and nothing listened before, {}", how.shown(), printed.shown())
+            }
             Begun::Neither => "neither its end nor anybody who listens".into(),
         }
     }
 }
 
-/// Watches a program that was just started until it listens or has ended.
+/// Watches a program that was just started until it listens or has ended; what it printed is for who sees that.
 pub(crate) async fn begun(reach: &super::Reach, ended: impl Future<Output = How>, within: Duration) -> Begun {
     let listens = async {
         while !reach.way.is_open(within).await {
@@ -126,7 +128,7 @@ pub(crate) async fn begun(reach: &super::Reach, ended: impl Future<Output = How>
         tokio::select! {
             biased;
             () = &mut listens => Begun::Listens,
-            how = &mut ended => Begun::Ended(how),
+            how = &mut ended => Begun::Ended(how, Printed::default()),
         }
     });
     first.await.unwrap_or(Begun::Neither)
@@ -164,7 +166,8 @@ pub(crate) async fn end(
     }
 }
 
-/// Ends the target and starts it with these variables in its environment, or without them; then it runs on so.
+/// Ends the target and starts it with these variables in its environment, or without them; then it runs on so. In what one prints
+/// that ends instead these texts are looked for.
 ///
 /// # Errors
 /// Stops the check, inconclusive, if it cannot be done.
@@ -172,9 +175,10 @@ pub(crate) async fn start(
     link: &Link,
     target: &Target,
     variables: &[(&str, Option<&str>)],
+    texts: &[&str],
 ) -> Outcome<Seen<Begun>> {
     let since = Instant::now();
-    match target.start_with(variables).await {
+    match target.start_with(variables, texts).await {
         Ok(begun) => {
             let shown = |(name, value): &(&str, Option<&str>)| {
                 ((*name).to_owned(), value.unwrap_or("(not set)").to_owned())

@@ -55,7 +55,7 @@ impl Program {
     /// # Errors
     /// The exit code with which it ended instead, behind a line that says why.
     pub async fn begin(call: &Call, mut seams: Seams, print: Print) -> Result<Self, u8> {
-        let map = seams.exit.take();
+        let (map, refusal) = (seams.exit.take(), seams.refusal.take());
         let flags = match Flags::try_parse_from(std::iter::once(&String::new()).chain(&call.flags)) {
             Ok(flags) => flags,
             // What cannot be read may be a key, which nobody is to read.
@@ -74,7 +74,11 @@ impl Program {
                 let refused = Exit { code: 1, after: Duration::ZERO };
                 match exit(map.as_ref(), Occasion::Refused(&why), refused) {
                     Some(exit) => {
-                        print(&why.to_string());
+                        let mut line = why.to_string();
+                        if let Some(map) = &refusal {
+                            map(call, &mut line);
+                        }
+                        print(&line);
                         listen_for(&flags, &call.variables, exit.after).await;
                         return Err(exit.code);
                     }

@@ -5,7 +5,7 @@ pub use crate::queue::seams::MapWritten;
 
 use super::{
     model::FleetModel,
-    program::{Exit, Occasion},
+    program::{Call, Exit, Occasion},
 };
 use crate::{
     http,
@@ -66,6 +66,8 @@ pub type MapFrames = Box<dyn Fn(&Request, u64, &mut Vec<Frame>) + Send + Sync>;
 pub type MapEvents = Box<dyn Fn(&Request, &mut Vec<Piece>) + Send + Sync>;
 /// Maps the line that is printed of a request.
 pub type MapLine = Box<dyn Fn(&Request, &mut String) + Send + Sync>;
+/// Maps the line that is printed of a call that is refused.
+pub type MapRefusal = Box<dyn Fn(&Call, &mut String) + Send + Sync>;
 /// Maps how the program ends; none: it goes on, and one that was refused begins.
 pub type MapExit = Box<dyn Fn(Occasion<'_>, Exit) -> Option<Exit> + Send + Sync>;
 
@@ -82,8 +84,12 @@ pub struct Seams {
     pub written: Option<MapWritten>,
     /// What is written on event streams, one piece at a time; none: as it is.
     pub events: Option<MapEvents>,
+    /// How long the end of a connection waits for the agent behind a close frame; none: as long as it does.
+    pub linger: Option<Duration>,
     /// What is printed of requests; none: as it is.
     pub line: Option<MapLine>,
+    /// What is printed of a call that is refused; none: as it is.
+    pub refusal: Option<MapRefusal>,
     /// How the program ends; none: as it does.
     pub exit: Option<MapExit>,
     /// How the model is called.
@@ -99,7 +105,9 @@ impl Seams {
             heard: None,
             written: None,
             events: None,
+            linger: None,
             line: None,
+            refusal: None,
             exit: None,
             port: model::honest::<FleetModel>(),
         }

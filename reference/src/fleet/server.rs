@@ -116,7 +116,12 @@ impl Server {
             },
             events: seams.events,
             log: print.map(|print| Log { print, line: seams.line }),
-            wires: socket::Wires { frames: seams.frames, heard: seams.heard, written: seams.written },
+            wires: socket::Wires {
+                frames: seams.frames,
+                heard: seams.heard,
+                written: seams.written,
+                linger: seams.linger,
+            },
             inputs,
             sessions,
             lines,

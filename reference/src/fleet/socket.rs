@@ -59,6 +59,7 @@ pub(super) struct Wires {
     pub(super) frames: Option<MapFrames>,
     pub(super) heard: Option<MapFrames>,
     pub(super) written: Option<MapWritten>,
+    pub(super) linger: Option<Duration>,
 }
 
 /// What a connection began with.
@@ -252,7 +253,7 @@ pub(super) async fn serve(
     let cut_off = async {
         match ends.await {
             // An agent that takes nothing gets no close frame either.
-            Ok(()) => tokio::time::sleep(TO_LEAVE + TO_LEAVE).await,
+            Ok(()) => tokio::time::sleep(2 * shared.wires.linger.unwrap_or(TO_LEAVE)).await,
             Err(_) => std::future::pending().await,
         }
     };
@@ -442,7 +443,7 @@ impl Line {
 
     /// Waits a moment for the end of the connection.
     async fn gone(&mut self) {
-        let _ = timeout(TO_LEAVE, async {
+        let _ = timeout(self.shared.wires.linger.unwrap_or(TO_LEAVE), async {
             // What was underway is nobody's any more. Of a message that cannot be read the rest is passed over as bytes, or
             // whoever still writes would find the connection reset before it finds the close frame.
             while !matches!(step(self.socket.next().await), Step::Gone | Step::Wrong(_)) {}

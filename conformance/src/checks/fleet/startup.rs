@@ -21,13 +21,13 @@ const BOTH: &[Need] =
     &[Need::Program, Need::Feature("fleet.command-line", "on"), Need::Feature("fleet.api", "on")];
 
 pub(super) const CHECKS: &[Check] = &[
-    Check::new("fleet/startup/short-key", &[FLEET_STARTUP_1], drives!(keys::short))
+    Check::new("fleet/startup/short-key", &[FLEET_STARTUP_1, FLEET_STARTUP_4], drives!(keys::short))
         .needs(CALLED)
         .lane(Lane::Last),
-    Check::new("fleet/startup/shared-key", &[FLEET_STARTUP_2], drives!(keys::shared))
+    Check::new("fleet/startup/shared-key", &[FLEET_STARTUP_2, FLEET_STARTUP_4], drives!(keys::shared))
         .needs(BOTH)
         .lane(Lane::Last),
-    Check::new("fleet/startup/missing-key", &[FLEET_STARTUP_3], drives!(keys::missing))
+    Check::new("fleet/startup/missing-key", &[FLEET_STARTUP_3, FLEET_STARTUP_4], drives!(keys::missing))
         .needs(CALLED)
         .lane(Lane::Last),
     Check::new("fleet/startup/keys-not-printed", &[FLEET_STARTUP_4], drives!(keys::not_printed))

@@ -28,7 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check::new("queue/retry/delays", &[QUEUE_RETRY_3], drives!(unavailable::delays))
         .waits(Waits::Millis(9_900)),
     Check::new("queue/retry/many", &[QUEUE_RETRY_3, QUEUE_RETRY_4], drives!(unavailable::many))
-        .waits(Waits::Millis(54_000)),
+        .waits(Waits::Millis(72_000)),
     Check::new("queue/retry/window", &[QUEUE_RETRY_1, QUEUE_RETRY_5], drives!(unavailable::window))
         .needs(SETTINGS)
         .waits(Waits::Millis(7_500)),

@@ -150,6 +150,7 @@ impl Hooks for Reached {
     fn start_with<'a>(
         &'a self,
         variables: &'a [(&'a str, Option<&'a str>)],
+        texts: &'a [&'a str],
     ) -> BoxFuture<'a, Result<Begun, Fault>> {
         Box::pin(async move {
             let mut running = self.embedded.running.lock().await;
@@ -179,7 +180,10 @@ impl Hooks for Reached {
                     Err(code) => How::Code(code.into()),
                 }
             };
-            Ok(begun(&self.reach, ended, READY).await)
+            Ok(match begun(&self.reach, ended, READY).await {
+                Begun::Ended(how, _) => Begun::Ended(how, self.embedded.printed.search(texts)),
+                other => other,
+            })
         })
     }
 }

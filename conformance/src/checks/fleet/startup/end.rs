@@ -3,19 +3,20 @@
 use super::{super::ear::Ear, Agent, Cx, FLEET_STARTUP_5, FLEET_STARTUP_6, FLEET_STARTUP_7};
 use super::{FLEET_STARTUP_8, FLEET_STARTUP_9, in_order, limit};
 use crate::{
-    check::{Alternative, Outcome, alternative},
+    check::{Alternative, Outcome, alternative, answer},
     checks::fleet::{
         agent::Fate,
         orders::{forced, obedient, sent},
-        setting::refused,
+        setting::{raw_handshake, refused, ticket},
     },
     one_of,
     wire::{
         Seen,
         program::{Ended, Signal},
+        raw::Peer,
     },
 };
-use wireproof_spec::fleet::Cause;
+use wireproof_spec::fleet::{Cause, requirements::FLEET_CONNECT_1};
 
 /// The codes with which a connection to an orchestrator that ends is closed.
 const CODES: [u16; 4] = [4003, 1000, 1001, 1012];
@@ -61,7 +62,17 @@ pub(super) async fn close_frames(cx: &Cx) -> Outcome {
     Ok(())
 }
 
-/// With nobody there; with agents; with agents and a reader of events that stays.
+/// One that took part in a handshake and does nothing more: it answers no close frame either.
+async fn deaf(cx: &Cx) -> Outcome<Peer> {
+    let mut peer = cx.raw().await?;
+    let handshake = raw_handshake(cx, ticket(cx)?);
+    let sent = peer.send(&handshake).await;
+    let seen = peer.reply(sent, "GET").await?;
+    cx.need(FLEET_CONNECT_1, &seen, &[answer(101).into()])?;
+    Ok(peer)
+}
+
+/// With nobody there; with agents, one of them deaf, and a reader of events, who all stay.
 pub(super) async fn exit_code(cx: &Cx) -> Outcome {
     let within = limit(cx) + cx.slack();
     // One that greets agents is ready for signals too.
@@ -70,9 +81,10 @@ pub(super) async fn exit_code(cx: &Cx) -> Outcome {
     cx.expect(FLEET_STARTUP_6, &alone, &[in_order(cx)])?;
     let mut agents = three(cx).await?;
     let reader = if cx.features().is("fleet.api", "on") { Some(Ear::open(cx).await?) } else { None };
+    let deaf = deaf(cx).await?;
     let (with_agents, _) = ended(cx, Signal::Term, &mut agents).await?;
     cx.expect(FLEET_STARTUP_6, &with_agents, &[in_order(cx)])?;
-    drop(reader);
+    drop((reader, deaf));
     Ok(())
 }
 

@@ -34,22 +34,29 @@ fn refuses() -> Vec<Alternative<Begun>> {
     vec![
         alternative(
             "an exit code other than 0, and nobody who listened",
-            |begun: &Begun| matches!(begun, Begun::Ended(How::Code(code)) if *code != 0),
+            |begun: &Begun| matches!(begun, Begun::Ended(How::Code(code), _) if *code != 0),
         ),
         alternative("an end by a signal, and nobody who listened", |begun: &Begun| {
-            matches!(begun, Begun::Ended(How::Signal(_)))
+            matches!(begun, Begun::Ended(How::Signal(_), _))
         }),
     ]
 }
 
-/// Starts the target in production with these keys, each in turn, and claims that it refuses; before, that it does not refuse what
-/// is right, and takes its keys from there. At the end it is started as its owner wants it.
+/// That why it did not begin was said without the keys.
+fn without_keys() -> Alternative<Begun> {
+    let none = |begun: &Begun| matches!(begun, Begun::Ended(_, printed) if printed.found == 0);
+    alternative("an end, and none of its keys in what was printed", none)
+}
+
+/// Starts the target in production with these keys, each in turn, and claims that it refuses, and prints none of them; before, that
+/// it does not refuse what is right, and takes its keys from there. At the end it is started as its owner wants it.
 async fn refused(cx: &Cx, requirement: RequirementId, all: &[Keys]) -> Outcome {
     let tried = async {
         accepted(cx).await?;
         for keys in all {
             let begun = start(cx, keys).await?;
             cx.expect(requirement, &begun, &refuses())?;
+            cx.expect(FLEET_STARTUP_4, &begun, &[without_keys()])?;
         }
         Ok(())
     };
@@ -59,12 +66,15 @@ async fn refused(cx: &Cx, requirement: RequirementId, all: &[Keys]) -> Outcome {
 }
 
 async fn start(cx: &Cx, keys: &Keys) -> Outcome<crate::wire::Seen<Begun>> {
-    cx.start_with(&[
+    let given = [&keys.agents, &keys.operators].into_iter().flatten().flat_map(|keys| keys.split(','));
+    // A shorter one may be part of a word.
+    let texts: Vec<&str> = given.filter(|key| key.len() >= SHORT).collect();
+    let variables = [
         ("NODE_ENV", Some("production")),
         ("FLEET_AGENT_KEY", keys.agents.as_deref()),
         ("FLEET_ADMIN_KEY", keys.operators.as_deref()),
-    ])
-    .await
+    ];
+    cx.start_with(&variables, &texts).await
 }
 
 /// That it begins with keys that are long enough and different, and knows them.

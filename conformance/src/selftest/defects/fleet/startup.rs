@@ -4,13 +4,14 @@ use super::{Seams, Table, answers, decide, frames};
 use crate::{
     embed::reference::fleet::{
         model::{Answer, Input},
-        program::{Exit, Occasion},
+        program::{Call, Exit, Occasion},
         seams::Frame,
         settings::{Audience, ConfigError},
     },
     protocol::Cut::{Port, Wire},
     selftest::defects::Breakage,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use std::time::Duration;
 use wireproof_spec::{
     fleet::{Cause, requirements::*},
@@ -66,6 +67,20 @@ pub(super) const TABLE: Table = &[
             request.headers.get("authorization").filter(|_| is_bad).map(str::to_owned)
         })
     }),
+    Breakage::boundary("fleet/startup/refused-keys-printed", FLEET_STARTUP_4, Wire, || {
+        let refusal = |call: &Call, line: &mut String| {
+            if let Some(keys) = call.variables.get("FLEET_AGENT_KEY") {
+                line.push_str(&format!(": {keys:?}"));
+            }
+        };
+        Seams { refusal: Some(Box::new(refusal)), ..Seams::honest() }
+    }),
+    Breakage::boundary("fleet/startup/keys-printed-in-base64", FLEET_STARTUP_4, Wire, || {
+        printed(|request| {
+            let ticket = request.headers.get("sec-websocket-protocol");
+            ticket.map(|ticket| STANDARD.encode(format!("ticket {ticket}")))
+        })
+    }),
     Breakage::restart("fleet/startup/cut-off-at-the-end", FLEET_STARTUP_5, Wire, || {
         frames(|number, frames| {
             let is_end =
@@ -82,6 +97,11 @@ pub(super) const TABLE: Table = &[
     .variant("full"),
     Breakage::restart("fleet/startup/takes-its-time", FLEET_STARTUP_6, Wire, || {
         signalled(|exit| Some(Exit { after: Duration::from_secs(30), ..exit }))
+    })
+    .variant("full"),
+    Breakage::restart("fleet/startup/waits-for-the-deaf", FLEET_STARTUP_6, Wire, || Seams {
+        linger: Some(Duration::from_secs(60)),
+        ..Seams::honest()
     })
     .variant("full"),
     Breakage::restart("fleet/startup/waiting-request-told-something-else", FLEET_STARTUP_8, Port, || {
